@@ -1,0 +1,70 @@
+# `make course` runs the course in its smallest size, `make test` checks everything; both set themselves up first.
+
+PYTHON  ?= python3
+PROFILE ?= smoke
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/installed
+
+export JUPYTER_PREFER_ENV_PATH = 1
+
+.PHONY: help course setup test lint unit hygiene smoke nbval lab bench lock clean-safe
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+help:  ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+course: setup  ## set up and run the whole course; PROFILE=smoke (default), laptop, gpu or paper
+	$(BIN)/llinet course --profile $(PROFILE)
+
+setup: $(STAMP)  ## install only: a virtual environment in .venv with the locked packages
+
+# Made again when the packages asked for have changed; an unchanged package is not installed twice.
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one that is, as in 'make setup PYTHON=python3.12'"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) || \
+	  { rm -rf $(VENV); echo "no virtual environment: install one of the packages python3-venv or virtualenv"; exit 1; }
+	@echo "installing the locked packages into $(VENV): about 5 GB, a few minutes"
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)"
+	@touch $(STAMP)
+
+test: lint unit hygiene smoke nbval  ## every check: style, unit tests, notebooks, smoke course
+	@echo "== all checks passed"
+
+lint: setup  ## style of the source
+	@echo "== style"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: setup  ## unit tests
+	@echo "== unit tests"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadscope --ignore tests/notebooks
+
+hygiene: setup  ## form of the committed notebooks
+	@echo "== form of the notebooks"
+	$(BIN)/python -m pytest -q tests/notebooks/test_hygiene.py
+
+smoke: setup  ## the whole course in the smoke profile, each metric within its band
+	@echo "== smoke course"
+	$(BIN)/python -m pytest -q -s tests/notebooks/test_smoke_course.py
+
+nbval: setup  ## the committed notebooks show what the code gives now
+	@echo "== outputs of the committed notebooks"
+	$(BIN)/python -m pytest -q -s tests/notebooks/test_nbval_count.py
+
+lab: setup  ## open the course in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir . notebooks/00_welcome.ipynb
+
+bench: setup  ## speed of every stage -> results/
+	$(BIN)/llinet bench
+
+lock: setup  ## resolve pyproject.toml again -> requirements.lock
+	$(BIN)/python .ci/lock.py
+
+clean-safe:  ## remove caches and built files; keeps .venv, runs and everything that took long to make
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf

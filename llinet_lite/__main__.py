@@ -1,0 +1,248 @@
+"""The command line: `llinet doctor | world | import | course | report | bench`.
+
+Every command imports what it needs when it runs, so that `llinet --help` is quick.
+A mistake of the user ends in a sentence and exit code 2, a failed notebook in exit
+code 1; with LLINET_DEBUG=1 in the environment the traceback is shown as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="llinet",
+    help="Look, Listen and Infer: a course on how machines connect sounds with the things that make them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+world_app = typer.Typer(
+    help="The built-in world of 32 instruments: look, listen, build.", no_args_is_help=True
+)
+app.add_typer(world_app, name="world")
+
+Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
+ProfileName = Annotated[str, typer.Option("--profile", help="smoke, laptop, gpu or paper.")]
+Workers = Annotated[int, typer.Option(help="Processes; 0 takes one per core.", min=0)]
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        import llinet_lite
+
+        print(f"llinet-lite {llinet_lite.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def doctor() -> None:
+    """Say OK or FAIL for everything the course needs, with a fix for each FAIL."""
+    from llinet_lite import doctor as physician
+
+    raise typer.Exit(physician.run())
+
+
+@world_app.command("show")
+def world_show(
+    name: Annotated[str, typer.Argument(help="One of the 32 instruments, as violin.")],
+    seed: Seed = 0,
+    kind: Annotated[str, typer.Option(help="solo, duet, distractor, offscreen or silence.")] = "solo",
+    size: Annotated[int, typer.Option(help="Side of the picture, pixels.", min=16, max=4096)] = 512,
+    seconds: Annotated[float, typer.Option(help="Length of the sound, at most 10.", min=0.1, max=10)] = 3.0,
+    out: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path(),
+) -> None:
+    """Write one clip: a picture (PNG) and its sound (WAV)."""
+    from llinet_lite import world
+    from llinet_lite.data import media
+
+    known = [row.name for row in world.INSTRUMENTS]
+    if name not in known:
+        raise typer.BadParameter(f"there is no instrument {name!r}; the 32 are {', '.join(known)}")
+    if kind not in world.KINDS:
+        raise typer.BadParameter(f"there is no kind {kind!r}: choose one of {', '.join(world.KINDS)}")
+    clip = world.clip(name, seed, kind=kind, size=size, seconds=seconds)
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{name.replace(' ', '_')}-{kind}-{seed}"
+    media.write_image(out / f"{stem}.png", clip.image)
+    media.write_sound(out / f"{stem}.wav", clip.waveform, 48_000)
+    print(f"{out / stem}.png ({size} x {size} px)\n{out / stem}.wav ({seconds:g} s at 48 kHz)")
+
+
+@world_app.command("sheet")
+def world_sheet(
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("sheet.png"),
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(help="Side of one tile, pixels.", min=32, max=512)] = 128,
+) -> None:
+    """Write one picture of all 32 instruments, each with its name."""
+    from llinet_lite import world
+    from llinet_lite.data import media
+    from llinet_lite.show import plots
+
+    tiles = [
+        (row.name, world.clip(row.name, seed, size=size, seconds=0.1).image) for row in world.INSTRUMENTS
+    ]
+    media.write_image(out, plots.sheet(tiles))
+    print(f"{out}: {len(tiles)} instruments")
+
+
+@world_app.command("build")
+def world_build(
+    profile: ProfileName = "laptop",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the store; default: where the course looks.")
+    ] = None,
+    workers: Workers = 0,
+) -> None:
+    """Build the packed store of a profile; a killed build goes on where it stopped."""
+    from llinet_lite.course import profile_named, stores
+
+    store = stores.world(profile_named(profile), folder=out, workers=workers or None)
+    print(f"{store.folder}: {_sizes(store)}")
+
+
+@world_app.command("card")
+def world_card(
+    profile: ProfileName = "laptop",
+    store: Annotated[Path | None, typer.Option(help="A packed store; default: the profile's.")] = None,
+) -> None:
+    """Print the data card of a packed store: what it holds and what was checked."""
+    from llinet_lite.course import profile_named, stores
+    from llinet_lite.data import bandstand
+    from llinet_lite.data.store import Store
+
+    print(bandstand.card(Store(store) if store else stores.world(profile_named(profile))))
+
+
+@app.command("import")
+def import_folder(
+    folder: Annotated[Path, typer.Argument(help="Folders in the layout of INSTRUMENT-32CLASS.")],
+    out: Annotated[Path, typer.Option(help="Folder of the packed store to write.")],
+    sample_rate: Annotated[int, typer.Option(help="Hz of the stored sound.", min=4000, max=192_000)] = 48_000,
+    image_size: Annotated[int, typer.Option(help="Short side of a stored image, pixels.", min=16)] = 256,
+) -> None:
+    """Pack a folder of photos and recordings into a store that the course trains from."""
+    from llinet_lite.data import folders
+
+    store = folders.import_folder(folder, out, sample_rate=sample_rate, image_size=image_size)
+    manifest = store.manifest
+    for what in ("excluded", "warnings"):
+        for entry in manifest.get(what, []):
+            print(f"{what}: {entry['file']}: {entry['reason']}")
+    print(f"{out}: {_sizes(store)}; {len(manifest.get('excluded', []))} files excluded")
+
+
+def _sizes(store) -> str:
+    return ", ".join(
+        f"{split} {count['images']} images {count['sounds']} sounds" for split, count in store.splits.items()
+    )
+
+
+@app.command()
+def course(
+    profile: ProfileName = "smoke",
+    only: Annotated[str, typer.Option(help="Run this notebook only, as 01.")] = "",
+    start: Annotated[str, typer.Option("--from", help="Start with this notebook, as 02.")] = "",
+    data: Annotated[Path | None, typer.Option(help="A packed store or a folder of your own.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME VALUE", help="Set a notebook's parameter; may be repeated."),
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of all runs; default: runs.")] = None,
+    notebooks: Annotated[Path | None, typer.Option(help="Folder of the notebooks.")] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even where weights are at hand.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="With --retrain: make the result the reference weights.")
+    ] = False,
+) -> None:
+    """Run the notebooks in order and write a report; what is done and unchanged is not run again."""
+    from llinet_lite.course import Course, run
+
+    places = {"runs": runs, "notebooks": notebooks}
+    asked = Course(
+        profile=profile,
+        only=only,
+        start=start,
+        data=data.expanduser().resolve() if data else None,
+        given=[_pair(text) for text in parameters or []],
+        retrain=retrain,
+        publish=publish,
+        **{name: path.expanduser().resolve() for name, path in places.items() if path},
+    )
+    print(f"report: {run(asked)}")
+
+
+@app.command()
+def report(
+    profile: ProfileName = "smoke",
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder of a run; default: that of the profile.")
+    ] = None,
+) -> None:
+    """Write the report of a run again."""
+    from llinet_lite.course import profile_named, runs_folder
+    from llinet_lite.course.report import write
+
+    print(f"report: {write(folder or runs_folder() / profile_named(profile).name)}")
+
+
+@app.command()
+def bench(
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    quick: Annotated[bool, typer.Option("--quick", help="Few repetitions: does it run at all?")] = False,
+) -> None:
+    """Measure the speed of every stage; one table, one JSON file."""
+    from llinet_lite import bench as stopwatch
+
+    stopwatch.run(out, quick=quick)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"-p {text!r}: give a name and a value, as in -p epochs 5")
+    return name, value
+
+
+def joined(arguments: list[str]) -> list[str]:
+    """Return the arguments with every `-p name value` as `-p name=value`, which typer can read."""
+    result: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        result.append(argument)
+        if argument == "-p" and rest:
+            name = rest.pop(0)
+            result.append(name if "=" in name or not rest else f"{name}={rest.pop(0)}")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; user mistakes leave as a sentence on stderr."""
+    from llinet_lite.course.errors import LessonFailed
+
+    try:
+        app(args=joined(sys.argv[1:] if arguments is None else arguments))
+    except LessonFailed as failure:
+        _leave(str(failure), 1)
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        _leave(f"error: {error}", 2)
+
+
+def _leave(sentence: str, code: int) -> None:
+    if os.environ.get("LLINET_DEBUG"):
+        raise
+    print(f"\nllinet: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

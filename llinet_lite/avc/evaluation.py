@@ -1,0 +1,177 @@
+"""How well a network tells which sound belongs to a picture, and what it confuses.
+
+Notebook: 01
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from llinet_lite.avc.task import Senses
+from llinet_lite.data.batches import Batches, EvaluationSet, evaluation_pairs
+from llinet_lite.data.store import Store
+from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
+
+BATCH = 128  # pairs judged at once
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One test pair: names of the two classes, the picture (H, W, 3) uint8 and its second of sound (n,) int16."""
+
+    picture: str
+    sound: str
+    image: np.ndarray
+    audio: np.ndarray
+
+
+@dataclass(frozen=True)
+class Score:
+    """Answers of a network to a fixed list of pairs.
+
+    Attributes
+    ----------
+    probability : (n,) float
+        What the network gives to "corresponds".
+    match : (n,) int
+        The truth.
+    interval : Interval
+        Accuracy; the interval draws clips, because pairs share them.
+    pairs : Batches
+        The list.
+    """
+
+    probability: np.ndarray
+    match: np.ndarray
+    interval: Interval
+    pairs: Batches
+
+    def pair(self, k: int) -> Pair:
+        """Look up pair `k` of the list."""
+        rows, source = self.pairs.rows, self.pairs.source
+        names = [c["name"] for c in source.store.classes]
+        one = self.pairs[k // self.pairs.batch_size]
+        place = k % self.pairs.batch_size
+        return Pair(
+            names[int(rows.label[k])],
+            names[int(source.sounds.label[rows.sound[k]])],
+            one["image"][place].numpy(),
+            one["audio"][place].numpy(),
+        )
+
+    def most_sure(self, count: int) -> dict[str, list[int]]:
+        """Return the `count` surest pairs of each kind, surest first, each picture once.
+
+        Returns
+        -------
+        dict
+            "right match", "right mismatch", "wrong match", "wrong mismatch" -> numbers of pairs; a
+            kind that does not occur has an empty list.
+        """
+        said = self.probability > 0.5
+        kinds = {
+            "right match": said & (self.match == 1),
+            "right mismatch": ~said & (self.match == 0),
+            "wrong match": said & (self.match == 0),
+            "wrong mismatch": ~said & (self.match == 1),
+        }
+        sureness = np.abs(self.probability - 0.5)
+        order = np.argsort(-sureness, kind="stable")
+        return {name: [int(k) for k in order if which[k]][:count] for name, which in kinds.items()}
+
+
+@torch.inference_mode()
+def judge(model: nn.Module, senses: Senses, pairs: Batches) -> np.ndarray:
+    """Return the probability of "corresponds" for every pair of a list, (n,) float, in float32 arithmetic."""
+    model.eval()
+    device = next(model.parameters()).device
+    answers = []
+    for batch in pairs:
+        image, sound = senses({key: value.to(device) for key, value in batch.items()})
+        answers.append(torch.softmax(model(image, sound).float(), dim=1)[:, 1].cpu())
+    return torch.cat(answers).numpy()
+
+
+def pair_list(store: Store, split: str, settings, *, match: str, grid: float | None = 0.04, seed: int = 0) -> Batches:
+    """Return the fixed, balanced list of pairs of a split; half of them match.
+
+    Parameters
+    ----------
+    settings : Profile
+    match : "clip" or "class"
+        Mismatched sounds are of another clip, or of another class.
+    grid : float or None
+        None: naive mismatched sounds, which start anywhere.
+    """
+    return evaluation_pairs(
+        store, split, batch_size=BATCH, image_crop=settings.image_crop, match=match, grid=grid, seed=seed
+    )
+
+
+def score(model: nn.Module, senses: Senses, pairs: Batches) -> Score:
+    """Judge a list of pairs and count the right answers.
+
+    Returns
+    -------
+    Score
+        Its interval (95 %) draws the items that pairs share: clips, or photos and sounds apart
+        where these are paired by class only.
+    """
+    probability = judge(model, senses, pairs)
+    rows, clip = pairs.rows, pairs.source.images.clip
+    if (clip < 0).all():
+        items = np.stack([rows.image, len(clip) + rows.sound], axis=1)  # (n, 2)
+    else:
+        items = np.stack([clip[rows.image], rows.sound], axis=1)  # (n, 2)
+    interval = clip_bootstrap((probability > 0.5) == rows.match.astype(bool), items)
+    return Score(probability, rows.match, interval, pairs)
+
+
+@torch.inference_mode()
+def class_matrix(
+    model: nn.Module, senses: Senses, store: Store, split: str, settings
+) -> tuple[np.ndarray, list[str]]:
+    """Return the mean probability of "corresponds" for every class of picture with every class of sound.
+
+    Returns
+    -------
+    matrix : (C, C) float
+        [i, j]: pictures of class i with sounds of class j, all pairs of the split but a clip with itself.
+    classes : list of str
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    seen, heard, labels, clips = [], [], [], []
+    pairs = EvaluationSet(store, split, batch_size=BATCH, image_crop=settings.image_crop)
+    for batch in pairs:
+        image, sound = senses({key: value.to(device) for key, value in batch.items()})
+        seen.append(model.embed_image(image))
+        heard.append(model.embed_audio(sound))
+        labels.append(batch["label"])
+        clips.append(batch["group"])
+    seen, heard = torch.cat(seen), torch.cat(heard)  # (N, 8 * width) each
+    label, clip = torch.cat(labels).numpy(), torch.cat(clips).numpy()
+    rows = [torch.softmax(model.all_pairs(part, heard).float(), -1)[..., 1] for part in seen.split(64)]
+    probability = torch.cat(rows).cpu().numpy()  # (N, N)
+    probability[clip[:, None] == clip[None, :]] = np.nan
+    present = np.unique(label)
+    matrix = np.array(
+        [[np.nanmean(probability[np.ix_(label == i, label == j)]) for j in present] for i in present]
+    )
+    return matrix, [store.classes[int(k)]["name"] for k in present]
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the mean over seeds and its 95 % interval by Student's t; the interval is the value for one seed."""
+    from scipy import stats
+
+    x = np.asarray(values, float)
+    if len(x) < 2:
+        return float(x.mean()), float(x.mean()), float(x.mean())
+    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
+    return float(x.mean()), float(x.mean() - half), float(x.mean() + half)

@@ -1,0 +1,24 @@
+"""The course: profiles, what a notebook asks for (:class:`Lesson`), the runner and its report.
+
+Notebook: 00
+"""
+
+from .errors import CourseError, LessonFailed
+from .lesson import Lesson, cache_folder, runs_folder
+from .profiles import COSTS, PROFILES, Cost, Profile, profile_named
+from .runner import Course, run
+
+__all__ = [
+    "COSTS",
+    "PROFILES",
+    "Cost",
+    "Course",
+    "CourseError",
+    "Lesson",
+    "LessonFailed",
+    "Profile",
+    "cache_folder",
+    "profile_named",
+    "run",
+    "runs_folder",
+]

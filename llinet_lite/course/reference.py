@@ -1,0 +1,91 @@
+"""Reference weights: what the `laptop` profile trained, as safetensors with a card that says how.
+
+Notebook: 01
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from . import sources
+
+LIMIT = 40_000_000  # bytes of all published weights together
+
+
+def find(name: str, profile: str) -> Path | None:
+    """Return the weights `name` if they are published and were trained under `profile`, else None.
+
+    Raises
+    ------
+    ValueError
+        If the weights have no card, or are not the bytes that the card names.
+    """
+    path = sources.WEIGHTS / f"{name}.safetensors"
+    if not path.is_file() or card(path)["profile"] != profile:
+        return None
+    if hashlib.sha256(path.read_bytes()).hexdigest() != card(path)["sha256"]:
+        raise ValueError(f"{path} is not the file that its card describes: restore both, or retrain them")
+    return path
+
+
+def card(path: Path) -> dict:
+    """Return the card of a weights file: lesson, profile, seed, data hash, metrics, command, sha256.
+
+    Raises
+    ------
+    ValueError
+        If there is no card beside the file.
+    """
+    described = path.with_suffix(".json")
+    if not described.is_file():
+        raise ValueError(f"{path} has no card: {described.name} should be beside it; restore it, or retrain")
+    return json.loads(described.read_text(encoding="utf-8"))
+
+
+def write(name: str, state: dict, about: dict) -> Path:
+    """Write weights and their card, the card last.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits, dots and dashes.
+    state : dict of str to Tensor
+    about : dict
+        The card; size, sha256 and versions are added.
+
+    Raises
+    ------
+    ValueError
+        For another kind of name, or if all weights together would pass 40 MB.
+    """
+    import torch
+    from safetensors.torch import save
+
+    import llinet_lite
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
+        raise ValueError(f"{name!r} is no name for weights: use lower-case letters, digits, dots and dashes")
+    content = save({key: value.detach().cpu().contiguous() for key, value in state.items()})
+    path = sources.WEIGHTS / f"{name}.safetensors"
+    others = sum(p.stat().st_size for p in sources.WEIGHTS.glob("*.safetensors") if p != path)
+    if others + len(content) > LIMIT:
+        raise ValueError(
+            f"{name} has {len(content) / 1e6:.1f} MB; with the {others / 1e6:.1f} MB of the other reference "
+            f"weights that is more than {LIMIT / 1e6:.0f} MB: publish a smaller network"
+        )
+    sources.WEIGHTS.mkdir(exist_ok=True)
+    made_by = {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
+    proof = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "made_by": made_by}
+    _replace(path, content)
+    _replace(path.with_suffix(".json"), (json.dumps(about | proof, indent=2) + "\n").encode())
+    return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

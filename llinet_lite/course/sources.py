@@ -1,0 +1,75 @@
+"""Hashes that tell whether a lesson would give what it gave before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+WEIGHTS = PACKAGE / "weights"
+# Code that starts notebooks but that no notebook runs: a change there changes no result.
+_OUTSIDE_LESSONS = {
+    "__main__.py",
+    "bench.py",
+    "course/engine.py",
+    "course/parameters.py",
+    "course/report.py",
+    "course/runner.py",
+}
+
+
+def digest(*parts: bytes | str) -> str:
+    """Return the sha256 (hex) of the parts, each preceded by its length so that no two lists collide."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(f"{len(data)}:".encode())
+        total.update(data)
+    return total.hexdigest()
+
+
+def package_hash(package: Path = PACKAGE) -> str:
+    """Return the hash of the package's source as far as a lesson can depend on it."""
+    parts: list[bytes | str] = []
+    for path in sorted(package.rglob("*")):
+        name = path.relative_to(package).as_posix()
+        if path.suffix in {".py", ".js", ".css"} and name not in _OUTSIDE_LESSONS:
+            parts += [name, path.read_bytes()]
+    return digest(*parts)
+
+
+def weights_hash(folder: Path = WEIGHTS) -> str:
+    """Return the hash of the reference weights (names and bytes)."""
+    parts: list[bytes | str] = []
+    for path in sorted(folder.glob("*.safetensors")):
+        parts += [path.name, path.read_bytes()]
+    return digest(*parts)
+
+
+def notebook_hash(path: Path) -> str:
+    """Return the hash of what a notebook says: its cells' types, tags and sources, not their outputs."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    said = [[cell["cell_type"], cell["metadata"].get("tags", []), "".join(cell["source"])] for cell in cells]
+    return digest(json.dumps(said))
+
+
+def data_hash(path: Path | None) -> str:
+    """Return a hash that changes when the data at `path` change.
+
+    A packed store names its own content. A folder of files is known by each
+    file's name, size and time of change, which costs no reading of the files.
+    Without a path the data are the built-in world, and that is source code.
+    """
+    if path is None:
+        return "built-in world"
+    manifest = path / "manifest.json"
+    if manifest.is_file():
+        content = json.loads(manifest.read_text(encoding="utf-8")).get("content_hash")
+        if content:
+            return str(content)
+    parts = []
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        stat = file.stat()
+        parts.append(f"{file.relative_to(path).as_posix()} {stat.st_size} {stat.st_mtime_ns}")
+    return digest(*parts)

@@ -1,0 +1,105 @@
+"""Where a lesson's data lie: the built-in world built once per profile, one's own folder imported once.
+
+Notebook: 00
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import CourseError
+from .profiles import Profile
+from .sources import PACKAGE, data_hash, digest
+
+if TYPE_CHECKING:
+    from llinet_lite.data.store import Store
+
+# The code that decides a store's bytes.
+_WORLD_SOURCE = ("world/**/*.py", "data/bandstand.py", "data/store.py", "data/media.py")
+
+
+def world(
+    settings: Profile,
+    splits: tuple[str, ...] | None = None,
+    *,
+    folder: Path | None = None,
+    workers: int | None = None,
+    **changes: object,
+) -> Store:
+    """Open the built-in world of a profile, after building the splits that are not there yet.
+
+    Parameters
+    ----------
+    settings : Profile
+    splits : tuple of str, optional
+        Splits that are needed; all by default.
+    folder : Path, optional
+        Where the store is; by default in :func:`~llinet_lite.course.cache_folder`, in a
+        folder named after the profile and a hash of the plan and the world's source.
+    workers : int, optional
+        Processes; one per core by default.
+    **changes
+        Fields of the profile's data plan to set otherwise, as `imprint=1.0`; such a world
+        has a store of its own.
+
+    Raises
+    ------
+    CourseError
+        If the profile has no built-in world.
+    """
+    from llinet_lite.data import bandstand
+
+    if settings.name not in bandstand.WORLD_SETS:
+        raise CourseError(f"the profile {settings.name} has no built-in world: name your data with --data")
+    plan = dataclasses.replace(bandstand.WORLD_SETS[settings.name], **changes)
+    with contextlib.redirect_stderr(sys.stdout):  # progress is no warning: a notebook shows stderr in red
+        return bandstand.build(folder or _world_folder(settings.name, plan), plan, splits, workers)
+
+
+def _world_folder(profile: str, plan: object) -> Path:
+    from .lesson import cache_folder
+
+    files = sorted({path for pattern in _WORLD_SOURCE for path in PACKAGE.glob(pattern)})
+    mark = digest(repr(plan), *(path.read_bytes() for path in files))[:8]
+    return cache_folder() / f"bandstand-{profile}-{mark}"
+
+
+def own(path: Path, settings: Profile) -> Store:
+    """Open one's own data: a packed store as it is, a folder of files after importing it once.
+
+    Parameters
+    ----------
+    path : Path
+        A packed store (it has a manifest.json), or folders in the layout of INSTRUMENT-32CLASS.
+    settings : Profile
+        Its image size and sample rate are those of the imported store.
+
+    Raises
+    ------
+    CourseError
+        If a packed store has smaller images than the profile crops, or another sample rate.
+    """
+    from llinet_lite.data import folders
+    from llinet_lite.data.store import Store
+
+    from .lesson import cache_folder
+
+    if (path / "manifest.json").is_file():
+        store = Store(path)
+        if store.sample_rate != settings.sample_rate:
+            raise CourseError(
+                f"{path} holds sound at {store.sample_rate} Hz, the profile {settings.name} takes "
+                f"{settings.sample_rate} Hz: import the folder again with --sample-rate {settings.sample_rate}"
+            )
+        return store
+    mark = digest(str(path), data_hash(path), f"{settings.image_size} {settings.sample_rate}")[:8]
+    target = cache_folder() / f"{path.name}-{mark}"
+    if (target / "manifest.json").is_file():
+        return Store(target)
+    return folders.import_folder(
+        path, target, sample_rate=settings.sample_rate, image_size=settings.image_size
+    )

@@ -1,0 +1,259 @@
+"""A small display-list painter: shapes in metres in, anti-aliased RGBA layers out.
+
+A drawing calls :meth:`Painter.fill`, :meth:`Painter.stroke` and
+:meth:`Painter.lines` with points in metres in the instrument's own frame (x to
+the right, y downwards). Nothing is rasterised before :meth:`Painter.render`,
+so the extent of the instrument is known exactly when it is placed, and all
+points go through one matrix product.
+
+Anti-aliasing is 2 x 2 supersampling of shapes whose edges OpenCV has already
+smoothed; colours are blended premultiplied and returned straight.
+
+Notebook: 00
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .materials import Finish, finish, shade
+
+BEHIND, INSTRUMENT, FRONT = range(3)
+_OVERSAMPLE = 2
+_BITS = 4  # fractional bits of OpenCV's fixed-point coordinates
+_LOOKS = 24  # size of the vector of look-variations drawn from the generator
+
+
+class Layers(NamedTuple):
+    """The three layers of a drawing, straight-alpha RGBA on the whole canvas.
+
+    Attributes
+    ----------
+    instrument : ndarray, shape (H, W, 4), uint8
+        The instrument and nothing else: its alpha is the exact mask.
+    front : ndarray, shape (H, W, 4), uint8
+        What is before it: hands, bow, mallets.
+    behind : ndarray, shape (H, W, 4), uint8
+        The player behind it.
+    """
+
+    instrument: np.ndarray
+    front: np.ndarray
+    behind: np.ndarray
+
+
+class Painter:
+    """Record the shapes of one individual at one moment, then rasterise them.
+
+    Parameters
+    ----------
+    individual : Individual
+        The specimen to draw.
+    motion : Motion
+        `stroke` in [-1, 1] and `energy` in [0, 1].
+    rng : numpy.random.Generator
+        Draws look-variations only; always the same number of draws, whatever
+        the class and the motion.
+
+    Attributes
+    ----------
+    look : ndarray, shape (24,), float in [0, 1)
+        Look-variations: skin, hair, clothes, accents.
+    """
+
+    def __init__(self, individual, motion, rng):
+        self.individual = individual
+        self.length = individual.length
+        # A bigger specimen is also stouter: its width grows faster than its length
+        self.stout = individual.size**0.3
+        self.stroke_phase = float(np.clip(motion.stroke, -1.0, 1.0))
+        self.energy = float(np.clip(motion.energy, 0.0, 1.0))
+        self.look = rng.random(_LOOKS)
+        self._blotches = rng.standard_normal((5, 5)).astype(np.float32)
+        self._scratches = rng.random((14, 4))
+        self._layer = INSTRUMENT
+        self._moves = False
+        self._frame: np.ndarray | None = None
+        self._ops: list[tuple] = []
+        self._points: list[np.ndarray] = []
+        self._low = np.full(2, np.inf)
+        self._high = np.full(2, -np.inf)
+        self.body = finish(individual.instrument.material, individual)
+
+    def finish(self, material: str) -> Finish:
+        """Finish of a fitting: worn like the instrument, of middling brightness."""
+        return finish(material, self.individual, fitting=True)
+
+    @property
+    def lift(self) -> float:
+        """How far the striking or plucking hand is off the instrument, 0 (contact) to 1."""
+        return 0.5 * (self.stroke_phase + 1.0)
+
+    # ---- where the following shapes go -------------------------------------------------
+
+    @contextmanager
+    def on(self, layer: int):
+        """Send the shapes of the block to a layer: BEHIND, INSTRUMENT or FRONT."""
+        before, self._layer = self._layer, layer
+        try:
+            yield
+        finally:
+            self._layer = before
+
+    @contextmanager
+    def moving(self):
+        """Shapes of the block move: they do not count for the instrument's extent."""
+        before, self._moves = self._moves, True
+        try:
+            yield
+        finally:
+            self._moves = before
+
+    @contextmanager
+    def frame(self, x: float = 0.0, y: float = 0.0, angle: float = 0.0, zoom: float = 1.0):
+        """Local coordinates: turned clockwise by `angle` (radians), then moved to (x, y)."""
+        before = self._frame
+        c, s = zoom * np.cos(angle), zoom * np.sin(angle)
+        local = np.array([[c, -s, x], [s, c, y], [0.0, 0.0, 1.0]])
+        self._frame = local if before is None else before @ local
+        try:
+            yield
+        finally:
+            self._frame = before
+
+    def to_own_frame(self, x: float, y: float) -> tuple[float, float]:
+        """Coordinates of a local point in the instrument's own frame, metres."""
+        if self._frame is None:
+            return x, y
+        m = self._frame
+        return (m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2])
+
+    # ---- shapes ------------------------------------------------------------------------
+
+    def _add(self, kind, points, colour, width=0.0, closed=False):
+        points = np.asarray(points, dtype=float)
+        if points.ndim == 2:
+            points = points[None]
+        k, n, _ = points.shape
+        points = points.reshape(k * n, 2)
+        if self._frame is not None:
+            points = points @ self._frame[:2, :2].T + self._frame[:2, 2]
+        if self._layer == INSTRUMENT and not self._moves:
+            self._low = np.minimum(self._low, points.min(axis=0) - width / 2)
+            self._high = np.maximum(self._high, points.max(axis=0) + width / 2)
+        self._ops.append((self._layer, kind, k, n, colour, width, closed))
+        self._points.append(points)
+
+    def fill(self, points, colour):
+        """Filled polygon(s): points (n, 2), or (k, n, 2) for k that do not overlap; metres."""
+        self._add("fill", points, colour)
+
+    def stroke(self, points, colour, width, closed=False):
+        """Line(s) of a width in metres through points (n, 2) or (k, n, 2)."""
+        self._add("line", points, colour, width, closed)
+
+    def lines(self, starts, ends, colour, width):
+        """Straight lines from each of `starts` to each of `ends`, both (k, 2), metres."""
+        self._add("line", np.stack([np.asarray(starts, float), np.asarray(ends, float)], 1), colour, width)
+
+    # ---- rasterising -------------------------------------------------------------------
+
+    @property
+    def extent(self) -> tuple[np.ndarray, float]:
+        """Centre (2,) and longest side of the instrument at rest in its own frame, metres."""
+        return 0.5 * (self._low + self._high), float((self._high - self._low).max())
+
+    def render(self, pose, pixels: int) -> Layers:
+        """Place the recorded shapes and rasterise them.
+
+        Parameters
+        ----------
+        pose : Pose
+        pixels : int
+            Side of the square canvas.
+
+        Returns
+        -------
+        Layers
+        """
+        centre, longest = self.extent
+        zoom = pose.scale * pixels * _OVERSAMPLE / longest  # supersampled pixels per metre
+        c, s = zoom * np.cos(pose.angle), zoom * np.sin(pose.angle)
+        flip = -1.0 if pose.mirrored else 1.0
+        turn = np.array([[flip * c, -s], [flip * s, c]])
+        place = np.array([pose.x, pose.y]) * (pixels * _OVERSAMPLE) - 0.5
+        points = (np.concatenate(self._points) - centre) @ turn.T + place
+        fixed = np.clip(points, -3e4, 3e4)
+        fixed = np.rint(fixed * (1 << _BITS)).astype(np.int32)
+        side = pixels * _OVERSAMPLE
+        canvases = [np.zeros((side, side, 4), np.uint8) for _ in range(3)]
+        first = 0
+        for layer, kind, k, n, colour, width, closed in self._ops:
+            block = list(fixed[first : first + k * n].reshape(k, n, 2))
+            first += k * n
+            self._raster(canvases[layer], kind, block, colour, round(width * zoom), closed)
+        self._scratch(canvases[INSTRUMENT], pose)
+        behind, instrument, front = (_straight(canvas, pixels) for canvas in canvases)
+        self._weather(instrument, pose)
+        return Layers(instrument=instrument, front=front, behind=behind)
+
+    @staticmethod
+    def _raster(canvas, kind, block, colour, thickness, closed):
+        rgba = (*colour, 255)
+        if kind == "fill":
+            cv2.fillPoly(canvas, block, rgba, cv2.LINE_AA, _BITS)
+        elif thickness <= 1:
+            cv2.polylines(canvas, block, closed, rgba, 1, cv2.LINE_AA, _BITS)
+        else:  # OpenCV smooths thick lines slowly; supersampling alone smooths these
+            cv2.polylines(canvas, block, closed, rgba, thickness, cv2.LINE_8, _BITS)
+
+    def _scratch(self, canvas, pose):
+        """Scratches of a worn instrument, inside its silhouette only."""
+        side = canvas.shape[0]
+        count = round(self.individual.wear * len(self._scratches))
+        if not count:
+            return
+        alpha = canvas[:, :, 3].copy()
+        reach = 0.5 * pose.scale * side
+        start = (self._scratches[:count, :2] * 2 - 1) * reach + np.array([pose.x, pose.y]) * side
+        step = (self._scratches[:count, 2:] - 0.5) * 0.22 * reach
+        ends = np.rint(np.stack([start, start + step], 1) * (1 << _BITS)).astype(np.int32)
+        half = count // 2
+        cv2.polylines(canvas, list(ends[:half]), False, (*self.body.light, 255), 1, cv2.LINE_AA, _BITS)
+        cv2.polylines(canvas, list(ends[half:]), False, (*self.body.dark, 255), 1, cv2.LINE_AA, _BITS)
+        np.minimum(canvas[:, :, :3], alpha[:, :, None], out=canvas[:, :, :3])
+        canvas[:, :, 3] = alpha
+
+    def _weather(self, image, pose):
+        """Light from above left, and the blotches of age, over the instrument's colours."""
+        pixels = image.shape[0]
+        reach = 0.6 * pose.scale * pixels
+        x0, y0 = round(pose.x * pixels - reach), round(pose.y * pixels - reach)
+        x1, y1 = x0 + max(round(2 * reach), 2), y0 + max(round(2 * reach), 2)
+        ramp = np.linspace(1.0, -1.0, 5, dtype=np.float32)
+        field = 1.0 + 0.07 * (ramp[:, None] + 0.7 * ramp[None, :])
+        field += (0.02 + 0.06 * self.individual.wear) * self._blotches
+        grid = np.full((5, 5, 4), 128, np.uint8)
+        grid[:, :, :3] = np.clip(128 * field, 70, 200)[:, :, None]
+        top, left = max(y0, 0), max(x0, 0)
+        part = image[top : max(y1, 0), left : max(x1, 0)]
+        if part.size == 0:
+            return
+        gain = cv2.resize(grid, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+        gain = gain[top - y0 : top - y0 + part.shape[0], left - x0 : left - x0 + part.shape[1]]
+        part[...] = cv2.multiply(part, np.ascontiguousarray(gain), scale=1 / 128)
+
+
+def _straight(canvas: np.ndarray, pixels: int) -> np.ndarray:
+    """Premultiplied supersampled (2H, 2W, 4) to straight (H, W, 4), uint8."""
+    small = cv2.resize(canvas, (pixels, pixels), interpolation=cv2.INTER_AREA)
+    alpha = small[:, :, 3].copy()
+    opaque = np.full_like(alpha, 255)
+    return cv2.divide(small, cv2.merge((alpha, alpha, alpha, opaque)), scale=255)
+
+
+__all__ = ["BEHIND", "FRONT", "INSTRUMENT", "Layers", "Painter", "shade"]

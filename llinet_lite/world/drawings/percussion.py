@@ -1,0 +1,245 @@
+"""Skins, plates, bells and bowls: drum, tabla, gong, bell, chime, singing bowl.
+
+Notebook: 00
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .materials import hsv, mix, shade
+from .painter import BEHIND
+from .parts import arc, box, boxes, dome, ellipse, ellipses, plain, smooth, symmetric, taper, tube
+from .players import arm, fist, hand, person, stick
+
+_BELL = symmetric((
+    (0, -0.88), (0.11, -0.87), (0.20, -0.82), (0.255, -0.70), (0.275, -0.52), (0.305, -0.34), (0.36, -0.19),
+    (0.44, -0.07), (0.50, -0.01), (0.47, 0.02), (0.25, 0.045), (0, 0.05)), 4)  # fmt: skip
+
+
+def _beat(p):
+    """Heights of two beating hands or sticks, 0 (contact) to 1: one strikes, the other waits."""
+    return p.lift, (0.45 + 0.35 * (1 - p.lift) if p.energy > 0.02 else 1.0)
+
+
+def drum(p):
+    """A snare drum: skin, hoops, coloured shell with zigzag cords, two sticks."""
+    r, silver, skin = p.length / 2, p.finish("silver"), p.body
+    h, flat = 0.25 * p.stout * (p.length / 0.40), 0.34
+    hue = (0, 215, 140, 30)[int(4 * p.look[9])]
+    shell, cord = hsv(hue + 8 * p.individual.hue, 0.62, 0.46 + 0.2 * p.individual.brightness), (242, 236, 220)
+    dry = shade(shell, 0.6)
+    low = arc(0, h, r, r * flat, 0, np.pi, 22)
+    p.fill(np.concatenate([[[r, 0]], low, [[-r, 0]]]), dry)
+    for a, b, tone in ((0.12, 0.97, shell), (0.45, 0.92, shade(shell, 1.18)), (0.62, 0.85, shade(shell, 1.35))):
+        x = np.cos(np.linspace(a * np.pi, b * np.pi, 14))
+        y = np.sin(np.linspace(a * np.pi, b * np.pi, 14)) * flat * r
+        p.fill(np.concatenate([np.stack([x * r, y], 1), np.stack([x * r, y + h], 1)[::-1]]), tone)
+    a = np.linspace(0.03, 0.97, 12) * np.pi
+    zig = np.stack([r * np.cos(a), r * flat * np.sin(a) + np.where(np.arange(12) % 2, 0.92, 0.08) * h], 1)
+    p.stroke(zig, shade(dry, 0.6), 0.013)
+    p.stroke(zig, cord, 0.008)
+    p.fill(ellipses(zig[1::2] * (1, 1) - (0, 0.45 * h), 0.011, 0.016), (120, 74, 40))
+    for y in (h, 0):
+        edge = np.concatenate([arc(0, y - 0.012, r * 1.02, r * flat * 1.02, np.pi, 0, 22),
+                               arc(0, y + 0.022, r * 1.02, r * flat * 1.02, 0, np.pi, 22)])  # fmt: skip
+        p.fill(edge, silver.line)
+        rim = np.concatenate([arc(0, y - 0.008, r * 1.01, r * flat * 1.01, np.pi, 0, 22),
+                              arc(0, y + 0.017, r * 1.01, r * flat * 1.01, 0, np.pi, 22)])  # fmt: skip
+        p.fill(rim, silver.base if y == 0 else mix(shell, (240, 236, 220), 0.5))
+    p.fill(ellipse(0, -0.010, r * 1.02, r * flat * 1.02, 44), silver.line)
+    p.fill(ellipse(0, -0.012, r * 1.00, r * flat * 1.00, 44), silver.glint)
+    dome(p, ellipse(0, -0.010, r * 0.95, r * flat * 0.94, 44), skin, 0.004, levels=4)
+    bolts = arc(0, 0.020, r * 1.0, r * flat * 1.0, 0.08 * np.pi, 0.92 * np.pi, 6)
+    p.fill(boxes(bolts[:, 0] - 0.006, bolts[:, 1] - 0.012, bolts[:, 0] + 0.006, bolts[:, 1] + 0.020), silver.dark)
+    hx, hy = 0.0, -0.62
+    wear = person(p, hx, hy, facing=0)
+    for side, lift in zip((-1, 1), _beat(p), strict=True):
+        tip = (0.18 * r * side, -0.010 - 0.16 * lift)
+        grip = (side * (0.52 * r + 0.09), -0.17 - 0.10 * lift)
+        arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, bend=-side)
+        stick(p, grip, tip, 0.011, width=0.011)
+        fist(p, *grip, wear, angle=0.4 * side)
+
+
+def _tabla_drum(p, x, y, top, height, belly, shell, skin, strap):
+    """One of the pair: shell with straps and blocks, braided rim, skin with a black spot."""
+    flat = 0.42
+    side = np.array([[top, 0.0], [belly, 0.42 * height], [0.86 * belly, 0.80 * height], [0.62 * belly, height]])
+    right = smooth(tuple(map(tuple, side)), False, 5)
+    outline = np.concatenate([right, (right * (-1, 1))[::-1]]) + (x, y)
+    p.fill(ellipse(x, y + height, 0.80 * belly, 0.26 * belly), (120, 30, 34))
+    p.fill(ellipse(x, y + height - 0.008, 0.76 * belly, 0.20 * belly), (168, 52, 46))
+    dome(p, outline, shell, 0.006, levels=4)
+    k = 7
+    a = np.linspace(0.06, 0.94, k) * np.pi
+    upper = np.stack([x + top * np.cos(a), y + top * flat * np.sin(a)], 1)
+    lower = np.stack([x + 0.72 * belly * np.cos(a), y + 0.80 * height + 0.2 * belly * np.sin(a)], 1)
+    mid = np.stack([x + 1.0 * belly * np.cos(a), y + 0.45 * height + 0.25 * belly * np.sin(a)], 1)
+    p.stroke(np.stack([upper, mid, lower], 1), shade(strap, 0.55), 0.013)
+    p.stroke(np.stack([upper, mid, lower], 1), strap, 0.009)
+    p.fill(ellipse(x, y + 0.012, top * 1.05, top * flat * 1.08, 44), shade(strap, 0.5))
+    p.fill(ellipse(x, y, top * 1.04, top * flat * 1.06, 44), shade(strap, 0.8))
+    dome(p, ellipse(x, y - 0.003, top * 0.94, top * flat * 0.93, 44), skin, 0.003, levels=3)
+
+
+def tabla(p):
+    """Two small kettle drums with a black spot on each skin, played with the hands."""
+    s, skin = p.length / 0.45, p.body
+    wide = p.stout
+    metal, wood, strap = p.finish("silver"), p.finish("wood"), (206, 166, 112)
+    spot = (28, 26, 28)
+    _tabla_drum(p, 0.115 * s, 0.0, 0.082 * s * wide, 0.215 * s, 0.098 * s * wide, wood, skin, strap)
+    _tabla_drum(p, -0.095 * s, 0.005, 0.110 * s * wide, 0.215 * s, 0.133 * s * wide, metal, skin, strap)
+    for x, y, r in ((0.115 * s, -0.003, 0.036 * s), (-0.120 * s, 0.006, 0.046 * s)):
+        p.fill(ellipse(x, y, r * wide, r * 0.42 * wide, 16), spot)
+        p.fill(ellipse(x - 0.25 * r, y - 0.10 * r, 0.45 * r, 0.14 * r, 10), (86, 84, 90))
+    hx, hy = 0.0, -0.56
+    wear = person(p, hx, hy, facing=0, legs="crossed")
+    for side, lift in zip((1, -1), _beat(p), strict=True):
+        x = (0.150 if side > 0 else -0.175) * s
+        y = -0.040 - 0.085 * lift
+        arm(p, (hx + 0.20 * side, hy + 0.28), (x + 0.05 * side, y - 0.03), wear, bend=-side)
+        hand(p, x + 0.03 * side, y - 0.015, wear, angle=np.pi / 2 + side * (0.85 - 0.35 * lift))
+
+
+def gong(p):
+    """A round plate with a rim and a boss, hung by two cords from a frame, and a soft beater."""
+    r, brass, wood = 0.5 * p.length * p.stout * 0.94, p.body, p.finish("dark wood")
+    rim = 0.010
+    out, top = r + 0.13, -r - 0.15
+    for x in (-out, out):
+        tube(p, np.array([[x, top - 0.02], [x, r + 0.14]]), 0.050, wood, 0.006)
+        p.fill(np.array([[x - 0.12, r + 0.16], [x - 0.05, r + 0.11], [x + 0.05, r + 0.11], [x + 0.12, r + 0.16]]), wood.line)
+    beam = smooth(((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045)), False, 5)
+    tube(p, beam, 0.052, wood, 0.006, side=1)
+    for x in (-0.42 * r, 0.42 * r):
+        p.lines([[x, top]], [[x, -0.86 * r]], (222, 206, 170), 0.012)
+    dome(p, ellipse(0, 0, r, n=44), brass, rim, levels=2, rim=0.97)
+    p.stroke(ellipse(0, 0, 0.90 * r, n=44), brass.dark, 0.012, closed=True)
+    p.fill(ellipse(0, 0, 0.80 * r, n=44), brass.dark)
+    dome(p, ellipse(0, 0, 0.785 * r, n=44), brass, 0, levels=5)
+    for v in (0.70, 0.58, 0.46):
+        p.stroke(ellipse(0, 0, v * r, n=44), mix(brass.base, brass.dark, 0.5), 0.004, closed=True)
+    p.stroke(arc(0, 0, 0.63 * r, 0.63 * r, 3.5, 4.5, 10), brass.glint, 0.020)
+    p.fill(ellipse(0, 0, 0.235 * r, n=28), brass.line)
+    dome(p, ellipse(0, 0, 0.215 * r, n=28), brass, 0, levels=4, towards=(-0.4, -0.4))
+    hx, hy = out + 0.20, -0.55
+    wear = person(p, hx, hy, facing=-1)
+    reach = 0.12 * r + 0.26 * p.lift
+    head, grip = (reach, 0.10 * r - 0.05 * p.lift), (reach + 0.24, 0.02 + 0.18 * r)
+    arm(p, (hx - 0.19, hy + 0.28), grip, wear, bend=-1)
+    stick(p, grip, head, 0.062, tip=(196, 60, 58), width=0.018)
+    fist(p, *grip, wear, angle=-0.5)
+
+
+def bell(p):
+    """A bronze bell under a wooden yoke: crown, shoulder, flaring lip, clapper on a rope."""
+    h, brass, wood, iron = p.length, p.body, p.finish("wood"), p.finish("ebony")
+    wide = 0.88 * p.stout
+    swing = 0.30 * h * wide * (p.stroke_phase if p.energy > 0.02 else 1.0)
+    at = 0.5 * (0.34 * h * wide - 0.30 * h * wide) - 0.5 * (0.30 * h * wide - swing)
+    with p.moving():
+        p.lines([[0, -0.10 * h]], [[at, 0.09 * h]], iron.base, 0.016)
+        p.fill(ellipse(at, 0.095 * h, 0.062 * h, 0.068 * h, 16), iron.base)
+        p.fill(ellipse(at - 0.016 * h, 0.080 * h, 0.022 * h, n=10), iron.glint)
+        p.lines([[at, 0.15 * h]], [[at + 0.02, 0.34 * h]], (206, 180, 130), 0.012)
+    p.fill(box(-0.16 * h, -0.99 * h, 0.16 * h, -0.86 * h), brass.line)
+    p.fill(boxes(np.array([-0.14, -0.03, 0.08]) * h, -0.98 * h, np.array([-0.08, 0.03, 0.14]) * h, -0.87 * h), brass.base)
+    plain(p, np.array([[-0.46 * h, -1.08 * h], [-0.40 * h, -1.16 * h], [0.40 * h, -1.16 * h], [0.46 * h, -1.08 * h],
+                       [0.46 * h, -0.98 * h], [-0.46 * h, -0.98 * h]]), wood, 0.010)  # fmt: skip
+    p.fill(box(-0.44 * h, -1.12 * h, 0.44 * h, -1.09 * h), wood.light)
+    p.fill(boxes(np.array([-0.22, 0.16]) * h, -1.16 * h, np.array([-0.16, 0.22]) * h, -0.98 * h), iron.base)
+    outline = _BELL * (h * wide, h)
+    p.fill(ellipse(0, 0.015 * h, 0.485 * h * wide, 0.055 * h), brass.line)
+    p.stroke(outline, brass.line, 0.012, closed=True)
+    p.fill(outline, brass.dark)
+    for shrink, shift, tone in ((0.90, -0.030, brass.base), (0.50, -0.085, mix(brass.base, brass.light, 0.7)),
+                                (0.26, -0.110, brass.light), (0.09, -0.135, brass.glint)):  # fmt: skip
+        p.fill(outline * (shrink, 0.985) + (shift * h * wide, -0.004), tone)
+    for y, w in ((-0.72, 0.245), (-0.68, 0.252), (-0.20, 0.345), (-0.16, 0.365)):
+        p.stroke(arc(0, y * h, w * h * wide, 0.035 * h, 0.08, np.pi - 0.08, 12), brass.dark, 0.008)
+    p.fill(ellipse(0, 0.018 * h, 0.475 * h * wide, 0.045 * h), shade(brass.line, 0.75))
+    p.stroke(arc(0, 0.012 * h, 0.49 * h * wide, 0.052 * h, 0.05, np.pi - 0.05, 16), brass.light, 0.010)
+    with p.moving():
+        p.fill(ellipse(at, 0.100 * h, 0.060 * h, 0.062 * h, 16), iron.base)
+        p.fill(ellipse(at - 0.018 * h, 0.082 * h, 0.020 * h, n=10), iron.glint)
+    hx, hy = 0.62 * h * wide + 0.16, -0.10 - 0.4 * h
+    wear = person(p, hx, hy, facing=-1)
+    grip = (at + 0.025, 0.38 * h)
+    arm(p, (hx - 0.18, hy + 0.28), grip, wear, bend=1)
+    fist(p, *grip, wear, angle=0.2)
+
+
+def chime(p):
+    """Tubes of falling length hung from a bar in a stand, struck by a small hammer."""
+    s, silver, wood = p.length / 0.60, p.body, p.finish("dark wood")
+    n = p.individual.instrument.parts
+    half, top, bottom = 0.27 * s * p.stout, -0.30 * s, 0.34 * s
+    for x in (-half - 0.035, half + 0.035):
+        tube(p, np.array([[x, top - 0.02], [x, bottom]]), 0.026, wood, 0.005)
+        p.fill(taper(x - 0.075, bottom, 0.030, x + 0.075, bottom, 0.030), wood.line)
+    tube(p, np.array([[-half - 0.06, top], [half + 0.06, top]]), 0.040, wood, 0.005, side=1)
+    x = np.linspace(-half + 0.015, half - 0.015, n)
+    y0, y1 = np.full(n, top + 0.065), top + 0.07 + np.linspace(0.53, 0.27, n) * s
+    w = 0.034 * p.stout * s
+    p.lines(np.stack([x, np.full(n, top)], 1), np.stack([x, y0], 1), (210, 200, 180), 0.005)
+    for grow, shift, tone in ((1.22, 0, silver.line), (1.0, 0, silver.dark), (0.72, -0.10, silver.base),
+                              (0.38, -0.16, silver.light), (0.15, -0.20, silver.glint)):  # fmt: skip
+        edge = 0.002 if grow > 1 else 0
+        p.fill(boxes(x + shift * w - grow * w / 2, y0 - edge, x + shift * w + grow * w / 2, y1 + edge), tone)
+    p.fill(boxes(x - 0.56 * w, y0, x + 0.56 * w, y0 + 0.020), silver.line)
+    p.fill(boxes(x - 0.50 * w, y0 + 0.002, x + 0.3 * w, y0 + 0.016), silver.glint)
+    p.fill(ellipses(np.stack([x, y1], 1), 0.5 * w, 0.14 * w), shade(silver.line, 0.6))
+    hx, hy = 0.06, top - 0.20
+    wear = person(p, hx, hy, facing=1)
+    target = x[n // 2 + 1]
+    head = (target + 0.012 + 0.075 * p.lift, top + 0.115 - 0.03 * p.lift)
+    grip = (head[0] + 0.16, head[1] - 0.05)
+    arm(p, (hx + 0.20, hy + 0.28), grip, wear, bend=-1)
+    stick(p, grip, head, 0.020, tip=(170, 116, 70), width=0.012)
+    fist(p, *grip, wear, angle=0.3)
+    with p.on(BEHIND):
+        arm(p, (hx - 0.20, hy + 0.28), (hx - 0.30, hy + 0.72), wear, bend=1, forearm=BEHIND)
+
+
+def singing_bowl(p):
+    """A bronze bowl on a cushion, and a wooden striker that circles its rim."""
+    r, brass = 0.5 * p.length * p.stout, p.body
+    flat, h = 0.30, 0.60 * p.length * p.stout
+    hue = 320 + 120 * p.look[9]
+    cloth = hsv(hue, 0.70, 0.52)
+    p.fill(ellipse(0, h + 0.012, 0.90 * r, 0.27 * r), shade(cloth, 0.5))
+    dome(p, smooth(((-0.92 * r, h - 0.005), (-0.75 * r, h - 0.035), (0, h - 0.042), (0.75 * r, h - 0.035), (0.92 * r, h - 0.005),
+                    (0.80 * r, h + 0.030), (0, h + 0.045), (-0.80 * r, h + 0.030))),
+         p.finish("felt")._replace(base=cloth, light=shade(cloth, 1.25), dark=shade(cloth, 0.7), line=shade(cloth, 0.5)), 0.003)  # fmt: skip
+    p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
+    side = smooth(((1.0, 0.0), (1.0, 0.16), (0.93, 0.48), (0.74, 0.78), (0.46, 0.95), (0.0, 1.0)), False, 5) * (r, h)
+    outline = np.concatenate([side, (side * (-1, 1))[::-1]])
+    p.fill((outline - (0, h / 2)) * 1.02 + (0, h / 2), brass.line)
+    p.fill(outline, brass.dark)
+    for shrink, shift, tone in ((0.92, -0.03, brass.base), (0.56, -0.16, mix(brass.base, brass.light, 0.7)),
+                                (0.28, -0.26, brass.light), (0.09, -0.34, brass.glint)):  # fmt: skip
+        p.fill(outline * (shrink, 0.97) + (shift * r, 0), tone)
+    for v, q in ((0.30, 0.985), (0.36, 0.965)):
+        p.stroke(arc(0, v * h, q * r, q * r * flat * 0.8, 0.05, np.pi - 0.05, 16), brass.dark, 0.0035)
+    petals = arc(0, 0.50 * h, 0.86 * r, 0.86 * r * flat * 0.8, 0.35, np.pi - 0.35, 7)
+    p.stroke(ellipses(petals, 0.009 * r / 0.11), brass.line, 0.0025, closed=True)
+    p.fill(ellipse(0, 0, 1.03 * r, 1.03 * r * flat, 44), brass.line)
+    p.fill(ellipse(0, 0, 1.01 * r, 1.01 * r * flat, 44), brass.glint)
+    p.fill(ellipse(0, 0.002, 0.94 * r, 0.93 * r * flat, 44), brass.line)
+    p.fill(ellipse(0.02 * r, 0.04 * r, 0.88 * r, 0.80 * r * flat, 44), brass.dark)
+    p.fill(ellipse(0.16 * r, 0.10 * r, 0.60 * r, 0.50 * r * flat), mix(brass.dark, brass.base, 0.8))
+    wear = person(p, 0.02, -0.50, facing=0, legs="none")
+    turn = 0.55 - 0.28 * (1 - p.lift)
+    gap = 0.030 * p.lift
+    touch = (1.03 * r * np.cos(turn) + gap, 1.03 * r * flat * np.sin(turn) - gap)
+    top = (touch[0] + 0.065, touch[1] - 0.135)
+    arm(p, (0.22, -0.22), (top[0] + 0.02, top[1] - 0.01), wear, bend=-1)
+    stick(p, top, (touch[0] - 0.012, touch[1] + 0.030), 0.0, colour=(132, 78, 42), width=0.026)
+    fist(p, top[0] - 0.003, top[1] + 0.012, wear, angle=0.3)
+    arm(p, (-0.18, -0.22), (-r - 0.05, h * 0.7), wear, bend=1, forearm=BEHIND)
+    hand(p, -r - 0.045, 0.62 * h, wear, angle=0.15, layer=BEHIND)
+
+
+__all__ = ["bell", "chime", "drum", "gong", "singing_bowl", "tabla"]

@@ -1,0 +1,257 @@
+"""Woodwinds and reeds: clarinet, flute, saxophone, bagpipes, harmonica, accordion.
+
+Notebook: 00
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .materials import hsv, mix, shade
+from .painter import BEHIND, FRONT
+from .parts import bell_mouth, box, boxes, dome, ellipse, ellipses, knobs, smooth, taper, tube
+from .players import arm, hand, person
+
+
+def _phase(p):
+    """Number of the finger that is up now (None for a silent player)."""
+    return int(2.0 + 1.99 * p.stroke_phase) % 4 if p.energy > 0.02 else None
+
+
+def _line(x0, y0, x1, y1, n=8):
+    return np.stack([np.linspace(x0, x1, n), np.linspace(y0, y1, n)], 1)
+
+
+def clarinet(p):
+    """A straight black tube with silver keys, a small bell, held downwards from the mouth."""
+    length, wood, silver = p.length, p.body, p.finish("silver")
+    black = p.finish("ebony")
+    turn, mouth = -0.30, (0.0, 0.075)
+    bore = 0.030 * p.stout
+    with p.frame(*mouth, turn):
+        y = np.array([0.0, 0.05, 0.10, 0.11, 0.5, 0.80, 0.88, 0.94, 0.98, 1.0]) * length
+        w = np.array([0.35, 0.8, 1.0, 1.05, 1.0, 1.05, 1.3, 1.75, 2.3, 2.6]) * bore
+        tube(p, np.stack([np.zeros(10), y], 1), w, wood, 0.0035, side=1)
+        p.fill(taper(0, 0, 0.35 * bore, 0, 0.095 * length, 0.95 * bore), black.base)
+        p.fill(taper(-0.002, 0.01, 0.15 * bore, -0.004, 0.09 * length, 0.3 * bore), black.glint)
+        rings = np.array([0.10, 0.20, 0.52, 0.84]) * length
+        p.fill(boxes(-0.62 * bore, rings - 0.006, 0.62 * bore, rings + 0.006), silver.line)
+        p.fill(boxes(-0.60 * bore, rings - 0.004, 0.35 * bore, rings + 0.003), silver.glint)
+        p.fill(box(-1.34 * bore, 0.985 * length, 1.34 * bore, length), silver.dark)
+        p.fill(box(-1.30 * bore, 0.985 * length, 0.6 * bore, 0.995 * length), silver.glint)
+        key = np.array([0.24, 0.29, 0.34, 0.39, 0.44, 0.57, 0.62, 0.67, 0.72, 0.77]) * length
+        side = np.tile([0.0, 0.30, -0.10, 0.40, 0.0], 2) * bore
+        p.lines([[0.42 * bore, 0.22 * length], [-0.40 * bore, 0.55 * length]],
+                [[0.42 * bore, 0.49 * length], [-0.40 * bore, 0.81 * length]], silver.base, 0.006)  # fmt: skip
+        knobs(p, np.stack([side, key], 1), 0.011, silver, 0.002)
+        levers = np.array([[0.75, 0.26], [0.8, 0.47], [-0.8, 0.60], [0.8, 0.79], [0.8, 0.75], [-0.8, 0.80], [-0.7, 0.20]])
+        p.fill(ellipses(levers * (bore, length), 0.010, 0.006), silver.light)
+        left, right = p.to_own_frame(0.026, 0.33 * length), p.to_own_frame(-0.026, 0.66 * length)
+    wear = person(p, 0, 0, facing=0, puff=0.4 * p.energy)
+    arm(p, (0.20, 0.27), (left[0] + 0.03, left[1]), wear, bend=1, forearm=BEHIND)
+    arm(p, (-0.20, 0.27), (right[0] - 0.03, right[1]), wear, bend=-1, forearm=BEHIND)
+    hand(p, left[0] + 0.028, left[1] + 0.01, wear, angle=2.95, lifted=_phase(p), layer=FRONT, spread=0.9)
+    hand(p, right[0] - 0.022, right[1], wear, angle=-0.25, lifted=_phase(p), layer=FRONT, spread=0.9)
+
+
+def flute(p):
+    """A silver tube held crosswise, keys all along it, the lips over a plate near one end."""
+    length, silver = p.length, p.body
+    bore, turn = 0.024 * p.stout, 0.13
+    with p.frame(0, 0.062, turn):
+        x0 = -0.16 * length
+        tube(p, _line(x0, 0, x0 + length, 0), bore, silver, 0.0030, side=1)
+        p.fill(box(x0 - 0.004, -0.6 * bore, x0 + 0.012, 0.6 * bore), silver.dark)
+        dome(p, ellipse(0, -0.1 * bore, 0.024, 0.62 * bore + 0.004, 16), silver, 0.003, levels=2)
+        p.fill(ellipse(0, -0.2 * bore, 0.007, 0.005, 10), silver.line)
+        ring = x0 + np.array([0.30, 0.80]) * length
+        p.fill(boxes(ring - 0.007, -0.64 * bore, ring + 0.007, 0.64 * bore), silver.dark)
+        p.fill(boxes(ring - 0.004, -0.60 * bore, ring + 0.002, 0.3 * bore), silver.glint)
+        p.lines([[x0 + 0.34 * length, -0.62 * bore]], [[x0 + 0.92 * length, -0.62 * bore]], silver.dark, 0.006)
+        key = x0 + np.array([0.35, 0.40, 0.45, 0.49, 0.53, 0.57, 0.63, 0.67, 0.71, 0.75, 0.84, 0.89, 0.94]) * length
+        cups = np.stack([key, np.full(13, -0.12 * bore)], 1)
+        p.fill(ellipses(cups, 0.0125, 0.012), silver.line)
+        p.fill(ellipses(cups, 0.0098, 0.0095), silver.light)
+        p.fill(ellipses(cups, 0.0040, 0.004), silver.dark)
+        left, right = p.to_own_frame(x0 + 0.42 * length, 0), p.to_own_frame(x0 + 0.69 * length, 0)
+    wear = person(p, -0.02, -0.002, facing=1, puff=0.15 * p.energy)
+    arm(p, (0.18, 0.27), (left[0], left[1] + 0.05), wear, bend=-1, forearm=BEHIND)
+    arm(p, (-0.20, 0.27), (right[0], right[1] + 0.05), wear, bend=-1, lengths=(0.36, 0.40))
+    hand(p, left[0], left[1] + 0.048, wear, angle=-1.57, lifted=_phase(p), layer=FRONT, spread=0.9)
+    hand(p, right[0], right[1] + 0.050, wear, angle=-1.57, lifted=_phase(p), layer=FRONT, spread=0.9)
+
+
+def saxophone(p):
+    """A conical tube: crook, straight body with keys, bow, bell turned up."""
+    s, brass, black = p.length / 0.70, p.body, p.finish("ebony")
+    wide = p.stout * s
+    pearl = p.finish("ivory")
+    path = smooth(((-0.150, -0.005), (-0.090, -0.050), (-0.020, -0.055), (0.010, 0.0), (0.020, 0.12), (0.034, 0.28),
+                   (0.048, 0.45), (0.075, 0.555), (0.135, 0.600), (0.200, 0.565), (0.225, 0.48), (0.240, 0.37),
+                   (0.262, 0.285), (0.285, 0.24)), False, 5)  # fmt: skip
+    at = np.linspace(0, 1, len(path))
+    bore = np.interp(at, [0, 0.15, 0.3, 0.6, 0.75, 0.86, 0.93, 0.97, 1.0],
+                     [0.016, 0.022, 0.034, 0.066, 0.084, 0.102, 0.135, 0.175, 0.225])  # fmt: skip
+    with p.frame(0.13 * s, 0.075, 0.0):
+        lift = path * s
+        rod = lift[(at > 0.24) & (at < 0.60)]
+        p.stroke(rod + (0.045 * wide, 0), brass.line, 0.007)
+        tube(p, lift, bore * wide, brass, 0.0045, side=1)
+        bell_mouth(p, 0.290 * s, 0.232 * s, 0.112 * wide, 0.036 * wide, brass, 0.005)
+        p.stroke(lift[:5], black.base, 0.022)
+        p.fill(ellipse(*lift[7], 0.014, 0.018, 10), brass.line)
+        cups = lift[(at > 0.26) & (at < 0.60)][::3]
+        radius = np.linspace(0.013, 0.026, len(cups))
+        for c, r in zip(cups, radius, strict=True):
+            knobs(p, [c + (0.010, 0)], r * s, brass, 0.003)
+        p.fill(ellipses(rod[2::3] - (0.026 * wide, 0), 0.0095), pearl.base)
+        big = np.array([[0.232, 0.50], [0.246, 0.40], [0.15, 0.598]]) * s
+        knobs(p, big, 0.033 * s, brass, 0.004)
+        p.stroke(np.array([[0.06, 0.50], [0.22, 0.43]]) * s, brass.line, 0.012)
+        p.stroke(np.array([[0.06, 0.50], [0.22, 0.43]]) * s, brass.light, 0.006)
+        left, right = p.to_own_frame(0.026 * s, 0.17 * s), p.to_own_frame(0.045 * s, 0.40 * s)
+    wear = person(p, -0.06, 0.0, facing=1, puff=0.6 * p.energy)
+    with p.on(BEHIND):
+        p.stroke([(-0.12, 0.17), (0.15, 0.28)], (40, 36, 40), 0.016)
+    arm(p, (0.13, 0.27), (left[0] + 0.04, left[1]), wear, bend=1, forearm=BEHIND)
+    arm(p, (-0.27, 0.27), (right[0] - 0.05, right[1]), wear, bend=-1)
+    hand(p, left[0] + 0.050, left[1], wear, angle=3.0, lifted=_phase(p), spread=0.9)
+    hand(p, right[0] - 0.045, right[1], wear, angle=-0.1, lifted=_phase(p), spread=0.9)
+
+
+def _pipe(p, x0, y0, x1, y1, width, rings=(0.35, 0.68)):
+    """A turned drone pipe with ivory ferrules and a flared top."""
+    centre = _line(x0, y0, x1, y1, 10)
+    w = width * np.array([0.75, 0.75, 0.8, 1.05, 0.85, 0.85, 1.1, 0.95, 1.1, 1.7])
+    tube(p, centre, w, p.body, 0.0045)
+    ivory = p.finish("ivory")
+    for r in (*rings, 0.97):
+        a, b = centre[0] + (centre[-1] - centre[0]) * (r - 0.018), centre[0] + (centre[-1] - centre[0]) * (r + 0.018)
+        p.fill(taper(*a, width * (1.45 if r < 0.9 else 1.9), *b, width * (1.45 if r < 0.9 else 1.9)), ivory.dark)
+        p.fill(taper(*a, width * (1.2 if r < 0.9 else 1.6), *b, width * (1.2 if r < 0.9 else 1.6)), ivory.base)
+
+
+def bagpipes(p):
+    """Bag under the arm, three drones over the shoulder, blow-pipe and chanter."""
+    s = p.length / 0.80
+    hue = 340 + 220 * p.look[9]
+    cloth, stripe = hsv(hue, 0.65, 0.48), hsv(hue + 150, 0.45, 0.34)
+    squeeze = 1 - 0.03 * p.energy * (1 - p.stroke_phase)
+    bag = smooth(((-0.20, -0.02), (-0.10, -0.09), (0.06, -0.11), (0.19, -0.06), (0.235, 0.04), (0.19, 0.15),
+                  (0.06, 0.20), (-0.07, 0.16), (-0.16, 0.08)))  # fmt: skip
+    bag = bag * (s * p.stout, s * p.stout * squeeze)
+    for x0, x1, top in ((0.02, 0.06, -0.36), (0.08, 0.20, -0.40), (0.14, 0.36, -0.53)):
+        _pipe(p, x0 * s, -0.06 * s, x1 * s, top * s, 0.032)
+    p.stroke(smooth(((0.06 * s, -0.30 * s), (0.12 * s, -0.265 * s), (0.18 * s, -0.29 * s), (0.28 * s, -0.36 * s)), False, 4),
+             mix(cloth, (240, 200, 90), 0.5), 0.010)  # fmt: skip
+    _pipe(p, -0.12 * s, -0.04 * s, -0.16 * s, -0.23 * s, 0.024, rings=(0.3,))
+    p.fill((bag - bag.mean(0)) * 1.035 + bag.mean(0), shade(cloth, 0.45))
+    p.fill(bag, shade(cloth, 0.8))
+    middle = bag.mean(0)
+    p.fill((bag - middle) * 0.86 + middle - 0.008, cloth)
+    for v in (-0.36, 0.0, 0.36):  # tartan
+        h = 0.82 * np.sqrt(max(1 - v * v, 0))
+        p.lines([middle + (v * 0.21 * s, -h * 0.125 * s)], [middle + (v * 0.21 * s, h * 0.125 * s)], stripe, 0.022 * s)
+        p.lines([middle + (-h * 0.17 * s, v * 0.14 * s)], [middle + (h * 0.17 * s, v * 0.14 * s)], stripe, 0.016 * s)
+        p.lines([middle + (v * 0.21 * s, -h * 0.125 * s)], [middle + (v * 0.21 * s, h * 0.125 * s)], (232, 206, 110), 0.004)
+    chanter = _line(-0.17 * s, 0.02 * s, -0.13 * s, 0.40 * s)
+    tube(p, chanter, np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060]), p.body, 0.004)
+    holes = chanter[2:7]
+    p.fill(ellipses(holes, 0.0055), p.finish("ivory").light)
+    p.fill(ellipse(*chanter[-1], 0.034, 0.012, 16), p.finish("ivory").base)
+    hx, hy = -0.13 * s + 0.01, -0.23 * s - 0.065
+    wear = person(p, hx, hy, facing=-1, puff=0.4 + 0.5 * p.energy)
+    for side, reach in ((1, 0.14), (-1, 0.28)):
+        x, y = -0.165 * s + reach * 0.1 * s, reach * s
+        arm(p, (hx + 0.20 * side, hy + 0.27), (x + 0.06 * side, y), wear, bend=side, forearm=FRONT if side < 0 else BEHIND)
+        hand(p, x + 0.045 * side, y, wear, angle=3.14 if side > 0 else 0.0, lifted=_phase(p), spread=0.9)
+
+
+def harmonica(p):
+    """Ten holes between two cover plates, at the lips, in two hands."""
+    w, silver, wood = p.length, p.body, p.finish("dark wood")
+    h = 0.30 * w * p.stout
+    slide = 0.010 * p.stroke_phase * (p.energy > 0.02)
+    plate = smooth(((-0.5, -0.25), (-0.46, -0.42), (-0.30, -0.5), (0.30, -0.5), (0.46, -0.42), (0.5, -0.25), (0.5, 0.25),
+                    (0.46, 0.42), (0.30, 0.5), (-0.30, 0.5), (-0.46, 0.42), (-0.5, 0.25)), True, 3)  # fmt: skip
+    outline = plate * (w, h)
+    dome(p, outline, silver, 0.0025, levels=3, rim=0.97)
+    p.fill(box(-0.44 * w, -0.40 * h, 0.44 * w, -0.30 * h), silver.glint)
+    p.fill(box(-0.485 * w, -0.17 * h, 0.485 * w, 0.17 * h), silver.line)
+    p.fill(box(-0.480 * w, -0.145 * h, 0.480 * w, 0.145 * h), wood.base)
+    x = np.linspace(-0.43, 0.43, p.individual.instrument.parts) * w
+    half = 0.029 * w
+    p.fill(boxes(x - half, -0.115 * h, x + half, 0.115 * h), (16, 12, 12))
+    p.fill(boxes(x + half * 1.05, -0.115 * h, x + half * 1.35, 0.115 * h), wood.glint)
+    p.lines([[-0.30 * w, 0.33 * h]], [[0.30 * w, 0.33 * h]], silver.dark, 0.0022)
+    p.fill(ellipses([[-0.455 * w, -0.33 * h], [0.455 * w, -0.33 * h], [-0.455 * w, 0.33 * h], [0.455 * w, 0.33 * h]], 0.0022),
+           silver.line)  # fmt: skip
+    wear = person(p, slide, -0.075, facing=0, puff=0.7 * p.energy)
+    for side in (-1, 1):
+        x = side * (0.5 * w + 0.020)
+        flap = 0.25 * p.energy * p.stroke_phase * (side > 0)
+        arm(p, (0.20 * side, 0.20), (x + 0.035 * side, 0.06), wear, bend=side, forearm=BEHIND)
+        hand(p, x + 0.030 * side, 0.048, wear, angle=-1.57 - side * (0.55 - flap), spread=0.95)
+
+
+def accordion(p):
+    """Bellows between a case with piano keys and a case with buttons."""
+    s = p.length / 0.45
+    red, ivory, ebony, silver = p.body, p.finish("ivory"), p.finish("ebony"), p.finish("silver")
+    high = 0.215 * s * p.stout
+    open_ = 1 + 0.10 * p.stroke_phase * (p.energy > 0.02)
+    left, right, lean = -0.105 * s, 0.105 * s * open_, 0.03 * open_
+    n = 15
+    x = np.linspace(left - 0.01, right + 0.01, 2 * n + 1)
+    zig = np.where(np.arange(2 * n + 1) % 2, 0.94, 1.0) * high
+    fall = np.linspace(0, lean, 2 * n + 1)
+    with p.moving():
+        p.fill(np.concatenate([np.stack([x, -zig + fall], 1), np.stack([x, zig + fall], 1)[::-1]]), ebony.dark)
+        for part, tone in ((slice(0, None, 2), ebony.base), (slice(1, None, 2), shade(red.light, 1.05))):
+            p.lines(np.stack([x[part], -zig[part] + fall[part]], 1), np.stack([x[part], zig[part] + fall[part]], 1), tone, 0.005)
+    _treble_side(p, left, s, high, red, ivory, ebony, silver)
+    with p.moving(), p.frame(right, lean, 0.06 * open_):
+        _bass_side(p, s, high, red, silver, ebony)
+    p._low = np.minimum(p._low, (-0.245 * s, -1.10 * high))
+    p._high = np.maximum(p._high, (0.105 * s + 0.125 * s, 1.10 * high))
+    hx, hy = -0.02, -0.34
+    wear = person(p, hx, hy, facing=0, legs="sitting")
+    with p.on(FRONT):
+        p.stroke([(hx - 0.11, hy + 0.17), (left - 0.01, -0.97 * high)], (44, 34, 34), 0.030)
+    keys, bass = (-0.235 * s, 0.12 * high), (right + 0.12 * s, lean + 0.1 * high)
+    arm(p, (hx - 0.21, hy + 0.28), (keys[0] - 0.03, keys[1] + 0.08), wear, bend=1)
+    hand(p, keys[0] - 0.018, keys[1] + 0.05, wear, angle=-0.75, lifted=_phase(p), spread=0.9)
+    arm(p, (hx + 0.21, hy + 0.28), (bass[0] + 0.02, bass[1] + 0.05), wear, bend=-1, upper=BEHIND, forearm=BEHIND)
+    hand(p, bass[0] + 0.015, bass[1], wear, angle=3.5, spread=0.9)
+
+
+def _treble_side(p, left, s, high, red, ivory, ebony, silver):
+    """The case with the piano keyboard, on the player's right hand."""
+    case = smooth(((left, -high * 1.04), (left, high * 1.04), (left - 0.07 * s, high * 1.06), (left - 0.085 * s, high * 0.9),
+                   (left - 0.085 * s, -high * 0.9), (left - 0.07 * s, -high * 1.06)), True, 4)  # fmt: skip
+    dome(p, case, red, 0.008, levels=4)
+    grille = np.linspace(-0.72, 0.72, 7) * high
+    p.lines(np.stack([np.full(7, left - 0.065 * s), grille], 1), np.stack([np.full(7, left - 0.022 * s), grille], 1),
+            silver.glint, 0.010)  # fmt: skip
+    x0, x1 = left - 0.14 * s, left - 0.082 * s
+    n = p.individual.instrument.parts * 7 // 10
+    tall = 1.92 * high / n
+    y = -0.96 * high + tall * np.arange(n)
+    p.fill(box(x0 - 0.006, -0.98 * high, x1 + 0.004, 0.98 * high), ebony.base)
+    p.fill(boxes(x0, y + 0.0022, x1, y + tall - 0.0022), ivory.base)
+    sharp = np.array([y[i + 1] for i in range(n - 1) if i % 7 in (0, 1, 3, 4, 5)])
+    p.fill(boxes(x1 - 0.032 * s, sharp - 0.28 * tall, x1, sharp + 0.28 * tall), ebony.base)
+
+
+def _bass_side(p, s, high, red, silver, ebony):
+    """The case with the bass buttons, on the player's left hand."""
+    case = smooth(((0, -high * 1.04), (0.06 * s, -high * 1.04), (0.095 * s, -high * 0.9), (0.095 * s, high * 0.9),
+                   (0.06 * s, high * 1.04), (0, high * 1.04)), True, 4)  # fmt: skip
+    dome(p, case, red, 0.008, levels=4)
+    rows, columns = np.meshgrid(np.linspace(-0.62, 0.62, 7) * high, np.array([0.030, 0.058]) * s)
+    p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0095), silver.line)
+    p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0075), silver.glint)
+    p.stroke([(0.098 * s, -0.85 * high), (0.112 * s, 0), (0.098 * s, 0.85 * high)], ebony.base, 0.016)
+
+
+__all__ = ["accordion", "bagpipes", "clarinet", "flute", "harmonica", "saxophone"]

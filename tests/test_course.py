@@ -1,0 +1,440 @@
+"""The runner: what it skips, where it goes on, what it refuses, what it shows when a notebook fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from llinet_lite.results import Result
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from llinet_lite.course import (
+    PROFILES,
+    Course,
+    CourseError,
+    Lesson,
+    LessonFailed,
+    profile_named,
+    reference,
+    run,
+    runner,
+    sources,
+)
+from llinet_lite.course.parameters import Parameter, assign, convert, declared
+from llinet_lite.course.record import as_entry, fault
+from llinet_lite.course.report import number
+
+PARAMETERS = (
+    'profile = "laptop"\ndata = ""\nrate = 1e-3\nsteps = 3\nflip = True\nsizes = (4, 8)  # a = b\nword = "a"'
+)
+RECORD = """
+from llinet_lite.course import Lesson
+from llinet_lite.results import Result
+lesson = Lesson(NAME, profile=profile, data=data)
+with open(lesson.run_dir / (NAME + ".count"), "a") as log:
+    log.write("x")
+"""
+ENTRY = (
+    "lesson.record(Result(name='accuracy', value=.8, low=.7, high=.9, chance=.5, paper=.876, unit='',"
+    " seeds=(0,), n=100, profile=profile, data_hash='abc', device='cpu', minutes=.1))"
+)
+
+
+def notebook(folder: Path, name: str, *code: str, parameters: str = PARAMETERS) -> Path:
+    cells = [new_markdown_cell(f"# About {name}")]
+    if parameters:
+        cells.append(new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+    cells += [new_code_cell(source.replace("NAME", repr(name))) for source in code]
+    kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    path = folder / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+@pytest.fixture
+def course(tmp_path) -> Course:
+    folder = tmp_path / "notebooks"
+    for name in ("00_first", "01_second"):
+        notebook(folder, name, RECORD, ENTRY)
+    return Course(runs=tmp_path / "runs", notebooks=folder)
+
+
+def runs_of(course: Course, name: str) -> int:
+    """How many times a notebook ran."""
+    log = course.folder / f"{name}.count"
+    return len(log.read_text()) if log.is_file() else 0
+
+
+def test_a_run_leaves_what_it_promises(course, capsys):
+    before = {p.name: p.read_bytes() for p in course.notebooks.iterdir()}
+    page = run(course)
+    assert {p.name: p.read_bytes() for p in course.notebooks.iterdir()} == before, "a source was touched"
+    assert page == course.folder / "report.html"
+    for name in ("00_first", "01_second"):
+        assert json.loads((course.folder / name / "metrics.json").read_text())["results"][0]["value"] == 0.8
+        executed = nbformat.read(course.folder / f"{name}.ipynb", as_version=4)
+        assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
+        assert (course.folder / f"{name}.html").is_file()
+    said = capsys.readouterr().out
+    assert "[1/2] 00_first: cell 3 of" not in said or "done" in said
+    assert "[2/2] 01_second: cell 4 of 4" in said  # papermill's injected cell is the fourth
+    html = page.read_text()
+    for needed in ("accuracy", "0.876", "0.7 to 0.9", "01_second.html", "About 00_first"):
+        assert needed in html
+    assert "http://" not in html and "https://" not in html and "<script" not in html
+    assert json.loads((course.folder / "environment.json").read_text())["packages"]["torch"]
+
+
+def test_what_is_done_and_unchanged_is_skipped(course, capsys, monkeypatch):
+    run(course)
+    capsys.readouterr()
+    run(course)
+    assert capsys.readouterr().out.count("done before and unchanged") == 2
+    assert runs_of(course, "00_first") == runs_of(course, "01_second") == 1
+
+    notebook(course.notebooks, "01_second", RECORD, ENTRY + "\nprint(1)")
+    run(course)
+    assert (runs_of(course, "00_first"), runs_of(course, "01_second")) == (1, 2)
+
+    (course.folder / "00_first" / "metrics.json").write_text("{")
+    run(course)
+    assert (runs_of(course, "00_first"), runs_of(course, "01_second")) == (2, 2)
+
+    monkeypatch.setattr(sources, "package_hash", lambda: "another package")
+    run(course)
+    assert (runs_of(course, "00_first"), runs_of(course, "01_second")) == (3, 3)
+
+
+def test_new_outputs_alone_do_not_make_a_notebook_run_again(course):
+    path = course.notebooks / "00_first.ipynb"
+    before = sources.notebook_hash(path)
+    page = nbformat.read(path, as_version=4)
+    page.cells[1].outputs = [nbformat.v4.new_output("stream", text="hello")]
+    page.cells[1].execution_count = 7
+    nbformat.write(page, path)
+    assert sources.notebook_hash(path) == before
+    page.cells[1].source += "\nextra = 1"
+    nbformat.write(page, path)
+    assert sources.notebook_hash(path) != before
+
+
+def test_other_parameters_run_again_and_reach_the_notebook(course):
+    notebook(course.notebooks, "01_second", RECORD, "print(rate, steps, flip, sizes, word)", ENTRY)
+    run(course)
+    given = [("rate", "1e-4"), ("steps", "7"), ("flip", "no"), ("sizes", "1, 2"), ("word", 'say "#=1"')]
+    run(Course(runs=course.runs, notebooks=course.notebooks, only="01", given=given))
+    assert (runs_of(course, "00_first"), runs_of(course, "01_second")) == (1, 2)
+    executed = nbformat.read(course.folder / "01_second.ipynb", as_version=4)
+    said = [out.text for cell in executed.cells if cell.cell_type == "code" for out in cell.outputs]
+    assert said == ['0.0001 7 False [1, 2] say "#=1"\n']
+
+
+def test_a_failing_notebook_stops_the_course_and_shows_its_cell(course, capsys):
+    notebook(course.notebooks, "00_first", RECORD, "print('fine')", "wrong = 1 / 0  # here", ENTRY)
+    with pytest.raises(LessonFailed) as failure:
+        run(course)
+    for needed in ("00_first.ipynb", "wrong = 1 / 0  # here", "ZeroDivisionError: division by zero"):
+        assert needed in str(failure.value)
+    assert "\x1b" not in str(failure.value)
+    assert runs_of(course, "01_second") == 0
+    assert runner.state(course.folder)["00_first"]["status"] == "failed"
+    assert "ZeroDivisionError" in (course.folder / "report.html").read_text()
+
+    notebook(course.notebooks, "00_first", RECORD, ENTRY)  # mended: goes on, and finishes
+    run(course)
+    assert runner.state(course.folder)["00_first"]["status"] == "done"
+    assert runs_of(course, "01_second") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("pass", "wrote no metrics.json"),
+        (ENTRY.replace("value=.8", "value=float('nan')"), "finite"),
+        (ENTRY.replace("low=.7", "low=.85"), "outside its interval"),
+        ("(lesson.folder).mkdir(); (lesson.folder / 'metrics.json').write_text('[]')", "not a valid list"),
+    ],
+)
+def test_metrics_must_be_there_and_be_numbers(course, code, says):
+    notebook(course.notebooks, "00_first", RECORD, code)
+    with pytest.raises(LessonFailed, match=says):
+        run(course)
+
+
+def test_a_lesson_that_dies_says_where(course):
+    notebook(course.notebooks, "00_first", RECORD, "import os; os._exit(1)")
+    with pytest.raises(LessonFailed, match="ended in cell 4 of 4"):
+        run(course)
+
+
+def test_metrics_of_an_earlier_run_do_not_pass_for_new_ones(course):
+    run(course)
+    notebook(course.notebooks, "00_first", RECORD)
+    with pytest.raises(LessonFailed, match="wrote no metrics"):
+        run(course)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(course):
+    notebook(course.notebooks, "01_second", RECORD, "import time; print('asleep'); time.sleep(600)", ENTRY)
+    command = [sys.executable, "-m", "llinet_lite", "course", "--runs", str(course.runs)]
+    command += ["--notebooks", str(course.notebooks)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while runs_of(course, "01_second") == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert runner.state(course.folder)["00_first"]["status"] == "done"
+    assert runner.state(course.folder)["01_second"]["status"] == "running"
+    notebook(course.notebooks, "01_second", RECORD, ENTRY)
+    run(course)
+    assert runs_of(course, "00_first") == 1
+    assert runner.state(course.folder)["01_second"]["status"] == "done"
+
+
+def test_two_runs_in_one_folder_are_refused(course):
+    course.folder.mkdir(parents=True)
+    with runner._alone(course.folder), pytest.raises(CourseError, match="another run is at work"):
+        run(course)
+
+
+def test_from_and_only(course):
+    base = {"runs": course.runs, "notebooks": course.notebooks}
+    run(Course(**base, start="01"))
+    assert (runs_of(course, "00_first"), runs_of(course, "01_second")) == (0, 1)
+    run(Course(**base, only="00_first"))
+    assert (runs_of(course, "00_first"), runs_of(course, "01_second")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"profile": "huge"}, "no profile 'huge': choose one of smoke, laptop, gpu, paper"),
+        ({"only": "07"}, "no notebook '07'.*00_first, 01_second"),
+        ({"only": "00", "start": "01"}, "exclude each other"),
+        ({"given": [("nosuch", "1")]}, r"no parameter|has a parameter 'nosuch'"),
+        ({"given": [("x=1\nimport os", "1")]}, "has a parameter"),
+        ({"given": [("steps", "1.5")]}, "steps.*int, default 3"),
+        ({"given": [("flip", "perhaps")]}, "flip.*bool, default True"),
+        ({"given": [("sizes", "1,b")]}, "sizes.*tuple of int"),
+        ({"given": [("steps", "1"), ("steps", "2")]}, "more than once"),
+        ({"given": [("profile", "gpu")]}, "--profile"),
+        ({"data": Path("/no/such/folder")}, "does not exist"),
+        ({"publish": True}, "--publish goes with --retrain"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_runs(course, asked, says):
+    with pytest.raises(CourseError if "profile" not in asked else ValueError, match=f"(?s){says}"):
+        run(Course(runs=course.runs, notebooks=course.notebooks, **asked))
+    assert not course.runs.exists()
+
+
+def test_an_unknown_parameter_is_answered_with_the_valid_ones(course):
+    with pytest.raises(CourseError) as refusal:
+        run(Course(runs=course.runs, notebooks=course.notebooks, given=[("lr", "1")]))
+    assert "rate (float, default 0.001)" in str(refusal.value)
+    assert "sizes (tuple of int, default (4, 8))" in str(refusal.value)
+
+
+def test_a_parameter_goes_to_the_notebooks_that_declare_it():
+    known = {"a": {"x": Parameter("x", 1)}, "b": {"x": Parameter("x", 1.0), "y": Parameter("y", None)}}
+    assert assign([("x", "2"), ("y", "1e-4")], known) == {"a": {"x": 2}, "b": {"x": 2.0, "y": 1e-4}}
+    assert isinstance(assign([("x", "2")], known)["b"]["x"], float)
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "value"),
+    [
+        (1e-3, "1e-4", 1e-4),
+        (1, "-3", -3),
+        (True, "FALSE", False),
+        ("a", "1e-4", "1e-4"),
+        ((0,), "(1,)", (1,)),
+        ([0.5], "1e-1 , 2", [0.1, 2.0]),
+        ((), "1,'a'", (1, "a")),
+        (None, "None", None),
+        (None, "true", True),
+    ],
+)
+def test_values_take_the_type_of_the_default(default, text, value):
+    got = convert(Parameter("p", default), text)
+    assert got == value and type(got) is type(value)
+
+
+def test_what_is_computed_is_no_parameter(tmp_path):
+    path = notebook(tmp_path, "00_x", parameters='profile = "smoke"\nepochs = 2 * 3')
+    with pytest.raises(CourseError, match="epochs = 2 \\* 3"):
+        declared(path)
+    path.write_text("not a notebook")
+    with pytest.raises(CourseError, match="is not a notebook"):
+        declared(path)
+
+
+def test_a_notebook_without_profile_is_refused(course):
+    notebook(course.notebooks, "02_third", "print(1)", parameters="")
+    with pytest.raises(CourseError, match="declares no parameter `profile`"):
+        run(course)
+
+
+def test_own_data_have_a_folder_of_their_own_and_their_hash_counts(course, tmp_path):
+    data = tmp_path / "mine"
+    data.mkdir()
+    (data / "a.txt").write_text("a")
+    notebook(course.notebooks, "00_first", RECORD, ENTRY, parameters='profile = "laptop"')  # takes no data
+    mine = Course(runs=course.runs, notebooks=course.notebooks, data=data)
+    assert mine.folder == course.runs / "smoke-mine"
+    for _ in range(2):
+        run(mine)
+    assert (runs_of(mine, "00_first"), runs_of(mine, "01_second")) == (0, 1)
+    (data / "b.txt").write_text("b")
+    run(mine)
+    assert runs_of(mine, "01_second") == 2
+
+
+def test_runs_never_go_into_the_notebooks_folder(course):
+    with pytest.raises(CourseError, match="cannot go into the folder of the notebooks"):
+        run(Course(runs=course.notebooks, notebooks=course.notebooks))
+
+
+# ---- Lesson
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("LLINET_RUNS", str(tmp_path))
+    monkeypatch.setattr(sources, "WEIGHTS", tmp_path / "weights")
+    return tmp_path
+
+
+def result(**changes) -> Result:
+    values = {"name": "accuracy", "value": 0.8, "low": 0.7, "high": 0.9, "chance": 0.5, "paper": 0.876}
+    rest = {
+        "unit": "",
+        "seeds": (0,),
+        "n": 10,
+        "profile": "smoke",
+        "data_hash": "",
+        "device": "cpu",
+        "minutes": 1,
+    }
+    return Result(**(values | rest | changes))
+
+
+def test_lesson_places_and_settings(in_tmp):
+    lesson = Lesson("01_x", profile="smoke", seeds=[3, 4])
+    assert lesson.run_dir == in_tmp / "smoke" and lesson.folder == in_tmp / "smoke" / "01_x"
+    assert lesson.settings.seeds == (3, 4) and PROFILES["smoke"].seeds == (0,)
+    assert lesson.settings.bins == 129 and profile_named("gpu").bins == 257
+    assert lesson.training_dir.parent == lesson.folder
+    assert lesson.training_dir == Lesson("01_x", profile="smoke").training_dir, "seeds share the folder"
+    assert lesson.training_dir.name != Lesson("01_x", profile="laptop").training_dir.name
+
+
+def test_lesson_records_and_replaces(in_tmp):
+    lesson = Lesson("01_x", profile="smoke")
+    lesson.record()
+    assert runner.metrics(lesson.folder / "metrics.json")["results"] == []
+    lesson.record(result(), result(name="other"))
+    lesson.record(result(value=0.75))
+    kept = runner.metrics(lesson.folder / "metrics.json")["results"]
+    assert [(r["name"], r["value"]) for r in kept] == [("accuracy", 0.75), ("other", 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"value": float("inf")}, "finite"),
+        ({"value": None}, "finite"),
+        ({"value": 0.95}, "outside"),
+        ({"value": 0.65}, "outside"),
+        ({"low": None, "value": 7.0}, ""),
+        ({"value": 0.9}, ""),
+    ],
+)
+def test_what_is_wrong_with_an_entry(changes, says):
+    entry = as_entry(result()) | changes
+    assert says in fault(entry) and bool(says) == bool(fault(entry))
+    assert "lacks chance, value" in fault({k: v for k, v in entry.items() if k not in ("chance", "value")})
+
+
+def test_lesson_keeps_figures_with_their_alt_text(in_tmp):
+    import matplotlib.pyplot as plt
+
+    lesson = Lesson("01_x", profile="smoke")
+    fig, ax = plt.subplots()
+    ax.plot([0, 1])
+    lesson.figure(fig, "line", "a line that rises from 0 to 1", show=False)
+    assert (lesson.folder / "figures" / "line.png").stat().st_size > 1000
+    assert json.loads((lesson.folder / "figures" / "figures.json").read_text()) == {
+        "line": "a line that rises from 0 to 1"
+    }
+    assert not plt.get_fignums()
+
+
+def test_reference_weights_come_back_and_are_checked(in_tmp):
+    import torch
+    from safetensors.torch import load_file
+
+    state = torch.nn.Linear(3, 2).state_dict()
+    lesson = Lesson("01_x", profile="laptop", retrain=True, publish=True)
+    path = lesson.publish("l3net-all", state, results=[result()], seed=5)
+    card = reference.card(path)
+    assert card["seed"] == 5 and card["metrics"][0]["value"] == 0.8
+    assert card["command"] == "llinet course --profile laptop --only 01 --retrain --publish"
+    for key, value in load_file(path).items():
+        torch.testing.assert_close(value, state[key], rtol=0, atol=0)
+    assert lesson.reference("l3net-all") is None, "retrain was asked for"
+    assert Lesson("01_x", profile="laptop").reference("l3net-all") == path
+    assert Lesson("01_x", profile="gpu").reference("l3net-all") is None, "other sizes"
+    assert Lesson("01_x", profile="laptop").reference("nosuch") is None
+    assert Lesson("01_x", profile="laptop").publish("other", state, results=[], seed=0) is None
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ValueError, match="not the file that its card describes"):
+        Lesson("01_x", profile="laptop").reference("l3net-all")
+
+
+def test_reference_weights_have_a_name_and_a_limit(in_tmp, monkeypatch):
+    import torch
+
+    with pytest.raises(ValueError, match="no name for weights"):
+        reference.write("../x", {}, {})
+    monkeypatch.setattr(reference, "LIMIT", 1000)
+    with pytest.raises(ValueError, match="publish a smaller network"):
+        reference.write("big", {"w": torch.zeros(1000)}, {})
+
+
+def test_publishing_needs_retraining_on_the_built_in_world(in_tmp):
+    with pytest.raises(CourseError, match="publish goes with retrain=True"):
+        Lesson("01_x", publish=True)
+    with pytest.raises(CourseError, match="publish goes with retrain=True"):
+        Lesson("01_x", publish=True, retrain=True, data=in_tmp)
+    with pytest.raises(CourseError, match="does not exist"):
+        Lesson("01_x", data=in_tmp / "nosuch")
+
+
+def test_the_cost_box_has_a_row_per_profile(in_tmp):
+    box = Lesson("01_x", profile="smoke").cost_box()
+    assert [line.split("`")[1] for line in box.splitlines()[2:]] == list(PROFILES)
+
+
+def test_profiles_are_those_of_the_course():
+    assert list(PROFILES) == ["smoke", "laptop", "gpu", "paper"]
+    shapes = {name: (p.image_crop, p.bins, p.frames, p.sample_rate) for name, p in PROFILES.items()}
+    assert shapes["smoke"] == (64, 129, 100, 16_000) and shapes["laptop"] == (112, 129, 100, 16_000)
+    assert shapes["gpu"] == shapes["paper"] == (224, 257, 200, 48_000)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(None, "", "–"), (0.87654, "", "0.877"), (81.94, "%", "81.9"), (-0.5, "", "−0.5"), ("n/a", "", "n/a")],
+)
+def test_numbers_in_the_report(value, unit, text):
+    assert number(value, unit) == text
