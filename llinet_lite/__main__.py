@@ -202,7 +202,9 @@ def bench(
     """Measure the speed of every stage; one table, one JSON file."""
     from llinet_lite import bench as stopwatch
 
-    stopwatch.run(out, quick=quick)
+    rows = stopwatch.run(quick=quick)
+    stopwatch.save(rows, out / "bench.json")
+    print(f"{out / 'bench.json'}: {len(rows)} rows")
 
 
 def _pair(text: str) -> tuple[str, str]:

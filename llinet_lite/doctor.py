@@ -187,7 +187,7 @@ def check_fonts() -> str:
     fix = "pip install --force-reinstall matplotlib (it carries the font)"
     if not path.is_file():
         raise Trouble("matplotlib finds no font", fix)
-    missing = [c for c in "A−µ≥→×" if ord(c) not in font_manager.get_font(str(path)).get_charmap()]
+    missing = [c for c in "A\u2212\u00b5\u2265\u2192\u00d7" if ord(c) not in font_manager.get_font(str(path)).get_charmap()]
     if missing:
         raise Trouble(f"{path.name} lacks {' '.join(missing)}", fix)
     return path.stem

@@ -113,7 +113,7 @@ def _convert(default: object, text: str) -> object:
 
 
 def _literal(text: str) -> object:
-    """Read a value whose type nothing tells: a number ("1e-4" is one), a truth value, None, or the text itself."""
+    """Read a value whose type nothing tells: a number, a truth value, None, or the text itself."""
     if text.lower() in ("true", "false"):
         return _TRUTH[text.lower()]
     try:

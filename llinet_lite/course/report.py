@@ -21,6 +21,7 @@ from .lesson import THUMB_WIDTH
 from .record import metrics, write_json
 from .sources import PACKAGE
 
+NONE = "\u2013"  # en dash
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -126,13 +127,13 @@ def _pictures(folder: Path) -> list[dict]:
 
 
 def number(value: object, unit: str = "") -> str:
-    """Return a number as the tables show it: three significant digits, "–" for none."""
+    """Return a number as the tables show it: three significant digits, NONE for none."""
     if value is None or value == "":
-        return "–"
+        return NONE
     if not isinstance(value, (int, float)):
         return str(value)
     text = f"{value:.1f}" if unit in ("%", "percent") else f"{value:.3g}"
-    return text.replace("-", "−")  # a true minus sign
+    return text.replace("-", "\u2212")  # the minus sign
 
 
 def _row(entry: dict) -> dict:
@@ -145,15 +146,15 @@ def _row(entry: dict) -> dict:
         "paper": number(entry["paper"], unit),
         "chance": number(entry["chance"], unit),
         "value": number(entry["value"], unit),
-        "interval": f"{low} to {high}" if low != "–" else "–",
+        "interval": f"{low} to {high}" if low != NONE else NONE,
         "seeds": len(seeds) if isinstance(seeds, list) else seeds,
-        "n": entry.get("n") or "–",
+        "n": entry.get("n") or NONE,
         "minutes": number(entry.get("minutes")),
     }
 
 
 def _rows(path: Path) -> list[dict]:
-    """Return the rows of a lesson's table; none if it left no valid numbers, which the runner has reported."""
+    """Return the rows of a lesson's table; none if it left no valid numbers."""
     try:
         return [_row(entry) for entry in metrics(path)["results"]]
     except LessonFailed:

@@ -208,7 +208,7 @@ def _for_papermill(parameters: dict[str, object]) -> dict[str, object]:
 
 
 def state(folder: Path) -> dict[str, dict]:
-    """Return what state.json in the folder of a run says of each lesson; empty if there is none or it is damaged."""
+    """Return what state.json in the folder of a run says of each lesson; empty without a valid one."""
     try:
         return json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -93,7 +93,7 @@ def own(path: Path, settings: Profile) -> Store:
         if store.sample_rate != settings.sample_rate:
             raise CourseError(
                 f"{path} holds sound at {store.sample_rate} Hz, the profile {settings.name} takes "
-                f"{settings.sample_rate} Hz: import the folder again with --sample-rate {settings.sample_rate}"
+                f"{settings.sample_rate} Hz: import it again with --sample-rate {settings.sample_rate}"
             )
         return store
     mark = digest(str(path), data_hash(path), f"{settings.image_size} {settings.sample_rate}")[:8]

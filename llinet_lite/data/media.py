@@ -48,7 +48,7 @@ class MediaError(ValueError):
         return type(self), (self.path, self.reason)
 
 
-def _read_bytes(path) -> bytes:
+def read_bytes(path) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -75,7 +75,7 @@ def read_image(path) -> np.ndarray:
     MediaError
         Unreadable, empty, cut off, or no picture at all.
     """
-    return _open_image(path, _read_bytes(path), "RGB")[0]
+    return open_image(path, read_bytes(path), "RGB")[0]
 
 
 def read_mask(path) -> np.ndarray:
@@ -93,10 +93,10 @@ def read_mask(path) -> np.ndarray:
     MediaError
         As :func:`read_image`.
     """
-    return _open_image(path, _read_bytes(path), "L")[0] > 127
+    return open_image(path, read_bytes(path), "L")[0] > 127
 
 
-def _open_image(path, data: bytes, mode: str) -> tuple[np.ndarray, str]:
+def open_image(path, data: bytes, mode: str) -> tuple[np.ndarray, str]:
     """Decode a picture and name its true format."""
     try:
         with warnings.catch_warnings():
@@ -134,7 +134,7 @@ def read_sound(path) -> tuple[np.ndarray, int]:
     MediaError
         Unreadable, empty, or shorter than its header says.
     """
-    wave, info = _open_sound(path, _read_bytes(path))
+    wave, info = open_sound(path, read_bytes(path))
     return wave.mean(axis=1), info.sample_rate
 
 
@@ -147,7 +147,7 @@ class SoundInfo:
     format: str
 
 
-def _open_sound(path, data: bytes) -> tuple[np.ndarray, SoundInfo]:
+def open_sound(path, data: bytes) -> tuple[np.ndarray, SoundInfo]:
     """Decode a sound: (n, channels) float32 and its header; refuses truncated files."""
     cut = _truncation(data)
     try:

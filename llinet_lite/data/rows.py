@@ -121,8 +121,8 @@ class Source:
         shortest, longest = int(lengths.min()), int(lengths.max())
         if seconds is None and shortest != longest:
             raise ValueError(
-                f"the sounds of {self.split} last {shortest / rate:.2f} to {longest / rate:.2f} s; whole sounds "
-                "(seconds=None) need equal lengths: give seconds"
+                f"the sounds of {self.split} last {shortest / rate:.2f} to {longest / rate:.2f} s; "
+                "whole sounds (seconds=None) need equal lengths: give seconds"
             )
         self.length = shortest if seconds is None else round(seconds * rate)
         if not 0 < self.length <= shortest:

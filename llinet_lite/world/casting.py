@@ -19,8 +19,8 @@ from .instruments import SEEN, UNSEEN, Individual, individual, instrument
 
 KINDS = ("solo", "duet", "distractor", "offscreen", "silence")
 SCALES = (0.22, 0.75)  # longest side of an instrument, canvas sides
-MARGIN = 0.42  # an instrument's centre stays this share of its longest side inside the canvas
-APART = 0.46  # two instruments' centres are at least this share of the sum of their longest sides apart
+MARGIN = 0.43  # an instrument's centre stays this share of its longest side inside the canvas
+APART = 0.48  # two instruments' centres are at least this share of the sum of their longest sides apart
 TURN = 0.6  # radians, greatest turn to either side
 
 

@@ -155,8 +155,8 @@ def phrase(individual: Individual, seconds: float, rng: np.random.Generator) -> 
     velocity = rng.uniform(0.5, 0.95, size=len(onsets))
     velocity[:: rng.integers(2, 5)] += 0.05
     ends = np.append(onsets[1:], seconds)
-    if row.decay == 0:  # a breath, a change of bow: the sound stops shortly before some notes
-        ends = ends - (row.exciter != "bag") * rng.choice([0.0, 0.0, 0.0, 0.08], size=len(ends))
+    if row.decay == 0 and row.exciter != "bag":  # a breath, a change of bow: a gap before some notes
+        ends[:-1] -= rng.choice([0.0, 0.0, 0.0, 0.08], size=len(ends) - 1)
     notes = [Note(*map(float, note)) for note in zip(onsets, ends - onsets, midi, velocity, strict=True)]
     return _DRESS.get(manner(row), lambda notes, *_: tuple(notes))(notes, ladder, individual, seconds, rng)
 

@@ -136,7 +136,7 @@ def _jawari(s: Session, note: Note, times: np.ndarray) -> np.ndarray:
     n = np.arange(1, len(modes.gain) + 1)
     centre = 5.0 + (14.0 + 7.0 * s.touch.hard) * np.exp(-times[:, None] / 0.35)
     buzz = np.exp(-(((n - centre) / (2.0 + 0.25 * centre)) ** 2))
-    reach = np.exp(-modes.frequency / (1.2 * s.cutoff))
+    reach = np.exp(-modes.frequency / (1.2 * s.cutoff * s.raised))
     slow = np.exp(-times[:, None] * syn.RATE_OF_60_DB / (0.8 * s.row.decay))
     return spectra * reach + (0.10 + 0.12 * s.individual.brightness) * buzz * slow * np.sqrt(reach)
 

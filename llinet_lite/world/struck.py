@@ -40,7 +40,7 @@ def _tube_bell(s: Session, f: float, decay: float) -> syn.Modes:
 
 
 def _bowl(s: Session, f: float, decay: float) -> syn.Modes:
-    """A thick bright bell has tuned partials around its strike note; a thin bowl those of a ring; all beat."""
+    """A thick bell has tuned partials around its strike note; a thin bowl those of a ring; all beat."""
     if s.row.brightness > 0.4:
         gains = np.array([0.5, 0.8, 0.9, 0.5, 1.0, 0.4, 0.4, 0.7, 0.5, 0.3, 0.2])
         return _even(syn.BELL, f, decay, gains, 0.75).split(0.6 + 1.2 * s.touch.wobble)
@@ -97,9 +97,9 @@ def struck(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
         modes = _STRUCK[s.row.resonator](s, f, decay)
         modes = modes.scaled(syn.response(modes.frequency, s.body()))
         modes = modes.scaled(1.0 / np.sqrt(np.sum(modes.gain**2)))
-        brighter = 1.0 + 1.2 * f / 500.0
+        brighter = 1.0 + 0.5 * f / 500.0
         out += syn.ring(modes, strokes(s, modes, group, brighter), s.n, s.sample_rate, damping=25.0)
-    hit = 0.05 if s.row.material in ("wood", "dark wood") else 0.03
+    hit = 0.09 if s.row.material in ("wood", "dark wood") else 0.03
     return out + hit * knocks(s, notes, 0.5 * s.cutoff, 2.0 * s.cutoff + 1500.0, 0.02)
 
 

@@ -141,7 +141,11 @@ def blown(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
     out, loud = _line(s, notes, spectra)
     jet = s.row.exciter == "air jet"
     mean = float(hertz(np.mean([note.midi for note in notes])))
-    air = _air(s, loud, 0.8 * mean, 6.0 * mean) if jet else _air(s, loud, 800.0, 5000.0)
+    air = (
+        _air(s, loud, 0.8 * mean, (3.0 + 10.0 * s.individual.brightness) * mean)
+        if jet
+        else _air(s, loud, 800.0, 5000.0)
+    )
     out += (0.055 if jet else 0.012) * air
     return out + (0.10 if jet else 0.05) * knocks(s, notes, 800.0, 5000.0, 0.04)
 
@@ -199,17 +203,21 @@ def drone(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
     loud[start:end] = fade * np.interp(at, grid, level)
     out = loud.copy()
     out[start:end] *= syn.scan(table, np.cumsum(pitch) / s.sample_rate, np.interp(at, grid, vowel))
-    return out + 0.015 * _air(s, loud, 300.0, 2500.0) + 0.05 * knocks(s, notes, 300.0, 2000.0, 0.06)
+    return (
+        out
+        + 0.015 * _air(s, loud, 300.0, 600.0 + 4000.0 * s.individual.brightness)
+        + 0.05 * knocks(s, notes, 300.0, 2000.0, 0.06)
+    )
 
 
 def _vowels(s: Session, frequency: np.ndarray) -> np.ndarray:
     """Spectra (7, H) of the drone from "oo" to "ee", each of unit energy."""
     n = np.arange(1, len(frequency) + 1)
     lips = syn.odd_even(frequency, leak=0.45, cutoff=700.0) / n**1.0
-    lips = lips * np.exp(-frequency / (500.0 * 2.0 ** (1.6 * s.individual.brightness + 0.3 * s.touch.hard)))
+    lips = lips * np.exp(-frequency / (380.0 * 2.0 ** (2.6 * s.individual.brightness + 0.3 * s.touch.hard)))
     rows = []
     for place in np.linspace(0, 1, 7):
         high = (700.0 + 1300.0 * place) * (0.85 + 0.3 * s.touch.place)
         low = 350.0 + 150.0 * place
-        rows.append(lips * syn.response(frequency, [(low, 2.0, 4), (high, 10.0 * (0.4 + place), 7)]))
+        rows.append(lips * syn.response(frequency, [(low, 2.0, 4), (high, 40.0 * (0.15 + place), 8)]))
     return np.array([row / np.sqrt(np.sum(row**2)) for row in rows])

@@ -258,7 +258,8 @@ def plate_ratios(count: int) -> np.ndarray:
     m, n = np.meshgrid(np.arange(0, 26), np.arange(0, 12), indexing="ij")
     used = m + 2 * n >= 2
     ratio = ((m + 2 * n) / 2.0)[used] ** 1.8 * (1 - 0.04 * n[used])
-    return np.sort(ratio)[:count]
+    ratio = np.sort(ratio)[:count]
+    return ratio / ratio[0]
 
 
 def loop_rate(frequency: np.ndarray, fundamental: float, softness: float) -> np.ndarray:

@@ -31,13 +31,16 @@ def harp(p):
     x = low[:, 0] - 0.012
     high = np.stack([x, np.interp(x, neck[:, 0], neck[:, 1])], 1)
     red = p.finish("felt").base
-    p.lines(high, low, p.finish("ivory").base, 0.006)
-    p.lines(high[::7], low[::7], red, 0.007)
+    p.lines(high, low, (172, 146, 104), 0.007)
+    p.lines(high[::7], low[::7], red, 0.008)
+    p.lines(high[3::7], low[3::7], (52, 44, 44), 0.008)
     sound = np.linspace(0, 1, 8)[:, None]
     spine = board[0] + (board[1] - board[0]) * sound + (0.035, 0.02)
     tube(p, spine, np.linspace(0.19, 0.10, 8) * p.stout, wood, 0.010, side=1)
     p.lines(low[:1] + 0.01, low[-1:] + 0.01, wood.line, 0.012)
-    tube(p, np.array([[column, y] for y in np.linspace(-0.95 * h, -0.07 * h, 6)]), 0.075 * p.stout, wood, 0.008)
+    tube(
+        p, np.array([[column, y] for y in np.linspace(-0.95 * h, -0.07 * h, 6)]), 0.075 * p.stout, wood, 0.008
+    )
     p.lines([[column - 0.02, -0.93 * h]], [[column - 0.02, -0.10 * h]], wood.glint, 0.008)
     tube(p, neck, 0.075 * p.stout, wood, 0.008)
     p.fill(ellipses(high - (0, 0.004), 0.008), brass.glint)
@@ -52,9 +55,12 @@ def harp(p):
     hx, hy = 0.62 * wide, -1.22
     wear = person(p, hx, hy, facing=-1, legs="sitting", torso=0.9)
     one, two = _dips(p, 0.05)
-    for place, shift, layer in (((-0.10 * wide, -0.50 * h), one, BEHIND), ((0.06 * wide, -0.60 * h), two, FRONT)):
+    for place, shift, layer in (
+        ((-0.10 * wide, -0.50 * h), one, BEHIND),
+        ((0.06 * wide, -0.60 * h), two, FRONT),
+    ):
         x, y = place[0] + shift, place[1] + 0.3 * shift
-        arm(p, (hx - 0.13, hy + 0.27), (x + 0.02, y), wear, bend=-1, forearm=layer)
+        arm(p, (hx - 0.13, hy + 0.27), (x + 0.02, y), wear, forearm=layer)
         hand(p, x, y, wear, angle=3.3, layer=layer)
 
 
@@ -79,14 +85,26 @@ def piano(p):
     p.fill(box(-0.42 * w, -0.32 * h, 0.42 * w, -0.10 * h), wood.dark)
     p.fill(box(-0.41 * w, -0.30 * h, 0.42 * w, -0.10 * h), wood.base)
     sheet = ivory.base
-    p.fill(np.array([[-0.15 * w, -0.62 * h], [-0.14 * w, -0.86 * h], [0.14 * w, -0.86 * h], [0.15 * w, -0.62 * h]]), sheet)
+    p.fill(
+        np.array(
+            [[-0.15 * w, -0.62 * h], [-0.14 * w, -0.86 * h], [0.14 * w, -0.86 * h], [0.15 * w, -0.62 * h]]
+        ),
+        sheet,
+    )
     rows = np.linspace(-0.82, -0.67, 4) * h
     for x0, x1 in ((-0.125, -0.015), (0.015, 0.125)):
-        p.lines(np.stack([np.full(4, x0 * w), rows], 1), np.stack([np.full(4, x1 * w), rows], 1), (90, 90, 96), 0.008)
+        p.lines(
+            np.stack([np.full(4, x0 * w), rows], 1),
+            np.stack([np.full(4, x1 * w), rows], 1),
+            (90, 90, 96),
+            0.008,
+        )
     p.lines([[0, -0.86 * h]], [[0, -0.62 * h]], (150, 146, 136), 0.006)
     for side in (-1, 1):  # legs and cheeks of the key bed
         p.fill(taper(side * (half - 0.07), keys_y + 0.10, 0.075, side * (half - 0.07), 0.0, 0.05), wood.line)
-        p.fill(taper(side * (half - 0.075), keys_y + 0.10, 0.050, side * (half - 0.075), -0.01, 0.03), wood.base)
+        p.fill(
+            taper(side * (half - 0.075), keys_y + 0.10, 0.050, side * (half - 0.075), -0.01, 0.03), wood.base
+        )
     top, front = keys_y - 0.085, keys_y + 0.085
     p.fill(box(-half - 0.005, top - 0.035, half + 0.005, front + 0.085), wood.line)
     p.fill(box(-half + 0.005, front + 0.012, half - 0.005, front + 0.072), wood.light)
@@ -111,7 +129,7 @@ def _pianist(p, half, keys_y):
     one, two = _dips(p, 0.05)
     for reach, lift, shoulder in ((0.30, one, -0.02), (0.60, two, 0.15)):
         x, y = -half + reach, keys_y + 0.06 - lift
-        arm(p, (hx + shoulder, hy + 0.27), (x - 0.05, y - 0.02), wear, bend=1)
+        arm(p, (hx + shoulder, hy + 0.27), (x - 0.05, y - 0.02), wear)
         hand(p, x, y - 0.02, wear, angle=0.9, lifted=int(4 * p.lift) if p.energy > 0.02 else None)
 
 
@@ -123,14 +141,16 @@ def zither(p):
         np.array([[-0.49 * w, 0.0], [0.49 * w, 0.0], [0.49 * w, 0.46 * d]]),
         smooth(((0.49 * w, 0.46 * d), (0.36 * w, 0.52 * d), (0.20 * w, 0.66 * d), (0.04 * w, 0.92 * d),
                 (-0.16 * w, d), (-0.36 * w, 0.90 * d), (-0.49 * w, 0.60 * d)), False, 4)])  # fmt: skip
-    p.fill(outline + (0.004, 0.020), wood.line)  # thickness of the box
+    p.fill(moved(outline, 0.004, 0.020), wood.line)  # thickness of the box
     dome(p, outline, wood, 0.007, levels=4, rim=0.95)
     hole = (-0.14 * w, 0.60 * d)
     p.fill(ellipse(*hole, 0.19 * d), wood.light)
     p.fill(ellipse(*hole, 0.15 * d), shade(wood.line, 0.45))
     p.fill(box(-0.40 * w, 0.02 * d, 0.34 * w, 0.20 * d), ebony.base)  # fretboard
     x = -0.40 * w + 0.9 * w * (1 - 2.0 ** (-np.arange(1, 23) / 12))
-    p.lines(np.stack([x, np.full(22, 0.02 * d)], 1), np.stack([x, np.full(22, 0.20 * d)], 1), steel.base, 0.003)
+    p.lines(
+        np.stack([x, np.full(22, 0.02 * d)], 1), np.stack([x, np.full(22, 0.20 * d)], 1), steel.base, 0.003
+    )
     p.fill(box(-0.485 * w, 0.01 * d, -0.435 * w, 0.60 * d), wood.dark)
     p.fill(box(0.425 * w, 0.01 * d, 0.485 * w, 0.45 * d), wood.dark)
     n = p.individual.instrument.parts
@@ -145,7 +165,7 @@ def zither(p):
     one, two = _dips(p, 0.05)
     for side, reach, lift in ((-1, -0.24, one), (1, 0.24, two)):
         x, y = reach * w, 0.02 * d - lift
-        arm(p, (hx + 0.20 * side, hy + 0.27), (x, y - 0.03), wear, bend=-side)
+        arm(p, (hx + 0.20 * side, hy + 0.27), (x, y - 0.03), wear, elbow=(side, 0.3))
         hand(p, x, y, wear, angle=1.57 + 0.25 * side, lifted=int(4 * p.lift) if p.energy > 0.02 else None)
 
 
@@ -155,14 +175,21 @@ def steel_guitar(p):
     wood = p.finish("dark wood")
     half, d, tall = w / 2, 0.26 * p.stout, 0.62
     for x in (-0.80, 0.80):
-        p.fill(taper(x * half * 0.92, -0.10, 0.018, x * half * 0.98, tall - 0.10, 0.015), shade(silver.dark, 0.8))
+        p.fill(
+            taper(x * half * 0.92, -0.10, 0.018, x * half * 0.98, tall - 0.10, 0.015), shade(silver.dark, 0.8)
+        )
     for x in (-0.93, 0.93):
         tube(p, np.array([[x * half, 0.10], [x * half * 1.0, tall]]), 0.022, silver, 0.003)
         p.fill(ellipse(x * half, tall, 0.018, 0.010, 10), ebony.base)
     p.stroke([(-0.93 * half, tall - 0.12), (0.93 * half, tall - 0.12)], silver.line, 0.036)
     p.stroke([(-0.93 * half, tall - 0.125), (0.93 * half, tall - 0.125)], silver.base, 0.022)
     pedal = np.array([-0.70, -0.48, -0.26, -0.04]) * half
-    p.lines(np.stack([pedal, np.full(4, 0.08)], 1), np.stack([pedal, np.full(4, tall - 0.12)], 1), silver.dark, 0.008)
+    p.lines(
+        np.stack([pedal, np.full(4, 0.08)], 1),
+        np.stack([pedal, np.full(4, tall - 0.12)], 1),
+        silver.dark,
+        0.008,
+    )
     p.fill(boxes(pedal - 0.024, tall - 0.13, pedal + 0.024, tall - 0.01), silver.line)
     p.fill(boxes(pedal - 0.018, tall - 0.125, pedal + 0.018, tall - 0.03), silver.light)
     top = np.array([[-0.96 * half, -0.8 * d], [0.96 * half, -0.8 * d], [half, 0.02], [-half, 0.02]])
@@ -173,7 +200,16 @@ def steel_guitar(p):
     p.fill(np.array([[-0.70 * half, -0.66 * d], [0.42 * half, -0.66 * d], [0.43 * half, -0.10 * d], [-0.72 * half, -0.10 * d]]),
            ebony.base)  # fmt: skip
     x = -0.71 * half + 1.55 * half * (1 - 2.0 ** (-np.arange(1, 19) / 12))
-    p.lines(np.stack([x, np.full(18, -0.66 * d)], 1), np.stack([x, np.full(18, -0.10 * d)], 1), (240, 240, 236), 0.005)
+    p.lines(
+        np.stack([x, np.full(18, -0.66 * d)], 1),
+        np.stack([x, np.full(18, -0.10 * d)], 1),
+        (118, 116, 112),
+        0.004,
+    )
+    p.fill(
+        ellipses(np.stack([0.5 * (x[[2, 4, 6, 8]] + x[[1, 3, 5, 7]]), np.full(4, -0.38 * d)], 1), 0.012),
+        (226, 190, 90),
+    )
     p.fill(np.array([[-0.94 * half, -0.74 * d], [-0.73 * half, -0.74 * d], [-0.75 * half, -0.04 * d], [-0.97 * half, -0.04 * d]]),
            wood.base)  # fmt: skip
     p.fill(box(0.50 * half, -0.68 * d, 0.62 * half, -0.06 * d), ebony.base)
@@ -184,7 +220,12 @@ def steel_guitar(p):
     pegs = np.stack([np.linspace(-0.92, -0.78, n) * half, np.where(np.arange(n) % 2, -0.66, -0.14) * d], 1)
     p.lines(pegs, np.stack([np.full(n, -0.72 * half), y], 1), silver.glint, 0.003)
     p.fill(ellipses(pegs, 0.011, 0.009), silver.glint)
-    p.lines(np.stack([np.full(n, -0.72 * half), y], 1), np.stack([np.full(n, 0.82 * half), y], 1), silver.glint, 0.0035)
+    p.lines(
+        np.stack([np.full(n, -0.72 * half), y], 1),
+        np.stack([np.full(n, 0.82 * half), y], 1),
+        silver.glint,
+        0.0035,
+    )
     _steel_player(p, half, d)
 
 
@@ -192,13 +233,13 @@ def _steel_player(p, half, d):
     hx, hy = 0.08, -0.68
     wear = person(p, hx, hy, facing=-1, legs="sitting")
     slide = -0.24 * half + 0.05 * half * p.stroke_phase
-    arm(p, (hx - 0.20, hy + 0.27), (slide - 0.03, -0.95 * d), wear, bend=1)
+    arm(p, (hx - 0.20, hy + 0.27), (slide - 0.03, -0.95 * d), wear)
     with p.on(FRONT):
         p.stroke([(slide, -0.78 * d), (slide, 0.0)], (70, 76, 84), 0.030)
         p.stroke([(slide - 0.004, -0.76 * d), (slide - 0.004, -0.02)], (226, 232, 238), 0.012)
     hand(p, slide - 0.02, -0.78 * d, wear, angle=1.5)
     x, y = 0.50 * half, -0.62 * d - 0.05 * p.lift
-    arm(p, (hx + 0.20, hy + 0.27), (x, y - 0.04), wear, bend=-1)
+    arm(p, (hx + 0.20, hy + 0.27), (x, y - 0.04), wear)
     hand(p, x, y, wear, angle=1.8)
 
 

@@ -54,7 +54,15 @@ def _fiddle(p, body, top, outline, width, endpin=0.0):
     dome(p, plate, wood, line=0.022 * body, levels=5)
     p.stroke(plate * 0.93 + (0, -0.035 * body), wood.line, 0.007 * body, closed=True)
     for side in (-1, 1):
-        f_hole(p, side * 0.118 * body * wide, -0.41 * body, 0.21 * body, side, shade(wood.line, 0.45), 0.016 * body)
+        f_hole(
+            p,
+            side * 0.118 * body * wide,
+            -0.41 * body,
+            0.21 * body,
+            side,
+            shade(wood.line, 0.45),
+            0.016 * body,
+        )
     bridge = -0.37 * body
     p.fill(taper(0, -0.20 * body, 1.5 * width, 0, -0.02 * body, 0.8 * width), black.base)  # tailpiece
     p.lines([[-0.4 * width, -0.19 * body]], [[-0.25 * width, -0.05 * body]], black.light, 0.2 * width)
@@ -83,9 +91,9 @@ def violin(p):
         grip = p.to_own_frame(0.025, -0.86 * length)
         place = p.to_own_frame(0, -0.475 * body)
     frog = bow(p, *place, 0.72, turn + np.pi + 0.06, 0.8 * p.stroke_phase, wear)
-    arm(p, (-0.25, 0.26), frog, wear, bend=1)
+    arm(p, (-0.25, 0.26), frog, wear)
     fist(p, *frog, wear, angle=1.4)
-    arm(p, (0.12, 0.26), grip, wear, bend=1, forearm=BEHIND)
+    arm(p, (0.12, 0.26), grip, wear, forearm=BEHIND)
     hand(p, *grip, wear, angle=-1.2, lifted=_finger(p))
 
 
@@ -106,9 +114,9 @@ def cello(p):
     hx, hy = head[0] - 0.02, -1.02
     wear = person(p, hx, hy, facing=-1, legs="sitting", lean=0.03)
     frog = bow(p, *place, 0.71, -0.10, 0.75 * p.stroke_phase, wear)
-    arm(p, (hx - 0.20, hy + 0.26), frog, wear, bend=1)
+    arm(p, (hx - 0.20, hy + 0.26), frog, wear)
     fist(p, *frog, wear, angle=0.2)
-    arm(p, (hx + 0.20, hy + 0.26), grip, wear, bend=-1, forearm=BEHIND)
+    arm(p, (hx + 0.20, hy + 0.26), grip, wear, forearm=BEHIND)
     hand(p, *grip, wear, angle=3.3, lifted=_finger(p))
 
 
@@ -123,9 +131,9 @@ def double_bass(p):
     hx, hy = -0.17, -1.46
     wear = person(p, hx, hy, facing=-1, legs="standing", lean=-0.10)
     frog = bow(p, *place, 0.70, -0.06, 0.7 * p.stroke_phase, wear)
-    arm(p, (hx - 0.21, hy + 0.26), frog, wear, bend=1)
+    arm(p, (hx - 0.21, hy + 0.26), frog, wear)
     fist(p, *frog, wear, angle=0.2)
-    arm(p, (hx + 0.20, hy + 0.26), grip, wear, bend=-1, forearm=BEHIND)
+    arm(p, (hx + 0.20, hy + 0.26), grip, wear, forearm=BEHIND)
     hand(p, *grip, wear, angle=3.3, lifted=_finger(p))
 
 

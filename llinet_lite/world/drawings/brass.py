@@ -46,11 +46,20 @@ def trumpet(p):
         left, right = p.to_own_frame(0.215 * s, low * 0.85), p.to_own_frame(0.225 * s, -0.045)
     wear = person(p, 0, 0, facing=1, puff=0.7 * p.energy)
     depth, number = _valve_down(p)
-    arm(p, (0.17, 0.28), (left[0], left[1] + 0.05), wear, bend=-1, forearm=BEHIND)
+    arm(p, (0.17, 0.28), (left[0], left[1] + 0.05), wear, forearm=BEHIND)
     with p.on(BEHIND):
         p.fill(ellipse(left[0], left[1] + 0.012, 0.042, 0.05, 16), shade(wear.skin, 0.8))
-    arm(p, (-0.20, 0.28), (right[0] - 0.055, right[1] + 0.015), wear, bend=-1)
-    hand(p, right[0] - 0.045, right[1] - 0.012 + 0.010 * depth, wear, angle=0.25, lifted=number, fingers=3, spread=0.7)
+    arm(p, (-0.20, 0.28), (right[0] - 0.055, right[1] + 0.015), wear)
+    hand(
+        p,
+        right[0] - 0.045,
+        right[1] - 0.012 + 0.010 * depth,
+        wear,
+        angle=0.25,
+        lifted=number,
+        fingers=3,
+        spread=0.7,
+    )
 
 
 def _valves(p, s, low, brass, silver, pearl):
@@ -86,7 +95,13 @@ def french_horn(p):
         flare = smooth(((-0.162, 0.03), (-0.150, 0.10), (-0.10, 0.165), (-0.01, 0.200), (0.08, 0.205), (0.145, 0.20),
                         (0.185, 0.19)), False, 4) * s  # fmt: skip
         at = np.linspace(0, 1, len(flare))
-        tube(p, flare, wide * np.interp(at, [0, 0.4, 0.7, 0.88, 1], [0.022, 0.040, 0.085, 0.160, 0.255]) * s, brass, 0.004)
+        tube(
+            p,
+            flare,
+            wide * np.interp(at, [0, 0.4, 0.7, 0.88, 1], [0.022, 0.040, 0.085, 0.160, 0.255]) * s,
+            brass,
+            0.004,
+        )
         with p.frame(0.205 * s, 0.185 * s, 0.02):
             p.fill(ellipse(0, 0, 0.128 * s * wide + 0.004, 0.142 * s * wide + 0.004, 44), brass.line)
             p.fill(ellipse(0, 0, 0.128 * s * wide, 0.142 * s * wide, 44), brass.glint)
@@ -104,9 +119,9 @@ def french_horn(p):
     hx, hy = lips[0] - 0.04, lips[1] - 0.075
     wear = person(p, hx, hy, facing=1, legs="sitting", puff=0.6 * p.energy, lean=0.04)
     hub = hubs[1] + (-0.062 * s, -0.035 * s)
-    arm(p, (hx + 0.19, hy + 0.28), (hub[0] - 0.01, hub[1]), wear, bend=1, forearm=BEHIND)
+    arm(p, (hx + 0.19, hy + 0.28), (hub[0] - 0.01, hub[1]), wear, forearm=BEHIND)
     hand(p, hub[0] - 0.012, hub[1] - 0.012, wear, angle=0.55, lifted=number, fingers=3, spread=0.8)
-    arm(p, (hx - 0.17, hy + 0.28), (0.165 * s, 0.21 * s), wear, bend=-1, forearm=BEHIND, lengths=(0.33, 0.32))
+    arm(p, (hx - 0.17, hy + 0.28), (0.165 * s, 0.21 * s), wear, forearm=BEHIND, reach=0.65)
 
 
 def shofar(p):
@@ -133,8 +148,8 @@ def shofar(p):
         hold = [p.to_own_frame(*path[int(r * len(path))]) for r in (0.34, 0.66)]
     wear = person(p, 0, 0, facing=1, puff=0.8 * p.energy)
     press = 0.008 * p.stroke_phase * (p.energy > 0.02)
-    arm(p, (-0.19, 0.28), (hold[0][0] - 0.02, hold[0][1] + 0.03), wear, bend=-1)
-    arm(p, (0.19, 0.28), (hold[1][0], hold[1][1] + 0.05), wear, bend=-1, forearm=BEHIND)
+    arm(p, (-0.19, 0.28), (hold[0][0] - 0.02, hold[0][1] + 0.03), wear)
+    arm(p, (0.19, 0.28), (hold[1][0], hold[1][1] + 0.05), wear, forearm=BEHIND)
     fist(p, hold[0][0] - 0.01, hold[0][1] + 0.018 + press, wear, angle=0.1)
     fist(p, hold[1][0], hold[1][1] + 0.030 + press, wear, angle=-0.8)
 
@@ -153,10 +168,14 @@ def didgeridoo(p):
         half = np.interp(np.linspace(0, 1, 60), np.linspace(0, 1, 14), bulge) * wide / 2
         mid = np.interp(np.linspace(0, 1, 60), np.linspace(0, 1, 14), wave)
         earth = ((122, 38, 22), (34, 24, 20), (208, 150, 60))
-        for i, (a, b) in enumerate(((0.10, 0.17), (0.24, 0.27), (0.36, 0.50), (0.57, 0.60), (0.68, 0.80), (0.88, 0.91))):
+        for i, (a, b) in enumerate(
+            ((0.10, 0.17), (0.24, 0.27), (0.36, 0.50), (0.57, 0.60), (0.68, 0.80), (0.88, 0.91))
+        ):
             rows = np.arange(round(a * 59), round(b * 59) + 1)
             v = rows / 59 * length
-            band = np.concatenate([np.stack([mid[rows] - half[rows], v], 1), np.stack([mid[rows] + half[rows], v], 1)[::-1]])
+            band = np.concatenate(
+                [np.stack([mid[rows] - half[rows], v], 1), np.stack([mid[rows] + half[rows], v], 1)[::-1]]
+            )
             p.fill(band, earth[i % 3])
             edge = rows[[0, -1]]
             p.lines(np.stack([mid[edge] - half[edge], v[[0, -1]]], 1), np.stack([mid[edge] + half[edge], v[[0, -1]]], 1),
@@ -168,8 +187,10 @@ def didgeridoo(p):
         with p.frame(wave[-1], length, 0):
             dome(p, ellipse(0, 0, wide * 0.78, 0.020, 16), p.finish("dark wood"), 0.004, levels=1)
         hold = p.to_own_frame(0.0, 0.30 * length)
-    wear = person(p, -0.04, 0.0, facing=1, legs="crossed", puff=0.4 + 0.6 * p.energy * (0.6 + 0.4 * p.stroke_phase))
+    wear = person(
+        p, -0.04, 0.0, facing=1, legs="crossed", puff=0.4 + 0.6 * p.energy * (0.6 + 0.4 * p.stroke_phase)
+    )
     tap = 0.012 * p.stroke_phase * (p.energy > 0.02)
-    arm(p, (0.16, 0.28), (hold[0], hold[1] + 0.06), wear, bend=-1, forearm=BEHIND)
-    arm(p, (-0.22, 0.28), (hold[0] - 0.10, hold[1] + 0.04), wear, bend=-1)
+    arm(p, (0.16, 0.28), (hold[0], hold[1] + 0.06), wear, forearm=BEHIND)
+    arm(p, (-0.22, 0.28), (hold[0] - 0.10, hold[1] + 0.04), wear)
     hand(p, hold[0] - 0.07, hold[1] + 0.015 + tap, wear, angle=0.1)

@@ -12,7 +12,20 @@ import numpy as np
 
 from .materials import shade
 from .painter import BEHIND
-from .parts import box, dome, ellipse, ellipses, f_hole, frets, knobs, plain, smooth, strings, symmetric, taper
+from .parts import (
+    box,
+    dome,
+    ellipse,
+    ellipses,
+    f_hole,
+    frets,
+    knobs,
+    plain,
+    smooth,
+    strings,
+    symmetric,
+    taper,
+)
 from .players import arm, hand, person
 
 # Right halves of the bodies, body length 1
@@ -55,7 +68,12 @@ def _head(p, top, nut, w0, w1, per_side, tones, slots=False):
     silver, ivory = p.finish("silver"), p.finish("ivory")
     for side in (-1, 1):
         edge = side * (0.5 * w1 + 0.020)
-        p.lines(np.stack([np.zeros(per_side), y], 1), np.stack([np.full(per_side, edge), y], 1), silver.dark, 0.006)
+        p.lines(
+            np.stack([np.zeros(per_side), y], 1),
+            np.stack([np.full(per_side, edge), y], 1),
+            silver.dark,
+            0.006,
+        )
         p.fill(ellipses(np.stack([np.full(per_side, edge), y], 1), 0.011, 0.009), silver.line)
         p.fill(ellipses(np.stack([np.full(per_side, edge), y], 1), 0.008, 0.006), ivory.base)
     plain(p, shape, tones, 0.005)
@@ -79,9 +97,9 @@ def _played(p, turn, pluck, fret, body_mid, *, head, legs="standing", swing=0.04
     across = (np.cos(turn), np.sin(turn))
     off = swing * (p.stroke_phase + 0.15)
     px, py = px - across[0] * off, py - across[1] * off
-    arm(p, (hx - 0.20, hy + 0.26), (px, py), wear, bend=1)
+    arm(p, (hx - 0.20, hy + 0.26), (px, py), wear)
     hand(p, px, py, wear, angle=turn - 0.75)
-    arm(p, (hx + 0.20, hy + 0.26), (fx, fy), wear, bend=1, forearm=BEHIND)
+    arm(p, (hx + 0.20, hy + 0.26), (fx, fy), wear, forearm=BEHIND)
     lifted = int(2 + 1.9 * p.stroke_phase) % 4 if p.energy > 0.02 else None
     hand(p, fx, fy, wear, angle=turn + np.pi + 0.35, lifted=lifted)
 
@@ -101,12 +119,18 @@ def _boxed(p, body, outline, hole_y, hole_r, bridge_y, bridge_w, neck, head, fre
     p.fill(ellipse(*centre, hole_r * body * 1.20), wood.light)
     p.fill(ellipse(*centre, hole_r * body), shade(wood.line, 0.40))
     ebony = p.finish("ebony")
-    _fingerboard(p, nut, (hole_y - 0.8 * hole_r) * body, neck[0], neck[1], frets_, ebony, p.finish("silver").base)
+    _fingerboard(
+        p, nut, (hole_y - 0.8 * hole_r) * body, neck[0], neck[1], frets_, ebony, p.finish("silver").base
+    )
     b = bridge_y * body
     p.fill(box(-bridge_w * body, b - 0.02 * body, bridge_w * body, b + 0.028 * body), ebony.base)
-    p.lines([[-0.55 * bridge_w * body, b]], [[0.55 * bridge_w * body, b]], p.finish("ivory").base, 0.014 * body)
+    p.lines(
+        [[-0.55 * bridge_w * body, b]], [[0.55 * bridge_w * body, b]], p.finish("ivory").base, 0.014 * body
+    )
     half0, half1 = 0.40 * neck[0], 0.50 * neck[1]
-    strings(p, ((-half0, nut), (half0, nut)), ((-half1, b), (half1, b)), count, p.finish("ivory").base, 0.0012)
+    strings(
+        p, ((-half0, nut), (half0, nut)), ((-half1, b), (half1, b)), count, p.finish("ivory").base, 0.0012
+    )
 
 
 def guitar(p):
@@ -139,7 +163,15 @@ def mandolin(p):
         dome(p, plate, wood, line=0.024 * body, levels=5)
         p.stroke(plate * 0.94 + (0, -0.03 * body), pale, 0.009 * body, closed=True)
         for side in (-1, 1):
-            f_hole(p, side * 0.20 * body * p.stout, -0.40 * body, 0.24 * body, side, shade(wood.line, 0.4), 0.02 * body)
+            f_hole(
+                p,
+                side * 0.20 * body * p.stout,
+                -0.40 * body,
+                0.24 * body,
+                side,
+                shade(wood.line, 0.4),
+                0.02 * body,
+            )
         _fingerboard(p, nut, -0.60 * body, 0.032, 0.040, 17, ebony, p.finish("silver").base)
         bridge = -0.34 * body
         silver = p.finish("silver")
@@ -150,7 +182,15 @@ def mandolin(p):
         y = np.ones(8)
         p.lines(np.stack([0.012 * x, y * nut], 1), np.stack([0.020 * x, y * bridge], 1), pale, 0.001)
         p.lines(np.stack([0.020 * x, y * bridge], 1), np.stack([0.018 * x, -0.11 * body * y], 1), pale, 0.001)
-    _played(p, turn, (-0.05, -0.50 * body), (0.042, -0.76 * length), (0, -0.6 * body), head=(0.02, -0.42), swing=0.035)
+    _played(
+        p,
+        turn,
+        (-0.05, -0.50 * body),
+        (0.042, -0.76 * length),
+        (0, -0.6 * body),
+        head=(0.02, -0.42),
+        swing=0.035,
+    )
 
 
 def banjo(p):
@@ -158,7 +198,12 @@ def banjo(p):
     length, turn = p.length, 1.08
     radius = 0.150 * length * p.stout
     hub = (0, -0.150 * length)
-    wood, silver, ebony, pale = p.finish("dark wood"), p.finish("silver"), p.finish("ebony"), p.finish("ivory").base
+    wood, silver, ebony, pale = (
+        p.finish("dark wood"),
+        p.finish("silver"),
+        p.finish("ebony"),
+        p.finish("ivory").base,
+    )
     with p.frame(0, 0, turn):
         nut = -0.84 * length
         p.fill(taper(0, nut, 0.044, 0, hub[1], 0.054), wood.line)
@@ -183,7 +228,14 @@ def banjo(p):
         strings(p, ((-0.012, edge), (0.018, edge)), ((-0.024, bridge), (0.024, bridge)), 5, gauge, 0.0016)
         strings(p, ((-0.013, nut), (0.013, nut)), ((-0.012, edge), (0.018, edge)), 4, pale, 0.0012)
         p.lines([[-0.017, fifth]], [[-0.016, edge]], pale, 0.0012)
-        strings(p, ((-0.024, bridge), (0.024, bridge)), ((-0.012, tail - 0.04), (0.012, tail - 0.04)), 5, gauge, 0.0016)
+        strings(
+            p,
+            ((-0.024, bridge), (0.024, bridge)),
+            ((-0.012, tail - 0.04), (0.012, tail - 0.04)),
+            5,
+            gauge,
+            0.0016,
+        )
     _played(p, turn, (-0.07, hub[1] - 0.35 * radius), (0.046, -0.72 * length), (0, hub[1] - radius * 0.6),
             head=(0.0, -0.48))  # fmt: skip
 
@@ -214,7 +266,14 @@ def electric_guitar(p):
         p.fill(box(-0.042, -0.235 * body, 0.042, -0.165 * body), silver.line)
         p.fill(box(-0.038, -0.228 * body, 0.038, -0.18 * body), silver.light)
         knobs(p, [(0.095, -0.30 * body), (0.118, -0.225 * body), (0.135, -0.15 * body)], 0.017, ebony, 0.003)
-        strings(p, ((-0.018, nut), (0.018, nut)), ((-0.026, -0.20 * body), (0.026, -0.20 * body)), 6, silver.glint, 0.001)
+        strings(
+            p,
+            ((-0.018, nut), (0.018, nut)),
+            ((-0.026, -0.20 * body), (0.026, -0.20 * body)),
+            6,
+            silver.glint,
+            0.001,
+        )
     with p.frame(0, 0, turn):
         plug, end = p.to_own_frame(0.30 * body, -0.06 * body), p.to_own_frame(0.75 * body, 0.35 * body)
     with p.on(BEHIND):
@@ -242,7 +301,9 @@ def sitar(p):
         y = -0.86 * length + 0.60 * length * np.linspace(0, 1, 17) ** 0.86
         bend = np.array([[-0.50, 0.012], [-0.25, 0.0], [0.0, -0.004], [0.25, 0.0], [0.50, 0.012]])
         p.stroke(bend[None] * (w0 * 1.12, 1) + np.stack([np.zeros(17), y], 1)[:, None], brass.line, 0.009)
-        p.stroke(bend[None] * (w0 * 1.12, 1) + np.stack([np.zeros(17), y - 0.002], 1)[:, None], brass.light, 0.005)
+        p.stroke(
+            bend[None] * (w0 * 1.12, 1) + np.stack([np.zeros(17), y - 0.002], 1)[:, None], brass.light, 0.005
+        )
         bridge = -0.42 * body
         p.fill(box(-0.052, bridge - 0.014, 0.052, bridge + 0.014), gourd.line)
         p.fill(box(-0.047, bridge - 0.012, 0.047, bridge + 0.008), pale)

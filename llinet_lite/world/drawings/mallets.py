@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .materials import mix, shade
-from .parts import arc, boxes, dome, ellipse, ellipses, plain, taper, tube
+from .parts import arc, boxes, ellipse, ellipses, plain, taper, tube
 from .players import arm, fist, person, stick
 
 
@@ -19,7 +19,7 @@ def _mallets(p, hx, hy, targets, *, reach=0.22, head=0.02, tip, rise=0.14):
     for side, lift, (x, y) in zip((1, -1), (p.lift, waits), targets, strict=True):
         end = (x, y - head - rise * lift)
         grip = (x + 0.10 * side, y - reach - 0.7 * rise * lift)
-        arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, bend=-side)
+        arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, elbow=(side, 0.3))
         stick(p, grip, end, head, tip=tip, width=0.011)
         fist(p, *grip, wear, angle=0.3 * side)
 
@@ -69,7 +69,12 @@ def marimba(p):
     centre = (x0 + x1) / 2
     r = 0.36 * (x1 - x0)
     ends = y1 + np.linspace(0.44, 0.08, n) * wide
-    for grow, shift, tone in ((1.15, 0, brass.line), (1.0, 0, brass.dark), (0.66, -0.12, brass.base), (0.25, -0.35, brass.glint)):
+    for grow, shift, tone in (
+        (1.15, 0, brass.line),
+        (1.0, 0, brass.dark),
+        (0.66, -0.12, brass.base),
+        (0.25, -0.35, brass.glint),
+    ):
         p.fill(boxes(centre + shift * r - grow * r, y1 - 0.04, centre + shift * r + grow * r, ends), tone)
     p.fill(ellipses(np.stack([centre, ends], 1), r[0] * 1.1, r[0] * 0.35), brass.line)
     p.fill(ellipses(np.stack([centre, ends - 0.004], 1), r[0] * 0.9, r[0] * 0.25), brass.dark)
@@ -77,7 +82,7 @@ def marimba(p):
         y = y0 * (1 - row) + y1 * row
         p.lines([[edge[0] - 0.02, y[0]]], [[edge[-1] + 0.02, y[-1]]], dark.base, 0.030)
     quads = _slanted(x0, x1, y0, y1, 0.0)
-    p.fill(quads + (0.004, 0.022), wood.line)
+    p.fill(moved(quads, 0.004, 0.022), wood.line)
     _bars(p, quads, wood)
     k = n // 2
     _mallets(p, 0.0, -0.62 * wide - 0.28, ((centre[k + 2], -0.04), (centre[k - 2], -0.04)), reach=0.28, head=0.032,
@@ -89,7 +94,7 @@ def glockenspiel(p):
     w, steel, wood = p.length, p.body, p.finish("dark wood")
     d = 0.52 * w * p.stout
     case = np.array([[-0.5 * w, -0.52 * d], [0.5 * w, -0.30 * d], [0.5 * w, 0.36 * d], [-0.5 * w, 0.52 * d]])
-    p.fill(case + (0, 0.030), wood.line)
+    p.fill(moved(case, 0, 0.030), wood.line)
     plain(p, case, wood, 0.008)
     p.fill(case * (0.955, 0.90), wood.dark)
     n = p.individual.instrument.parts
@@ -116,18 +121,29 @@ def steel_pan(p):
     r, silver, dark = 0.5 * p.length * p.stout, p.body, p.finish("ebony")
     flat, skirt = 0.46, 0.19 * p.stout
     for x in (-1.08, 1.08):
-        tube(p, np.array([[x * r, -0.01], [x * 1.0 * r, 0.62 * r + skirt], [x * 0.85 * r, 1.0 * r + skirt]]), 0.022, silver, 0.004)
+        tube(
+            p,
+            np.array([[x * r, -0.01], [x * 1.0 * r, 0.62 * r + skirt], [x * 0.85 * r, 1.0 * r + skirt]]),
+            0.022,
+            silver,
+            0.004,
+        )
         p.fill(ellipse(x * r, 0.0, 0.022, n=10), dark.base)
     p.lines([[-1.0 * r, 0.70 * r + skirt]], [[1.0 * r, 0.70 * r + skirt]], silver.dark, 0.016)
     for lo, hi, tone in ((0.0, 1.0, silver.line), (0.05, 0.97, silver.dark), (0.35, 0.92, silver.base), (0.60, 0.86, silver.light),
                          (0.68, 0.76, silver.glint)):  # fmt: skip
-        a, b = arc(0, 0, r, r * flat, lo * np.pi, hi * np.pi, 18), arc(0, skirt, r * 0.97, r * flat, hi * np.pi, lo * np.pi, 18)
+        a, b = (
+            arc(0, 0, r, r * flat, lo * np.pi, hi * np.pi, 18),
+            arc(0, skirt, r * 0.97, r * flat, hi * np.pi, lo * np.pi, 18),
+        )
         p.fill(np.concatenate([a, b]), tone)
     p.fill(ellipse(0, 0, 1.035 * r, 1.035 * r * flat, 44), silver.line)
     p.fill(ellipse(0, -0.003, 1.02 * r, 1.02 * r * flat, 44), silver.glint)
     p.fill(ellipse(0, 0, 0.955 * r, 0.95 * r * flat, 44), silver.line)
     inner = mix(silver.base, silver.dark, 0.35)
-    for k, (zoom, tone) in enumerate(((0.94, silver.dark), (0.80, inner), (0.60, silver.base), (0.36, mix(silver.base, silver.light, 0.5)))):
+    for k, (zoom, tone) in enumerate(
+        ((0.94, silver.dark), (0.80, inner), (0.60, silver.base), (0.36, mix(silver.base, silver.light, 0.5)))
+    ):
         p.fill(ellipse(0, 0.020 * k * r, zoom * r, zoom * r * flat, 44), tone)
     n = p.individual.instrument.parts
     outer = n - n // 3
@@ -137,7 +153,9 @@ def steel_pan(p):
     core = np.stack([0.27 * r * np.cos(b), 0.04 * r + 0.27 * r * flat * np.sin(b)], 1)
     for centres, rx in ((ring, 0.215 * r), (core, 0.155 * r)):
         p.fill(ellipses(centres, rx, rx * 0.56, n=16), silver.line)
-        p.fill(ellipses(centres + (0, 0.004), rx * 0.92, rx * 0.49, n=16), silver.light)
-        p.fill(ellipses(centres + (0.02 * r, 0.012 * r), rx * 0.66, rx * 0.30, n=16), shade(silver.light, 1.4))
+        p.fill(ellipses(moved(centres, 0, 0.004), rx * 0.92, rx * 0.49, n=16), silver.light)
+        p.fill(
+            ellipses(moved(centres, 0.02 * r, 0.012 * r), rx * 0.66, rx * 0.30, n=16), shade(silver.light, 1.4)
+        )
     _mallets(p, 0.0, -0.62, (tuple(ring[1] + (0, 0.02)), tuple(ring[2] + (0, 0.02))), reach=0.20, head=0.018,
              tip=(210, 74, 54), rise=0.13)  # fmt: skip

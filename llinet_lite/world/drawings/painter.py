@@ -20,7 +20,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .materials import Finish, finish, shade
+from .materials import Finish, finish
 
 BEHIND, INSTRUMENT, FRONT = range(3)
 _OVERSAMPLE = 2
@@ -69,7 +69,7 @@ class Painter:
         self.individual = individual
         self.length = individual.length
         # A bigger specimen is also stouter: its width grows faster than its length
-        self.stout = individual.size**0.3
+        self.stout = individual.size**0.4
         self.stroke_phase = float(np.clip(motion.stroke, -1.0, 1.0))
         self.energy = float(np.clip(motion.energy, 0.0, 1.0))
         self.look = rng.random(_LOOKS)
@@ -156,6 +156,10 @@ class Painter:
         """Line(s) of a width in metres through points (n, 2) or (k, n, 2)."""
         self._add("line", points, colour, width, closed)
 
+    def span(self, low, high):
+        """Count the rectangle from `low` to `high`, each (x, y), for the instrument's extent."""
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+
     def lines(self, starts, ends, colour, width):
         """Straight lines from each of `starts` to each of `ends`, both (k, 2), metres."""
         self._add("line", np.stack([np.asarray(starts, float), np.asarray(ends, float)], 1), colour, width)
@@ -225,8 +229,7 @@ class Painter:
         half = count // 2
         cv2.polylines(canvas, list(ends[:half]), False, (*self.body.light, 255), 1, cv2.LINE_AA, _BITS)
         cv2.polylines(canvas, list(ends[half:]), False, (*self.body.dark, 255), 1, cv2.LINE_AA, _BITS)
-        np.minimum(canvas[:, :, :3], alpha[:, :, None], out=canvas[:, :, :3])
-        canvas[:, :, 3] = alpha
+        cv2.min(canvas, cv2.merge((alpha, alpha, alpha, alpha)), dst=canvas)  # never outside the silhouette
 
     def _weather(self, image, pose):
         """Light from above left, and the blotches of age, over the instrument's colours."""
@@ -254,6 +257,3 @@ def _straight(canvas: np.ndarray, pixels: int) -> np.ndarray:
     alpha = small[:, :, 3].copy()
     opaque = np.full_like(alpha, 255)
     return cv2.divide(small, cv2.merge((alpha, alpha, alpha, opaque)), scale=255)
-
-
-__all__ = ["BEHIND", "FRONT", "INSTRUMENT", "Layers", "Painter", "shade"]

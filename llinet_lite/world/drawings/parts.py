@@ -50,6 +50,11 @@ def ellipses(centres, rx, ry=None, n=10):
     return np.asarray(centres, float)[:, None, :] + _ROUND[n] * (rx, rx if ry is None else ry)
 
 
+def moved(points, dx, dy):
+    """Points shifted by (dx, dy)."""
+    return np.asarray(points, float) + np.array([dx, dy])
+
+
 def arc(x, y, rx, ry, start, stop, n=14):
     """Arc (n, 2) from angle `start` to `stop` (radians, clockwise from +x)."""
     a = np.linspace(start, stop, n)
@@ -65,6 +70,17 @@ def boxes(x0, y0, x1, y1):
     """Rectangles (k, 4, 2) from arrays or scalars that broadcast to (k,)."""
     x0, y0, x1, y1 = np.broadcast_arrays(*(np.asarray(v, float) for v in (x0, y0, x1, y1)))
     return np.stack([np.stack(c, -1) for c in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))], 1)
+
+
+def rounded(x0, y0, x1, y1, radius):
+    """Rectangle with round corners (20, 2)."""
+    corners = ((x1, y1, 0.0), (x0, y1, 0.5), (x0, y0, 1.0), (x1, y0, 1.5))
+    out = []
+    for (x, y, turn), sx, sy in zip(corners, (-1, 1, 1, -1), (-1, -1, 1, 1), strict=True):
+        out.append(
+            arc(x + sx * radius, y + sy * radius, radius, radius, turn * np.pi, (turn + 0.5) * np.pi, 5)
+        )
+    return np.concatenate(out)
 
 
 def taper(x0, y0, w0, x1, y1, w1):

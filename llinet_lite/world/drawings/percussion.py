@@ -31,7 +31,11 @@ def drum(p):
     dry = shade(shell, 0.6)
     low = arc(0, h, r, r * flat, 0, np.pi, 22)
     p.fill(np.concatenate([[[r, 0]], low, [[-r, 0]]]), dry)
-    for a, b, tone in ((0.12, 0.97, shell), (0.45, 0.92, shade(shell, 1.18)), (0.62, 0.85, shade(shell, 1.35))):
+    for a, b, tone in (
+        (0.12, 0.97, shell),
+        (0.45, 0.92, shade(shell, 1.18)),
+        (0.62, 0.85, shade(shell, 1.35)),
+    ):
         x = np.cos(np.linspace(a * np.pi, b * np.pi, 14))
         y = np.sin(np.linspace(a * np.pi, b * np.pi, 14)) * flat * r
         p.fill(np.concatenate([np.stack([x * r, y], 1), np.stack([x * r, y + h], 1)[::-1]]), tone)
@@ -51,13 +55,15 @@ def drum(p):
     p.fill(ellipse(0, -0.012, r * 1.00, r * flat * 1.00, 44), silver.glint)
     dome(p, ellipse(0, -0.010, r * 0.95, r * flat * 0.94, 44), skin, 0.004, levels=4)
     bolts = arc(0, 0.020, r * 1.0, r * flat * 1.0, 0.08 * np.pi, 0.92 * np.pi, 6)
-    p.fill(boxes(bolts[:, 0] - 0.006, bolts[:, 1] - 0.012, bolts[:, 0] + 0.006, bolts[:, 1] + 0.020), silver.dark)
+    p.fill(
+        boxes(bolts[:, 0] - 0.006, bolts[:, 1] - 0.012, bolts[:, 0] + 0.006, bolts[:, 1] + 0.020), silver.dark
+    )
     hx, hy = 0.0, -0.62
     wear = person(p, hx, hy, facing=0)
     for side, lift in zip((-1, 1), _beat(p), strict=True):
         tip = (0.18 * r * side, -0.010 - 0.16 * lift)
         grip = (side * (0.52 * r + 0.09), -0.17 - 0.10 * lift)
-        arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, bend=-side)
+        arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, elbow=(side, 0.3))
         stick(p, grip, tip, 0.011, width=0.011)
         fist(p, *grip, wear, angle=0.4 * side)
 
@@ -65,9 +71,11 @@ def drum(p):
 def _tabla_drum(p, x, y, top, height, belly, shell, skin, strap):
     """One of the pair: shell with straps and blocks, braided rim, skin with a black spot."""
     flat = 0.42
-    side = np.array([[top, 0.0], [belly, 0.42 * height], [0.86 * belly, 0.80 * height], [0.62 * belly, height]])
+    side = np.array(
+        [[top, 0.0], [belly, 0.42 * height], [0.86 * belly, 0.80 * height], [0.62 * belly, height]]
+    )
     right = smooth(tuple(map(tuple, side)), False, 5)
-    outline = np.concatenate([right, (right * (-1, 1))[::-1]]) + (x, y)
+    outline = moved(np.concatenate([right, (right * (-1, 1))[::-1]]), x, y)
     p.fill(ellipse(x, y + height, 0.80 * belly, 0.26 * belly), (120, 30, 34))
     p.fill(ellipse(x, y + height - 0.008, 0.76 * belly, 0.20 * belly), (168, 52, 46))
     dome(p, outline, shell, 0.006, levels=4)
@@ -99,7 +107,7 @@ def tabla(p):
     for side, lift in zip((1, -1), _beat(p), strict=True):
         x = (0.150 if side > 0 else -0.175) * s
         y = -0.040 - 0.085 * lift
-        arm(p, (hx + 0.20 * side, hy + 0.28), (x + 0.05 * side, y - 0.03), wear, bend=-side)
+        arm(p, (hx + 0.20 * side, hy + 0.28), (x + 0.05 * side, y - 0.03), wear, elbow=(side, 0.3))
         hand(p, x + 0.03 * side, y - 0.015, wear, angle=np.pi / 2 + side * (0.85 - 0.35 * lift))
 
 
@@ -110,8 +118,17 @@ def gong(p):
     out, top = r + 0.13, -r - 0.15
     for x in (-out, out):
         tube(p, np.array([[x, top - 0.02], [x, r + 0.14]]), 0.050, wood, 0.006)
-        p.fill(np.array([[x - 0.12, r + 0.16], [x - 0.05, r + 0.11], [x + 0.05, r + 0.11], [x + 0.12, r + 0.16]]), wood.line)
-    beam = smooth(((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045)), False, 5)
+        p.fill(
+            np.array(
+                [[x - 0.12, r + 0.16], [x - 0.05, r + 0.11], [x + 0.05, r + 0.11], [x + 0.12, r + 0.16]]
+            ),
+            wood.line,
+        )
+    beam = smooth(
+        ((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045)),
+        False,
+        5,
+    )
     tube(p, beam, 0.052, wood, 0.006, side=1)
     for x in (-0.42 * r, 0.42 * r):
         p.lines([[x, top]], [[x, -0.86 * r]], (222, 206, 170), 0.012)
@@ -128,7 +145,7 @@ def gong(p):
     wear = person(p, hx, hy, facing=-1)
     reach = 0.12 * r + 0.26 * p.lift
     head, grip = (reach, 0.10 * r - 0.05 * p.lift), (reach + 0.24, 0.02 + 0.18 * r)
-    arm(p, (hx - 0.19, hy + 0.28), grip, wear, bend=-1)
+    arm(p, (hx - 0.19, hy + 0.28), grip, wear)
     stick(p, grip, head, 0.062, tip=(196, 60, 58), width=0.018)
     fist(p, *grip, wear, angle=-0.5)
 
@@ -145,7 +162,10 @@ def bell(p):
         p.fill(ellipse(at - 0.016 * h, 0.080 * h, 0.022 * h, n=10), iron.glint)
         p.lines([[at, 0.15 * h]], [[at + 0.02, 0.34 * h]], (206, 180, 130), 0.012)
     p.fill(box(-0.16 * h, -0.99 * h, 0.16 * h, -0.86 * h), brass.line)
-    p.fill(boxes(np.array([-0.14, -0.03, 0.08]) * h, -0.98 * h, np.array([-0.08, 0.03, 0.14]) * h, -0.87 * h), brass.base)
+    p.fill(
+        boxes(np.array([-0.14, -0.03, 0.08]) * h, -0.98 * h, np.array([-0.08, 0.03, 0.14]) * h, -0.87 * h),
+        brass.base,
+    )
     plain(p, np.array([[-0.46 * h, -1.08 * h], [-0.40 * h, -1.16 * h], [0.40 * h, -1.16 * h], [0.46 * h, -1.08 * h],
                        [0.46 * h, -0.98 * h], [-0.46 * h, -0.98 * h]]), wood, 0.010)  # fmt: skip
     p.fill(box(-0.44 * h, -1.12 * h, 0.44 * h, -1.09 * h), wood.light)
@@ -167,7 +187,7 @@ def bell(p):
     hx, hy = 0.62 * h * wide + 0.16, -0.10 - 0.4 * h
     wear = person(p, hx, hy, facing=-1)
     grip = (at + 0.025, 0.38 * h)
-    arm(p, (hx - 0.18, hy + 0.28), grip, wear, bend=1)
+    arm(p, (hx - 0.18, hy + 0.28), grip, wear)
     fist(p, *grip, wear, angle=0.2)
 
 
@@ -196,11 +216,11 @@ def chime(p):
     target = x[n // 2 + 1]
     head = (target + 0.012 + 0.075 * p.lift, top + 0.115 - 0.03 * p.lift)
     grip = (head[0] + 0.16, head[1] - 0.05)
-    arm(p, (hx + 0.20, hy + 0.28), grip, wear, bend=-1)
+    arm(p, (hx + 0.20, hy + 0.28), grip, wear)
     stick(p, grip, head, 0.020, tip=(170, 116, 70), width=0.012)
     fist(p, *grip, wear, angle=0.3)
     with p.on(BEHIND):
-        arm(p, (hx - 0.20, hy + 0.28), (hx - 0.30, hy + 0.72), wear, bend=1, forearm=BEHIND)
+        arm(p, (hx - 0.20, hy + 0.28), (hx - 0.30, hy + 0.72), wear, forearm=BEHIND)
 
 
 def singing_bowl(p):
@@ -214,7 +234,9 @@ def singing_bowl(p):
                     (0.80 * r, h + 0.030), (0, h + 0.045), (-0.80 * r, h + 0.030))),
          p.finish("felt")._replace(base=cloth, light=shade(cloth, 1.25), dark=shade(cloth, 0.7), line=shade(cloth, 0.5)), 0.003)  # fmt: skip
     p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
-    side = smooth(((1.0, 0.0), (1.0, 0.16), (0.93, 0.48), (0.74, 0.78), (0.46, 0.95), (0.0, 1.0)), False, 5) * (r, h)
+    side = smooth(
+        ((1.0, 0.0), (1.0, 0.16), (0.93, 0.48), (0.74, 0.78), (0.46, 0.95), (0.0, 1.0)), False, 5
+    ) * (r, h)
     outline = np.concatenate([side, (side * (-1, 1))[::-1]])
     p.fill((outline - (0, h / 2)) * 1.02 + (0, h / 2), brass.line)
     p.fill(outline, brass.dark)
@@ -231,14 +253,14 @@ def singing_bowl(p):
     p.fill(ellipse(0.02 * r, 0.04 * r, 0.88 * r, 0.80 * r * flat, 44), brass.dark)
     p.fill(ellipse(0.16 * r, 0.10 * r, 0.60 * r, 0.50 * r * flat), mix(brass.dark, brass.base, 0.8))
     wear = person(p, 0.02, -0.50, facing=0, legs="none")
-    turn = 0.55 - 0.28 * (1 - p.lift)
-    gap = 0.030 * p.lift
+    turn = 0.70 - 0.50 * (1 - p.lift)
+    gap = 0.040 * p.lift
     touch = (1.03 * r * np.cos(turn) + gap, 1.03 * r * flat * np.sin(turn) - gap)
     top = (touch[0] + 0.065, touch[1] - 0.135)
-    arm(p, (0.22, -0.22), (top[0] + 0.02, top[1] - 0.01), wear, bend=-1)
+    arm(p, (0.22, -0.22), (top[0] + 0.02, top[1] - 0.01), wear)
     stick(p, top, (touch[0] - 0.012, touch[1] + 0.030), 0.0, colour=(132, 78, 42), width=0.026)
     fist(p, top[0] - 0.003, top[1] + 0.012, wear, angle=0.3)
-    arm(p, (-0.18, -0.22), (-r - 0.05, h * 0.7), wear, bend=1, forearm=BEHIND)
+    arm(p, (-0.18, -0.22), (-r - 0.05, h * 0.7), wear, forearm=BEHIND)
     hand(p, -r - 0.045, 0.62 * h, wear, angle=0.15, layer=BEHIND)
 
 

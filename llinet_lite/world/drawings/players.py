@@ -35,7 +35,7 @@ class Clothes:
 def _head(p, x, y, wear: Clothes, facing, puff):
     skin, dark = wear.skin, shade(wear.skin, 0.72)
     if wear.long_hair:
-        p.fill(ellipse(x - 0.025 * facing, y + 0.03, 0.098, 0.135), shade(wear.hair, 0.85))
+        p.fill(ellipse(x - 0.022 * facing, y + 0.005, 0.106, 0.118), shade(wear.hair, 0.85))
     p.fill(ellipse(x - 0.012 * facing, y - 0.012, 0.090, 0.122), wear.hair)
     p.fill(ellipse(x + 0.008 * facing, y + 0.012, 0.078, 0.108), skin)
     if puff > 0.02:
@@ -43,11 +43,13 @@ def _head(p, x, y, wear: Clothes, facing, puff):
         p.fill(ellipses(cheeks, 0.020 + 0.026 * puff), mix(skin, (226, 120, 100), 0.35))
     top = [(x - 0.088, y - 0.02), (x - 0.07, y - 0.085), (x, y - 0.115), (x + 0.07, y - 0.085),
            (x + 0.088, y - 0.02), (x + 0.055, y - 0.06), (x - 0.03, y - 0.066)]  # fmt: skip
-    p.fill(np.asarray(top) + (0.006 * facing, 0), wear.hair)
-    eyes = np.array([[x - 0.030, y - 0.008], [x + 0.030, y - 0.008]]) + (0.018 * facing, 0)
+    p.fill(moved(top, 0.006 * facing, 0), wear.hair)
+    eyes = moved([[x - 0.030, y - 0.008], [x + 0.030, y - 0.008]], 0.018 * facing, 0)
     p.fill(ellipses(eyes, 0.0095, 0.007), (44, 34, 32))
     nose = x + 0.022 * facing
-    p.stroke([(nose, y - 0.002), (nose + 0.010 * (facing or 1), y + 0.030), (nose - 0.004, y + 0.033)], dark, 0.005)
+    p.stroke(
+        [(nose, y - 0.002), (nose + 0.010 * (facing or 1), y + 0.030), (nose - 0.004, y + 0.033)], dark, 0.005
+    )
     p.stroke([(nose - 0.022, y + 0.064), (nose + 0.022, y + 0.064)], mix(dark, (150, 40, 40), 0.4), 0.008)
 
 
@@ -104,20 +106,23 @@ def _legs(p, hip, wear, legs):
     else:  # crossed on the floor
         for side in (-1, 1):
             p.stroke([(x + side * 0.10, y - 0.03), (x + side * 0.42, y + 0.05)], wear.trousers, 0.16)
-            p.stroke([(x + side * 0.42, y + 0.06), (x - side * 0.10, y + 0.12)], shade(wear.trousers, 0.85), 0.12)
+            p.stroke(
+                [(x + side * 0.42, y + 0.06), (x - side * 0.10, y + 0.12)], shade(wear.trousers, 0.85), 0.12
+            )
 
 
-def arm(p, shoulder, hand, wear: Clothes, *, bend=1, forearm=FRONT, upper=BEHIND, lengths=(0.30, 0.27)):
-    """An arm of two links from a shoulder to a hand; `bend` (+1, -1) says to which side the elbow goes."""
+def arm(p, shoulder, hand, wear: Clothes, *, elbow=(0.0, 1.0), forearm=FRONT, upper=BEHIND, reach=0.57):
+    """An arm of two links, together `reach` metres long, from a shoulder to a hand.
+
+    `elbow` is the direction to which the elbow is bent (down, unless told).
+    """
     s, h = np.asarray(shoulder, float), np.asarray(hand, float)
-    a, b = lengths
-    reach = float(np.hypot(*(h - s)))
-    if reach > 0.98 * (a + b):  # too far: both links grow, seen foreshortened otherwise
-        a, b = a * reach / 0.98 / (a + b), b * reach / 0.98 / (a + b)
-    along = (a * a - b * b + reach * reach) / (2 * max(reach, 1e-6))
-    off = np.sqrt(max(a * a - along * along, 0.0)) * bend
-    unit = (h - s) / max(reach, 1e-6)
-    elbow = s + unit * along + np.array([-unit[1], unit[0]]) * off
+    far = max(float(np.hypot(*(h - s))), 1e-6)
+    link = max(0.5 * reach, 0.51 * far)  # too far: both links grow
+    unit = (h - s) / far
+    normal = np.array([-unit[1], unit[0]])
+    off = np.sqrt(link * link - 0.25 * far * far) * (1 if normal @ elbow >= 0 else -1)
+    elbow = 0.5 * (s + h) + normal * off
     with p.on(upper):
         p.fill(ellipse(*s, 0.060, n=16), shade(wear.shirt, 0.82))
         p.fill(taper(*s, 0.115, *elbow, 0.090), shade(wear.shirt, 0.82))
@@ -177,6 +182,9 @@ def bow(p, x, y, length, angle, phase, wear: Clothes):
         p.stroke([(a, 0.0), (b, 0.0)], (244, 240, 226), 0.008)
         wood = np.array([[a, -0.022], [a + 0.02, -0.026], [shift, -0.012], [b - 0.03, -0.026], [b, -0.002]])
         p.stroke(wood, (70, 30, 14), 0.012)
-        p.stroke(wood + (0, -0.002), (150, 74, 34), 0.005)
-        p.fill(np.array([[a + 0.03, -0.026], [a + 0.085, -0.024], [a + 0.085, 0.002], [a + 0.03, 0.002]]), (28, 22, 22))
+        p.stroke(moved(wood, 0, -0.002), (150, 74, 34), 0.005)
+        p.fill(
+            np.array([[a + 0.03, -0.026], [a + 0.085, -0.024], [a + 0.085, 0.002], [a + 0.03, 0.002]]),
+            (28, 22, 22),
+        )
         return p.to_own_frame(a + 0.05, -0.015)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .materials import hsv, mix, shade
 from .painter import BEHIND, FRONT
-from .parts import bell_mouth, box, boxes, dome, ellipse, ellipses, knobs, smooth, taper, tube
+from .parts import bell_mouth, box, boxes, dome, ellipse, ellipses, knobs, rounded, smooth, taper, tube
 from .players import arm, hand, person
 
 
@@ -44,12 +44,14 @@ def clarinet(p):
         p.lines([[0.42 * bore, 0.22 * length], [-0.40 * bore, 0.55 * length]],
                 [[0.42 * bore, 0.49 * length], [-0.40 * bore, 0.81 * length]], silver.base, 0.006)  # fmt: skip
         knobs(p, np.stack([side, key], 1), 0.011, silver, 0.002)
-        levers = np.array([[0.75, 0.26], [0.8, 0.47], [-0.8, 0.60], [0.8, 0.79], [0.8, 0.75], [-0.8, 0.80], [-0.7, 0.20]])
+        levers = np.array(
+            [[0.75, 0.26], [0.8, 0.47], [-0.8, 0.60], [0.8, 0.79], [0.8, 0.75], [-0.8, 0.80], [-0.7, 0.20]]
+        )
         p.fill(ellipses(levers * (bore, length), 0.010, 0.006), silver.light)
         left, right = p.to_own_frame(0.026, 0.33 * length), p.to_own_frame(-0.026, 0.66 * length)
     wear = person(p, 0, 0, facing=0, puff=0.4 * p.energy)
-    arm(p, (0.20, 0.27), (left[0] + 0.03, left[1]), wear, bend=1, forearm=BEHIND)
-    arm(p, (-0.20, 0.27), (right[0] - 0.03, right[1]), wear, bend=-1, forearm=BEHIND)
+    arm(p, (0.20, 0.27), (left[0] + 0.03, left[1]), wear, forearm=BEHIND)
+    arm(p, (-0.20, 0.27), (right[0] - 0.03, right[1]), wear, forearm=BEHIND)
     hand(p, left[0] + 0.028, left[1] + 0.01, wear, angle=2.95, lifted=_phase(p), layer=FRONT, spread=0.9)
     hand(p, right[0] - 0.022, right[1], wear, angle=-0.25, lifted=_phase(p), layer=FRONT, spread=0.9)
 
@@ -57,7 +59,7 @@ def clarinet(p):
 def flute(p):
     """A silver tube held crosswise, keys all along it, the lips over a plate near one end."""
     length, silver = p.length, p.body
-    bore, turn = 0.024 * p.stout, 0.13
+    bore, turn = 0.028 * p.stout, 0.13
     with p.frame(0, 0.062, turn):
         x0 = -0.16 * length
         tube(p, _line(x0, 0, x0 + length, 0), bore, silver, 0.0030, side=1)
@@ -67,16 +69,22 @@ def flute(p):
         ring = x0 + np.array([0.30, 0.80]) * length
         p.fill(boxes(ring - 0.007, -0.64 * bore, ring + 0.007, 0.64 * bore), silver.dark)
         p.fill(boxes(ring - 0.004, -0.60 * bore, ring + 0.002, 0.3 * bore), silver.glint)
-        p.lines([[x0 + 0.34 * length, -0.62 * bore]], [[x0 + 0.92 * length, -0.62 * bore]], silver.dark, 0.006)
-        key = x0 + np.array([0.35, 0.40, 0.45, 0.49, 0.53, 0.57, 0.63, 0.67, 0.71, 0.75, 0.84, 0.89, 0.94]) * length
+        p.lines(
+            [[x0 + 0.34 * length, -0.62 * bore]], [[x0 + 0.92 * length, -0.62 * bore]], silver.dark, 0.006
+        )
+        key = (
+            x0
+            + np.array([0.35, 0.40, 0.45, 0.49, 0.53, 0.57, 0.63, 0.67, 0.71, 0.75, 0.84, 0.89, 0.94])
+            * length
+        )
         cups = np.stack([key, np.full(13, -0.12 * bore)], 1)
         p.fill(ellipses(cups, 0.0125, 0.012), silver.line)
         p.fill(ellipses(cups, 0.0098, 0.0095), silver.light)
         p.fill(ellipses(cups, 0.0040, 0.004), silver.dark)
         left, right = p.to_own_frame(x0 + 0.42 * length, 0), p.to_own_frame(x0 + 0.69 * length, 0)
     wear = person(p, -0.02, -0.002, facing=1, puff=0.15 * p.energy)
-    arm(p, (0.18, 0.27), (left[0], left[1] + 0.05), wear, bend=-1, forearm=BEHIND)
-    arm(p, (-0.20, 0.27), (right[0], right[1] + 0.05), wear, bend=-1, lengths=(0.36, 0.40))
+    arm(p, (0.18, 0.27), (left[0], left[1] + 0.05), wear, forearm=BEHIND)
+    arm(p, (-0.20, 0.27), (right[0], right[1] + 0.05), wear, reach=0.76)
     hand(p, left[0], left[1] + 0.048, wear, angle=-1.57, lifted=_phase(p), layer=FRONT, spread=0.9)
     hand(p, right[0], right[1] + 0.050, wear, angle=-1.57, lifted=_phase(p), layer=FRONT, spread=0.9)
 
@@ -95,7 +103,7 @@ def saxophone(p):
     with p.frame(0.13 * s, 0.075, 0.0):
         lift = path * s
         rod = lift[(at > 0.24) & (at < 0.60)]
-        p.stroke(rod + (0.045 * wide, 0), brass.line, 0.007)
+        p.stroke(moved(rod, 0.045 * wide, 0), brass.line, 0.007)
         tube(p, lift, bore * wide, brass, 0.0045, side=1)
         bell_mouth(p, 0.290 * s, 0.232 * s, 0.112 * wide, 0.036 * wide, brass, 0.005)
         p.stroke(lift[:5], black.base, 0.022)
@@ -103,7 +111,7 @@ def saxophone(p):
         cups = lift[(at > 0.26) & (at < 0.60)][::3]
         radius = np.linspace(0.013, 0.026, len(cups))
         for c, r in zip(cups, radius, strict=True):
-            knobs(p, [c + (0.010, 0)], r * s, brass, 0.003)
+            knobs(p, moved([c], 0.010, 0), r * s, brass, 0.003)
         p.fill(ellipses(rod[2::3] - (0.026 * wide, 0), 0.0095), pearl.base)
         big = np.array([[0.232, 0.50], [0.246, 0.40], [0.15, 0.598]]) * s
         knobs(p, big, 0.033 * s, brass, 0.004)
@@ -113,8 +121,8 @@ def saxophone(p):
     wear = person(p, -0.06, 0.0, facing=1, puff=0.6 * p.energy)
     with p.on(BEHIND):
         p.stroke([(-0.12, 0.17), (0.15, 0.28)], (40, 36, 40), 0.016)
-    arm(p, (0.13, 0.27), (left[0] + 0.04, left[1]), wear, bend=1, forearm=BEHIND)
-    arm(p, (-0.27, 0.27), (right[0] - 0.05, right[1]), wear, bend=-1)
+    arm(p, (0.13, 0.27), (left[0] + 0.04, left[1]), wear, forearm=BEHIND)
+    arm(p, (-0.27, 0.27), (right[0] - 0.05, right[1]), wear)
     hand(p, left[0] + 0.050, left[1], wear, angle=3.0, lifted=_phase(p), spread=0.9)
     hand(p, right[0] - 0.045, right[1], wear, angle=-0.1, lifted=_phase(p), spread=0.9)
 
@@ -126,9 +134,16 @@ def _pipe(p, x0, y0, x1, y1, width, rings=(0.35, 0.68)):
     tube(p, centre, w, p.body, 0.0045)
     ivory = p.finish("ivory")
     for r in (*rings, 0.97):
-        a, b = centre[0] + (centre[-1] - centre[0]) * (r - 0.018), centre[0] + (centre[-1] - centre[0]) * (r + 0.018)
-        p.fill(taper(*a, width * (1.45 if r < 0.9 else 1.9), *b, width * (1.45 if r < 0.9 else 1.9)), ivory.dark)
-        p.fill(taper(*a, width * (1.2 if r < 0.9 else 1.6), *b, width * (1.2 if r < 0.9 else 1.6)), ivory.base)
+        a, b = (
+            centre[0] + (centre[-1] - centre[0]) * (r - 0.018),
+            centre[0] + (centre[-1] - centre[0]) * (r + 0.018),
+        )
+        p.fill(
+            taper(*a, width * (1.45 if r < 0.9 else 1.9), *b, width * (1.45 if r < 0.9 else 1.9)), ivory.dark
+        )
+        p.fill(
+            taper(*a, width * (1.2 if r < 0.9 else 1.6), *b, width * (1.2 if r < 0.9 else 1.6)), ivory.base
+        )
 
 
 def bagpipes(p):
@@ -151,9 +166,24 @@ def bagpipes(p):
     p.fill((bag - middle) * 0.86 + middle - 0.008, cloth)
     for v in (-0.36, 0.0, 0.36):  # tartan
         h = 0.82 * np.sqrt(max(1 - v * v, 0))
-        p.lines([middle + (v * 0.21 * s, -h * 0.125 * s)], [middle + (v * 0.21 * s, h * 0.125 * s)], stripe, 0.022 * s)
-        p.lines([middle + (-h * 0.17 * s, v * 0.14 * s)], [middle + (h * 0.17 * s, v * 0.14 * s)], stripe, 0.016 * s)
-        p.lines([middle + (v * 0.21 * s, -h * 0.125 * s)], [middle + (v * 0.21 * s, h * 0.125 * s)], (232, 206, 110), 0.004)
+        p.lines(
+            [middle + (v * 0.21 * s, -h * 0.125 * s)],
+            [middle + (v * 0.21 * s, h * 0.125 * s)],
+            stripe,
+            0.022 * s,
+        )
+        p.lines(
+            [middle + (-h * 0.17 * s, v * 0.14 * s)],
+            [middle + (h * 0.17 * s, v * 0.14 * s)],
+            stripe,
+            0.016 * s,
+        )
+        p.lines(
+            [middle + (v * 0.21 * s, -h * 0.125 * s)],
+            [middle + (v * 0.21 * s, h * 0.125 * s)],
+            (232, 206, 110),
+            0.004,
+        )
     chanter = _line(-0.17 * s, 0.02 * s, -0.13 * s, 0.40 * s)
     tube(p, chanter, np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060]), p.body, 0.004)
     holes = chanter[2:7]
@@ -163,7 +193,14 @@ def bagpipes(p):
     wear = person(p, hx, hy, facing=-1, puff=0.4 + 0.5 * p.energy)
     for side, reach in ((1, 0.14), (-1, 0.28)):
         x, y = -0.165 * s + reach * 0.1 * s, reach * s
-        arm(p, (hx + 0.20 * side, hy + 0.27), (x + 0.06 * side, y), wear, bend=side, forearm=FRONT if side < 0 else BEHIND)
+        arm(
+            p,
+            (hx + 0.20 * side, hy + 0.27),
+            (x + 0.06 * side, y),
+            wear,
+            elbow=(side, 0.3),
+            forearm=FRONT if side < 0 else BEHIND,
+        )
         hand(p, x + 0.045 * side, y, wear, angle=3.14 if side > 0 else 0.0, lifted=_phase(p), spread=0.9)
 
 
@@ -172,9 +209,7 @@ def harmonica(p):
     w, silver, wood = p.length, p.body, p.finish("dark wood")
     h = 0.30 * w * p.stout
     slide = 0.010 * p.stroke_phase * (p.energy > 0.02)
-    plate = smooth(((-0.5, -0.25), (-0.46, -0.42), (-0.30, -0.5), (0.30, -0.5), (0.46, -0.42), (0.5, -0.25), (0.5, 0.25),
-                    (0.46, 0.42), (0.30, 0.5), (-0.30, 0.5), (-0.46, 0.42), (-0.5, 0.25)), True, 3)  # fmt: skip
-    outline = plate * (w, h)
+    outline = rounded(-w / 2, -h / 2, w / 2, h / 2, 0.22 * h)
     dome(p, outline, silver, 0.0025, levels=3, rim=0.97)
     p.fill(box(-0.44 * w, -0.40 * h, 0.44 * w, -0.30 * h), silver.glint)
     p.fill(box(-0.485 * w, -0.17 * h, 0.485 * w, 0.17 * h), silver.line)
@@ -188,9 +223,9 @@ def harmonica(p):
            silver.line)  # fmt: skip
     wear = person(p, slide, -0.075, facing=0, puff=0.7 * p.energy)
     for side in (-1, 1):
-        x = side * (0.5 * w + 0.020)
+        x = side * (0.5 * w + 0.030)
         flap = 0.25 * p.energy * p.stroke_phase * (side > 0)
-        arm(p, (0.20 * side, 0.20), (x + 0.035 * side, 0.06), wear, bend=side, forearm=BEHIND)
+        arm(p, (0.20 * side, 0.20), (x + 0.035 * side, 0.06), wear, elbow=(side, 0.3), forearm=BEHIND)
         hand(p, x + 0.030 * side, 0.048, wear, angle=-1.57 - side * (0.55 - flap), spread=0.95)
 
 
@@ -206,29 +241,42 @@ def accordion(p):
     zig = np.where(np.arange(2 * n + 1) % 2, 0.94, 1.0) * high
     fall = np.linspace(0, lean, 2 * n + 1)
     with p.moving():
-        p.fill(np.concatenate([np.stack([x, -zig + fall], 1), np.stack([x, zig + fall], 1)[::-1]]), ebony.dark)
+        p.fill(
+            np.concatenate([np.stack([x, -zig + fall], 1), np.stack([x, zig + fall], 1)[::-1]]), ebony.dark
+        )
         for part, tone in ((slice(0, None, 2), ebony.base), (slice(1, None, 2), shade(red.light, 1.05))):
-            p.lines(np.stack([x[part], -zig[part] + fall[part]], 1), np.stack([x[part], zig[part] + fall[part]], 1), tone, 0.005)
+            p.lines(
+                np.stack([x[part], -zig[part] + fall[part]], 1),
+                np.stack([x[part], zig[part] + fall[part]], 1),
+                tone,
+                0.005,
+            )
     _treble_side(p, left, s, high, red, ivory, ebony, silver)
     with p.moving(), p.frame(right, lean, 0.06 * open_):
         _bass_side(p, s, high, red, silver, ebony)
-    p._low = np.minimum(p._low, (-0.245 * s, -1.10 * high))
-    p._high = np.maximum(p._high, (0.105 * s + 0.125 * s, 1.10 * high))
+    p.span((left - 0.145 * s, -1.06 * high), (0.215 * s, 1.08 * high))
     hx, hy = -0.02, -0.34
     wear = person(p, hx, hy, facing=0, legs="sitting")
     with p.on(FRONT):
         p.stroke([(hx - 0.11, hy + 0.17), (left - 0.01, -0.97 * high)], (44, 34, 34), 0.030)
     keys, bass = (-0.235 * s, 0.12 * high), (right + 0.12 * s, lean + 0.1 * high)
-    arm(p, (hx - 0.21, hy + 0.28), (keys[0] - 0.03, keys[1] + 0.08), wear, bend=1)
+    arm(p, (hx - 0.21, hy + 0.28), (keys[0] - 0.03, keys[1] + 0.08), wear, elbow=(-1, 0.4))
     hand(p, keys[0] - 0.018, keys[1] + 0.05, wear, angle=-0.75, lifted=_phase(p), spread=0.9)
-    arm(p, (hx + 0.21, hy + 0.28), (bass[0] + 0.02, bass[1] + 0.05), wear, bend=-1, upper=BEHIND, forearm=BEHIND)
+    arm(
+        p,
+        (hx + 0.21, hy + 0.28),
+        (bass[0] + 0.02, bass[1] + 0.05),
+        wear,
+        elbow=(1, 0.4),
+        upper=BEHIND,
+        forearm=BEHIND,
+    )
     hand(p, bass[0] + 0.015, bass[1], wear, angle=3.5, spread=0.9)
 
 
 def _treble_side(p, left, s, high, red, ivory, ebony, silver):
     """The case with the piano keyboard, on the player's right hand."""
-    case = smooth(((left, -high * 1.04), (left, high * 1.04), (left - 0.07 * s, high * 1.06), (left - 0.085 * s, high * 0.9),
-                   (left - 0.085 * s, -high * 0.9), (left - 0.07 * s, -high * 1.06)), True, 4)  # fmt: skip
+    case = rounded(left - 0.085 * s, -1.06 * high, left, 1.06 * high, 0.020)
     dome(p, case, red, 0.008, levels=4)
     grille = np.linspace(-0.72, 0.72, 7) * high
     p.lines(np.stack([np.full(7, left - 0.065 * s), grille], 1), np.stack([np.full(7, left - 0.022 * s), grille], 1),
@@ -245,8 +293,7 @@ def _treble_side(p, left, s, high, red, ivory, ebony, silver):
 
 def _bass_side(p, s, high, red, silver, ebony):
     """The case with the bass buttons, on the player's left hand."""
-    case = smooth(((0, -high * 1.04), (0.06 * s, -high * 1.04), (0.095 * s, -high * 0.9), (0.095 * s, high * 0.9),
-                   (0.06 * s, high * 1.04), (0, high * 1.04)), True, 4)  # fmt: skip
+    case = rounded(0, -1.06 * high, 0.095 * s, 1.06 * high, 0.030)
     dome(p, case, red, 0.008, levels=4)
     rows, columns = np.meshgrid(np.linspace(-0.62, 0.62, 7) * high, np.array([0.030, 0.058]) * s)
     p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0095), silver.line)
