@@ -7,6 +7,7 @@ code 1; with LLINET_DEBUG=1 in the environment the traceback is shown as well.
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -63,11 +64,8 @@ def world_show(
     from llinet_lite import world
     from llinet_lite.data import media
 
-    known = [row.name for row in world.INSTRUMENTS]
-    if name not in known:
-        raise typer.BadParameter(f"there is no instrument {name!r}; the 32 are {', '.join(known)}")
-    if kind not in world.KINDS:
-        raise typer.BadParameter(f"there is no kind {kind!r}: choose one of {', '.join(world.KINDS)}")
+    _choose("instrument", name, [row.name for row in world.INSTRUMENTS])
+    _choose("kind of scene", kind, list(world.KINDS))
     clip = world.clip(name, seed, kind=kind, size=size, seconds=seconds)
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{name.replace(' ', '_')}-{kind}-{seed}"
@@ -76,22 +74,42 @@ def world_show(
     print(f"{out / stem}.png ({size} x {size} px)\n{out / stem}.wav ({seconds:g} s at 48 kHz)")
 
 
+def _choose(what: str, given: str, known: list[str]) -> None:
+    """Refuse what is not known, with the nearest names first."""
+    if given in known:
+        return
+    near = difflib.get_close_matches(given.lower(), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(f"there is no {what} {given!r}: {hint}Choose one of {', '.join(known)}")
+
+
 @world_app.command("sheet")
 def world_sheet(
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("sheet.png"),
+    out: Annotated[Path, typer.Option(help="The picture to write, .png or .jpg.")] = Path("sheet.png"),
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Side of one tile, pixels.", min=32, max=512)] = 128,
+    sounds: Annotated[
+        bool, typer.Option("--sounds", help="Write a second sheet, of the 32 spectrograms.")
+    ] = False,
 ) -> None:
-    """Write one picture of all 32 instruments, each with its name."""
-    from llinet_lite import world
+    """Write one picture of all 32 instruments, each with its name: of 12 scenes the one seen largest."""
     from llinet_lite.data import media
-    from llinet_lite.show import plots
+    from llinet_lite.show.sheet import sheet, sound_picture
+    from llinet_lite.world import INSTRUMENTS, Scene
 
-    tiles = [
-        (row.name, world.clip(row.name, seed, size=size, seconds=0.1).image) for row in world.INSTRUMENTS
+    names = [row.name for row in INSTRUMENTS]
+    scenes = [
+        max((Scene(name, 12 * seed + k) for k in range(12)), key=lambda scene: scene.cast[0].pose.scale)
+        for name in names
     ]
-    media.write_image(out, plots.sheet(tiles))
-    print(f"{out}: {len(tiles)} instruments")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    media.write_image(out, sheet([scene.frame(1.5, size) for scene in scenes], names))
+    print(f"{out}: pictures of {len(names)} instruments")
+    if sounds:
+        heard = [sound_picture(scene.audio(0.0, 3.0, 16_000), 16_000, size=size) for scene in scenes]
+        second = out.with_stem(f"{out.stem}-sounds")
+        media.write_image(second, sheet(heard, names))
+        print(f"{second}: their sounds, 3 s each, frequency 0 to 8 kHz upwards on the mel scale")
 
 
 @world_app.command("build")
@@ -116,28 +134,29 @@ def world_card(
 ) -> None:
     """Print the data card of a packed store: what it holds and what was checked."""
     from llinet_lite.course import profile_named, stores
-    from llinet_lite.data import bandstand
+    from llinet_lite.data.card import card, card_text
     from llinet_lite.data.store import Store
 
-    print(bandstand.card(Store(store) if store else stores.world(profile_named(profile))))
+    print(card_text(card(Store(store) if store else stores.world(profile_named(profile)))))
 
 
 @app.command("import")
 def import_folder(
     folder: Annotated[Path, typer.Argument(help="Folders in the layout of INSTRUMENT-32CLASS.")],
     out: Annotated[Path, typer.Option(help="Folder of the packed store to write.")],
-    sample_rate: Annotated[int, typer.Option(help="Hz of the stored sound.", min=4000, max=192_000)] = 48_000,
-    image_size: Annotated[int, typer.Option(help="Short side of a stored image, pixels.", min=16)] = 256,
+    sample_rate: Annotated[int, typer.Option(help="Hz of the stored sound.", min=8000, max=192_000)] = 48_000,
+    image_size: Annotated[
+        int, typer.Option(help="Short side of a stored image, pixels.", min=16, max=2048)
+    ] = 256,
+    workers: Workers = 0,
 ) -> None:
     """Pack a folder of photos and recordings into a store that the course trains from."""
     from llinet_lite.data import folders
 
-    store = folders.import_folder(folder, out, sample_rate=sample_rate, image_size=image_size)
-    manifest = store.manifest
-    for what in ("excluded", "warnings"):
-        for entry in manifest.get(what, []):
-            print(f"{what}: {entry['file']}: {entry['reason']}")
-    print(f"{out}: {_sizes(store)}; {len(manifest.get('excluded', []))} files excluded")
+    store = folders.import_folders(
+        folder, out, sample_rate=sample_rate, image_size=image_size, workers=workers or None
+    )
+    print(f"{out}: {_sizes(store)}; {len(store.manifest['excluded'])} files left out")
 
 
 def _sizes(store) -> str:
@@ -152,6 +171,9 @@ def course(
     only: Annotated[str, typer.Option(help="Run this notebook only, as 01.")] = "",
     start: Annotated[str, typer.Option("--from", help="Start with this notebook, as 02.")] = "",
     data: Annotated[Path | None, typer.Option(help="A packed store or a folder of your own.")] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Train with so many seeds: -p seeds N; 0 leaves the notebooks' own.", min=0)
+    ] = 0,
     parameters: Annotated[
         list[str] | None,
         typer.Option("-p", metavar="NAME VALUE", help="Set a notebook's parameter; may be repeated."),
@@ -162,6 +184,7 @@ def course(
     publish: Annotated[
         bool, typer.Option("--publish", help="With --retrain: make the result the reference weights.")
     ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Copy the numbers into results/.")] = False,
 ) -> None:
     """Run the notebooks in order and write a report; what is done and unchanged is not run again."""
     from llinet_lite.course import Course, run
@@ -172,9 +195,10 @@ def course(
         only=only,
         start=start,
         data=data.expanduser().resolve() if data else None,
-        given=[_pair(text) for text in parameters or []],
+        given=[_pair(text) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0),
         retrain=retrain,
         publish=publish,
+        keep=keep,
         **{name: path.expanduser().resolve() for name, path in places.items() if path},
     )
     print(f"report: {run(asked)}")
@@ -203,6 +227,7 @@ def bench(
     from llinet_lite import bench as stopwatch
 
     rows = stopwatch.run(quick=quick)
+    out.mkdir(parents=True, exist_ok=True)
     stopwatch.save(rows, out / "bench.json")
     print(f"{out / 'bench.json'}: {len(rows)} rows")
 

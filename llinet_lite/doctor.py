@@ -130,6 +130,8 @@ def check_device() -> str:
     """What training will run on, and whether bfloat16 speeds it up there."""
     import torch
 
+    from llinet_lite.training import fast_bf16
+
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         short = "with" if torch.cuda.is_bf16_supported() else "without"
@@ -140,8 +142,7 @@ def check_device() -> str:
             "the machine has an NVIDIA driver, but torch cannot use the GPU",
             "update the driver to one for CUDA 13; until then the course runs on the CPU",
         )
-    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    speed = "fast bfloat16 (AVX512-BF16)" if fast else "no fast bfloat16: trains in float32"
+    speed = "fast bfloat16" if fast_bf16("cpu") else "no fast bfloat16: trains in float32"
     return f"CPU, {torch.get_num_threads()} threads, {speed}"
 
 
@@ -187,7 +188,11 @@ def check_fonts() -> str:
     fix = "pip install --force-reinstall matplotlib (it carries the font)"
     if not path.is_file():
         raise Trouble("matplotlib finds no font", fix)
-    missing = [c for c in "A\u2212\u00b5\u2265\u2192\u00d7" if ord(c) not in font_manager.get_font(str(path)).get_charmap()]
+    missing = [
+        c
+        for c in "A\u2212\u00b5\u2265\u2192\u00d7"
+        if ord(c) not in font_manager.get_font(str(path)).get_charmap()
+    ]
     if missing:
         raise Trouble(f"{path.name} lacks {' '.join(missing)}", fix)
     return path.stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,23 +13,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from llinet_lite.results import Result
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from llinet_lite.course import (
-    PROFILES,
-    Course,
-    CourseError,
-    Lesson,
-    LessonFailed,
-    profile_named,
-    reference,
-    run,
-    runner,
-    sources,
-)
+from llinet_lite.course import Course, CourseError, Lesson, LessonFailed, run, runner, sources
 from llinet_lite.course.parameters import Parameter, assign, convert, declared
-from llinet_lite.course.record import as_entry, fault
 from llinet_lite.course.report import number
 
 PARAMETERS = (
@@ -84,8 +72,7 @@ def test_a_run_leaves_what_it_promises(course, capsys):
         assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
         assert (course.folder / f"{name}.html").is_file()
     said = capsys.readouterr().out
-    assert "[1/2] 00_first: cell 3 of" not in said or "done" in said
-    assert "[2/2] 01_second: cell 4 of 4" in said  # papermill's injected cell is the fourth
+    assert "[2/2] 01_second: cell 4 of 4" in said and "done" in said  # papermill's own cell is the fourth
     html = page.read_text()
     for needed in ("accuracy", "0.876", "0.7 to 0.9", "01_second.html", "About 00_first"):
         assert needed in html
@@ -159,7 +146,7 @@ def test_a_failing_notebook_stops_the_course_and_shows_its_cell(course, capsys):
     [
         ("pass", "wrote no metrics.json"),
         (ENTRY.replace("value=.8", "value=float('nan')"), "finite"),
-        (ENTRY.replace("low=.7", "low=.85"), "outside its interval"),
+        (ENTRY.replace("low=.7", "low=.85"), "its interval"),
         ("(lesson.folder).mkdir(); (lesson.folder / 'metrics.json').write_text('[]')", "not a valid list"),
     ],
 )
@@ -228,11 +215,12 @@ def test_from_and_only(course):
         ({"given": [("steps", "1"), ("steps", "2")]}, "more than once"),
         ({"given": [("profile", "gpu")]}, "--profile"),
         ({"data": Path("/no/such/folder")}, "does not exist"),
-        ({"publish": True}, "--publish goes with --retrain"),
+        ({"publish": True, "profile": "laptop"}, "--publish goes with --retrain"),
+        ({"publish": True, "retrain": True}, "--publish goes with --retrain and --profile laptop"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_runs(course, asked, says):
-    with pytest.raises(CourseError if "profile" not in asked else ValueError, match=f"(?s){says}"):
+    with pytest.raises(ValueError, match=f"(?s){says}"):
         run(Course(runs=course.runs, notebooks=course.notebooks, **asked))
     assert not course.runs.exists()
 
@@ -304,137 +292,54 @@ def test_runs_never_go_into_the_notebooks_folder(course):
         run(Course(runs=course.notebooks, notebooks=course.notebooks))
 
 
-# ---- Lesson
+def test_results_are_kept_when_asked_for(course, monkeypatch, tmp_path):
+    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    notebook(course.notebooks, "00_first", RECORD, "lesson.record()")  # a lesson without a number
+    run(course)
+    assert not (tmp_path / "results").exists()
+    run(dataclasses.replace(course, keep=True))
+    assert [p.relative_to(tmp_path) for p in tmp_path.glob("results/*/*")] == [
+        Path("results/smoke/01_second.json")
+    ]
+    assert runs_of(course, "01_second") == 1, "to keep is no reason to run again"
+    monkeypatch.setenv("LLINET_RUNS", str(course.runs))
+    lesson = Lesson("01_second", profile="smoke")
+    assert [result.value for result in lesson.published_results()] == [0.8]
+    row = lesson.results_table().iloc[0]
+    assert list(row.index) == ["result", "value", "low", "high", "chance", "paper", "seeds", "minutes"]
+    assert (row.result, row.value, row.seeds, row.paper) == ("accuracy", 0.8, 1, 0.876)
+    assert len(Lesson("01_second", profile="gpu").results_table()) == 0
+    kept = (tmp_path / "results/smoke/01_second.json").read_text()
+    assert str(tmp_path) not in kept and json.loads(kept)["machine"]["packages"]["torch"]
 
 
-@pytest.fixture
-def in_tmp(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("LLINET_RUNS", str(tmp_path))
-    monkeypatch.setattr(sources, "WEIGHTS", tmp_path / "weights")
-    return tmp_path
-
-
-def result(**changes) -> Result:
-    values = {"name": "accuracy", "value": 0.8, "low": 0.7, "high": 0.9, "chance": 0.5, "paper": 0.876}
-    rest = {
-        "unit": "",
-        "seeds": (0,),
-        "n": 10,
-        "profile": "smoke",
-        "data_hash": "",
-        "device": "cpu",
-        "minutes": 1,
-    }
-    return Result(**(values | rest | changes))
-
-
-def test_lesson_places_and_settings(in_tmp):
-    lesson = Lesson("01_x", profile="smoke", seeds=[3, 4])
-    assert lesson.run_dir == in_tmp / "smoke" and lesson.folder == in_tmp / "smoke" / "01_x"
-    assert lesson.settings.seeds == (3, 4) and PROFILES["smoke"].seeds == (0,)
-    assert lesson.settings.bins == 129 and profile_named("gpu").bins == 257
-    assert lesson.training_dir.parent == lesson.folder
-    assert lesson.training_dir == Lesson("01_x", profile="smoke").training_dir, "seeds share the folder"
-    assert lesson.training_dir.name != Lesson("01_x", profile="laptop").training_dir.name
-
-
-def test_lesson_records_and_replaces(in_tmp):
-    lesson = Lesson("01_x", profile="smoke")
-    lesson.record()
-    assert runner.metrics(lesson.folder / "metrics.json")["results"] == []
-    lesson.record(result(), result(name="other"))
-    lesson.record(result(value=0.75))
-    kept = runner.metrics(lesson.folder / "metrics.json")["results"]
-    assert [(r["name"], r["value"]) for r in kept] == [("accuracy", 0.75), ("other", 0.8)]
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"value": float("inf")}, "finite"),
-        ({"value": None}, "finite"),
-        ({"value": 0.95}, "outside"),
-        ({"value": 0.65}, "outside"),
-        ({"low": None, "value": 7.0}, ""),
-        ({"value": 0.9}, ""),
-    ],
-)
-def test_what_is_wrong_with_an_entry(changes, says):
-    entry = as_entry(result()) | changes
-    assert says in fault(entry) and bool(says) == bool(fault(entry))
-    assert "lacks chance, value" in fault({k: v for k, v in entry.items() if k not in ("chance", "value")})
-
-
-def test_lesson_keeps_figures_with_their_alt_text(in_tmp):
-    import matplotlib.pyplot as plt
-
-    lesson = Lesson("01_x", profile="smoke")
-    fig, ax = plt.subplots()
-    ax.plot([0, 1])
-    lesson.figure(fig, "line", "a line that rises from 0 to 1", show=False)
-    assert (lesson.folder / "figures" / "line.png").stat().st_size > 1000
-    assert json.loads((lesson.folder / "figures" / "figures.json").read_text()) == {
-        "line": "a line that rises from 0 to 1"
-    }
-    assert not plt.get_fignums()
-
-
-def test_reference_weights_come_back_and_are_checked(in_tmp):
-    import torch
-    from safetensors.torch import load_file
-
-    state = torch.nn.Linear(3, 2).state_dict()
-    lesson = Lesson("01_x", profile="laptop", retrain=True, publish=True)
-    path = lesson.publish("l3net-all", state, results=[result()], seed=5)
-    card = reference.card(path)
-    assert card["seed"] == 5 and card["metrics"][0]["value"] == 0.8
-    assert card["command"] == "llinet course --profile laptop --only 01 --retrain --publish"
-    for key, value in load_file(path).items():
-        torch.testing.assert_close(value, state[key], rtol=0, atol=0)
-    assert lesson.reference("l3net-all") is None, "retrain was asked for"
-    assert Lesson("01_x", profile="laptop").reference("l3net-all") == path
-    assert Lesson("01_x", profile="gpu").reference("l3net-all") is None, "other sizes"
-    assert Lesson("01_x", profile="laptop").reference("nosuch") is None
-    assert Lesson("01_x", profile="laptop").publish("other", state, results=[], seed=0) is None
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(ValueError, match="not the file that its card describes"):
-        Lesson("01_x", profile="laptop").reference("l3net-all")
-
-
-def test_reference_weights_have_a_name_and_a_limit(in_tmp, monkeypatch):
-    import torch
-
-    with pytest.raises(ValueError, match="no name for weights"):
-        reference.write("../x", {}, {})
-    monkeypatch.setattr(reference, "LIMIT", 1000)
-    with pytest.raises(ValueError, match="publish a smaller network"):
-        reference.write("big", {"w": torch.zeros(1000)}, {})
-
-
-def test_publishing_needs_retraining_on_the_built_in_world(in_tmp):
-    with pytest.raises(CourseError, match="publish goes with retrain=True"):
-        Lesson("01_x", publish=True)
-    with pytest.raises(CourseError, match="publish goes with retrain=True"):
-        Lesson("01_x", publish=True, retrain=True, data=in_tmp)
-    with pytest.raises(CourseError, match="does not exist"):
-        Lesson("01_x", data=in_tmp / "nosuch")
-
-
-def test_the_cost_box_has_a_row_per_profile(in_tmp):
-    box = Lesson("01_x", profile="smoke").cost_box()
-    assert [line.split("`")[1] for line in box.splitlines()[2:]] == list(PROFILES)
-
-
-def test_profiles_are_those_of_the_course():
-    assert list(PROFILES) == ["smoke", "laptop", "gpu", "paper"]
-    shapes = {name: (p.image_crop, p.bins, p.frames, p.sample_rate) for name, p in PROFILES.items()}
-    assert shapes["smoke"] == (64, 129, 100, 16_000) and shapes["laptop"] == (112, 129, 100, 16_000)
-    assert shapes["gpu"] == shapes["paper"] == (224, 257, 200, 48_000)
+def test_retrain_reaches_only_the_notebooks_that_declare_it(course):
+    notebook(
+        course.notebooks,
+        "01_second",
+        RECORD,
+        "print(retrain)",
+        ENTRY,
+        parameters=PARAMETERS + "\nretrain = False",
+    )
+    run(dataclasses.replace(course, retrain=True))
+    executed = nbformat.read(course.folder / "01_second.ipynb", as_version=4)
+    assert "True\n" in [
+        out.text for cell in executed.cells if cell.cell_type == "code" for out in cell.outputs
+    ]
+    injected = nbformat.read(course.folder / "00_first.ipynb", as_version=4).cells[2].source
+    assert "retrain" not in injected and 'profile = "smoke"' in injected
 
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(None, "", "–"), (0.87654, "", "0.877"), (81.94, "%", "81.9"), (-0.5, "", "−0.5"), ("n/a", "", "n/a")],
+    [
+        (None, "", "\u2013"),
+        (0.87654, "", "0.877"),
+        (81.94, "%", "81.9"),
+        (-0.5, "", "\u22120.5"),
+        ("n/a", "", "n/a"),
+    ],
 )
 def test_numbers_in_the_report(value, unit, text):
     assert number(value, unit) == text

@@ -4,7 +4,8 @@ Notebook: 00
 """
 
 from .errors import CourseError, LessonFailed
-from .lesson import Lesson, cache_folder, runs_folder
+from .lesson import Lesson
+from .places import cache_folder, results_folder, runs_folder
 from .profiles import COSTS, PROFILES, Cost, Profile, profile_named
 from .runner import Course, run
 
@@ -19,6 +20,7 @@ __all__ = [
     "Profile",
     "cache_folder",
     "profile_named",
+    "results_folder",
     "run",
     "runs_folder",
 ]

@@ -7,44 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import reference
+from . import kept, reference
 from .errors import CourseError
-from .profiles import COSTS, PROFILES, Profile, profile_named
+from .places import run_name, runs_folder
+from .profiles import COSTS, PROFILES, Profile, overridden, profile_named
 from .record import as_entry, fault, write_json
-from .sources import PACKAGE, data_hash, digest, package_hash
+from .sources import data_hash, digest, training_hash
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import Markdown
     from matplotlib.figure import Figure
 
     from llinet_lite.data.store import Store
     from llinet_lite.results import Result
 
+REFERENCE = "laptop"  # the profile whose weights are published
 THUMB_WIDTH = 480  # pixels of a figure in the report
-
-
-def runs_folder() -> Path:
-    """Return the folder of all runs: `$LLINET_RUNS`, or `runs` beside the package's source."""
-    named = os.environ.get("LLINET_RUNS")
-    if named:
-        return Path(named).expanduser().resolve()
-    checkout = PACKAGE.parent
-    inside = (checkout / "pyproject.toml").is_file()
-    return (checkout if inside else Path.cwd()) / "runs"
-
-
-def cache_folder() -> Path:
-    """Return the folder of packed stores: `$LLINET_CACHE`, or `data` among the runs."""
-    named = os.environ.get("LLINET_CACHE")
-    return Path(named).expanduser().resolve() if named else runs_folder() / "data"
-
-
-def run_name(profile: str, data: Path | None) -> str:
-    """Return the name of a run's folder: the profile, and the data's name if they are one's own."""
-    return profile if data is None else f"{profile}-{data.name}"
 
 
 class Lesson:
@@ -59,8 +42,11 @@ class Lesson:
     data : str or Path
         Empty for the built-in world; else a packed store or a folder in the layout of
         INSTRUMENT-32CLASS.
-    seeds : sequence of int, optional
-        Seeds of the runs; the profile's if absent or empty.
+    seeds : int or sequence of int, optional
+        How many seeds (3 is 0, 1, 2), or which; the profile's if absent, 0 or empty.
+    overrides : dict, optional
+        Fields of the profile to set otherwise, as `{"epochs": 5, "width": 0}`; zero, "" and
+        None leave the profile's value.
     retrain : bool
         Train even where reference weights are at hand.
     publish : bool
@@ -69,15 +55,18 @@ class Lesson:
     Attributes
     ----------
     settings : Profile
-        The profile, with `seeds` as given here.
+        The profile, with `seeds` and `overrides` as given here.
     run_dir, folder : Path
         `runs/<profile>` (or `runs/<profile>-<name of data>`), and this lesson's folder in it.
 
     Raises
     ------
     CourseError
-        If the profile is unknown, the data are not there, or `publish` is asked for
-        without `retrain` or with data of one's own.
+        If the data are not there, an override is no field of a profile or not of its type,
+        or `publish` is asked for where the outcome is no reference: without `retrain`, with
+        data of one's own, with overrides, or under another profile than `laptop`.
+    ValueError
+        If the profile is unknown, or an override is out of range.
     """
 
     def __init__(
@@ -86,20 +75,25 @@ class Lesson:
         *,
         profile: str = "laptop",
         data: str | Path = "",
-        seeds: tuple[int, ...] | None = None,
+        seeds: int | Iterable[int] | None = None,
+        overrides: Mapping[str, object] | None = None,
         retrain: bool = False,
         publish: bool = False,
     ):
         self.name = name
-        self.settings: Profile = profile_named(profile)
+        self.overrides = overridden(overrides or {})
+        self.settings: Profile = dataclasses.replace(profile_named(profile), **self.overrides)
+        self._seeds_given = bool(seeds)
         if seeds:
-            self.settings = dataclasses.replace(self.settings, seeds=tuple(seeds))
+            chosen = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+            self.settings = dataclasses.replace(self.settings, seeds=chosen)
         self.data = Path(data).expanduser().resolve() if str(data) else None
         if self.data is not None and not self.data.is_dir():
             raise CourseError(f"the data folder {self.data} does not exist: check the path given to --data")
-        if publish and (self.data is not None or not retrain):
+        if publish and (self.data is not None or not retrain or self.overrides or profile != REFERENCE):
             raise CourseError(
-                "publish goes with retrain=True on the built-in world: nothing else is a reference"
+                f"publish goes with retrain=True and the profile {REFERENCE} as it is, on the built-in "
+                f"world: nothing else is a reference"
             )
         self.retrain, self.publishing = retrain, publish
         self.run_dir = runs_folder() / run_name(profile, self.data)
@@ -109,13 +103,21 @@ class Lesson:
 
     # ---- data
 
-    def store(self, splits: tuple[str, ...] | None = None, **changes: object) -> Store:
+    @property
+    def is_world(self) -> bool:
+        """Whether the data are the built-in world."""
+        return self.data is None
+
+    def store(self, splits: tuple[str, ...] = (), **changes: object) -> Store:
         """Open the lesson's data: build the profile's world, or import one's own folder, on first use.
+
+        The world is built whole, whatever is asked for, so that its content hash, which
+        checkpoints and results carry, is one and the same.
 
         Parameters
         ----------
-        splits : tuple of str, optional
-            Splits of the built-in world that are needed; all by default.
+        splits : tuple of str
+            Splits that the lesson is going to use.
         **changes
             Fields of the world's data plan to set otherwise, as `imprint=1.0`; the store
             so made is another one, and :attr:`data_hash` stays that of the first.
@@ -123,18 +125,24 @@ class Lesson:
         Raises
         ------
         CourseError
-            If changes are asked of one's own data.
+            If a split is missing, or changes are asked of one's own data.
         """
         from . import stores
 
-        if self.data is not None:
-            if changes:
-                raise CourseError(f"{', '.join(changes)} can be set for the built-in world only")
-            self._store = self._store or stores.own(self.data, self.settings)
-            return self._store
-        store = stores.world(self.settings, splits, **changes)
+        if self.data is not None and changes:
+            raise CourseError(f"{', '.join(changes)} can be set for the built-in world only")
+        store = None if changes else self._store
+        if store is None:
+            own = self.data is not None
+            store = stores.own(self.data, self.settings) if own else stores.world(self.settings, **changes)
         if not changes:
             self._store = store
+        missing = [split for split in splits if split not in store.splits]
+        if missing:
+            raise CourseError(
+                f"{store.folder} has no split {', '.join(missing)}, which {self.name} needs; "
+                f"it has {', '.join(store.splits)}"
+            )
         return store
 
     @property
@@ -146,11 +154,11 @@ class Lesson:
     def training_dir(self) -> Path:
         """Folder for checkpoints, named by what they depend on.
 
-        A change of the package, the data or the settings gives a new name, so that no run
-        goes on from, or passes for, a checkpoint of other code.
+        A change of the code that trains, of the data or of the settings gives a new name,
+        so that no run goes on from, or passes for, a checkpoint of other code.
         """
         settings = json.dumps(dataclasses.asdict(dataclasses.replace(self.settings, seeds=(0,))))
-        return self.folder / f"training-{digest(package_hash(), data_hash(self.data), settings)[:12]}"
+        return self.folder / f"training-{digest(training_hash(), data_hash(self.data), settings)[:12]}"
 
     # ---- what the lesson leaves behind
 
@@ -208,31 +216,55 @@ class Lesson:
         else:
             plt.close(fig)
 
-    def cost_box(self) -> str:
-        """Return a markdown table: minutes and memory of this lesson under each profile."""
+    def published_results(self, run: str = "") -> list[Result]:
+        """Return this lesson's results as `results/` keeps them; none if none are kept.
+
+        Parameters
+        ----------
+        run : str
+            Name of a run, as "gpu" or "laptop-photos"; this lesson's own by default.
+        """
+        return kept.kept(run or self.run_dir.name, self.name)
+
+    def results_table(self, run: str = "") -> pd.DataFrame:
+        """Return :meth:`published_results` as a table.
+
+        Columns: result, value, low, high, chance, paper, seeds (how many), minutes.
+        """
+        return kept.table(self.published_results(run))
+
+    def cost_box(self) -> Markdown:
+        """Return a table to display: minutes and memory of this lesson under each profile."""
+        from IPython.display import Markdown
+
         rows = ["| profile | for | minutes | memory |", "|---|---|---|---|"]
         for profile in PROFILES.values():
             cost = COSTS.get(self.name, {}).get(profile.name)
             minutes = f"{cost.minutes:g}" if cost else "not measured"
             memory = f"{cost.gigabytes:g} GB" if cost else "not measured"
             rows.append(f"| `{profile.name}` | {profile.device} | {minutes} | {memory} |")
-        return "\n".join(rows)
+        return Markdown("\n".join(rows))
 
     # ---- reference weights
 
     def reference(self, name: str) -> Path | None:
         """Return the file of the reference weights `name`, or None where the lesson has to train.
 
-        None if `retrain` was asked for, the data are one's own, no such weights are
-        published, or they were trained under another profile. The file's card is beside
-        it, with the ending .json (see :func:`llinet_lite.course.reference.card`).
+        None if the profile is another than `laptop` or was changed, `retrain` was asked
+        for, the data are one's own, or no such weights are published. :meth:`card` tells
+        how they were made.
         """
-        if self.retrain or self.data is not None:
+        if self.retrain or self.data is not None or self.overrides or self.settings.name != REFERENCE:
             return None
-        return reference.find(name, self.settings.name)
+        return reference.find(name, REFERENCE)
+
+    @staticmethod
+    def card(path: Path) -> dict:
+        """Return the card of a file of reference weights: seed, data hash, metrics, command and facts."""
+        return reference.card(path)
 
     def publish(
-        self, name: str, state: dict, *, results: list[Result], seed: int, note: str = ""
+        self, name: str, state: dict, *, seed: int, results: Iterable[Result] = (), **facts: object
     ) -> Path | None:
         """Write reference weights and their card into the package; do nothing unless `publish` was asked for.
 
@@ -241,28 +273,34 @@ class Lesson:
         name : str
             File name without ending, as "l3net-all".
         state : dict of str to Tensor
-            A module's `state_dict()`.
-        results : list of Result
-            What these very weights reach.
+            A module's `state_dict()`; each tensor keeps its type.
         seed : int
             Seed that trained them.
-        note : str
-            Anything a reader should know.
+        results : iterable of Result
+            What these very weights reach.
+        **facts
+            Whatever else the card should hold, JSON-able, as `minutes=1.2`.
 
         Returns
         -------
         Path or None
             The file written.
+
+        Raises
+        ------
+        ValueError
+            If a fact has the name of a field of the card, or is no JSON.
         """
         if not self.publishing:
             return None
+        seeds = f" --seeds {len(self.settings.seeds)}" if self._seeds_given else ""
+        command = f"llinet course --profile {REFERENCE} --only {self.name[:2]}"
         card = {
             "lesson": self.name,
             "profile": self.settings.name,
             "seed": seed,
             "data_hash": self.data_hash,
-            "command": f"llinet course --profile {self.settings.name} --only {self.name[:2]} --retrain --publish",
+            "command": f"{command} --retrain --publish{seeds}",
             "metrics": [as_entry(result) for result in results],
-            "note": note,
         }
-        return reference.write(name, state, card)
+        return reference.write(name, state, card, facts)

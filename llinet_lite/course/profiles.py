@@ -5,7 +5,10 @@ Notebook: 00
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from .errors import CourseError
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class Profile:
     epochs, epochs_sampled : int
         Epochs with every pair of a batch as a decision (`pairs="all"`), and with the
         published sampling (`pairs="sampled"`).
+    epochs_control, epochs_shortcut : int
+        Epochs of the controls (shuffled pairs, one modality), and of the two networks of
+        the shortcut experiment.
     learning_rate, weight_decay : float
         Of Adam.
     seeds : tuple of int
@@ -53,6 +59,8 @@ class Profile:
     batch_size: int
     epochs: int
     epochs_sampled: int
+    epochs_control: int
+    epochs_shortcut: int
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     seeds: tuple[int, ...] = (0,)
@@ -64,8 +72,8 @@ class Profile:
             )
         if not self.hop <= self.window <= self.n_fft:
             raise ValueError(f"profile {self.name}: needs hop <= window <= n_fft")
-        whole = ("width", "batch_size", "epochs", "epochs_sampled", "frames", "sample_rate")
-        for field in whole:
+        epochs = ("epochs", "epochs_sampled", "epochs_control", "epochs_shortcut")
+        for field in ("width", "batch_size", *epochs, "frames", "sample_rate", "image_crop", "hop"):
             if getattr(self, field) < 1:
                 raise ValueError(f"profile {self.name}: {field} is {getattr(self, field)}, must be 1 or more")
         if not self.seeds or not all(isinstance(seed, int) for seed in self.seeds):
@@ -95,6 +103,8 @@ PROFILES: dict[str, Profile] = {
             batch_size=64,
             epochs=4,
             epochs_sampled=4,
+            epochs_control=3,
+            epochs_shortcut=3,
         ),
         Profile(
             name="laptop",
@@ -107,6 +117,8 @@ PROFILES: dict[str, Profile] = {
             batch_size=64,
             epochs=20,
             epochs_sampled=20,
+            epochs_control=6,
+            epochs_shortcut=12,
             seeds=(0, 1, 2),
         ),
         Profile(
@@ -118,6 +130,8 @@ PROFILES: dict[str, Profile] = {
             batch_size=128,
             epochs=25,
             epochs_sampled=25,
+            epochs_control=10,
+            epochs_shortcut=20,
             learning_rate=3e-4,
             seeds=(0, 1, 2),
         ),
@@ -130,10 +144,16 @@ PROFILES: dict[str, Profile] = {
             batch_size=256,
             epochs=100,
             epochs_sampled=100,
+            epochs_control=20,
+            epochs_shortcut=60,
             learning_rate=1e-4,
         ),
     )
 }
+
+
+# Fields of a profile that a lesson may override, by their annotation.
+_TYPES = {"int": int, "float": (int, float)}
 
 
 @dataclass(frozen=True)
@@ -159,3 +179,22 @@ def profile_named(name: str) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"there is no profile {name!r}: choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+def overridden(overrides: Mapping[str, object]) -> dict[str, object]:
+    """Return the overrides of a profile that say something: all but zero, "", (), and None.
+
+    Raises
+    ------
+    CourseError
+        For a name that is no number or sequence of a profile, or a value of another type.
+    """
+    free = {f.name: f.type for f in fields(Profile) if f.type in _TYPES}
+    said = {name: value for name, value in overrides.items() if value not in (0, "", (), [], None)}
+    for name in overrides:
+        if name not in free:
+            raise CourseError(f"a profile has no {name!r} to override: it has {', '.join(sorted(free))}")
+    for name, value in said.items():
+        if isinstance(value, bool) or not isinstance(value, _TYPES[free[name]]):
+            raise CourseError(f"{name} is overridden by {value!r}, must be of type {free[name]}")
+    return said

@@ -46,7 +46,7 @@ def card(path: Path) -> dict:
     return json.loads(described.read_text(encoding="utf-8"))
 
 
-def write(name: str, state: dict, about: dict) -> Path:
+def write(name: str, state: dict, about: dict, facts: dict | None = None) -> Path:
     """Write weights and their card, the card last.
 
     Parameters
@@ -54,13 +54,17 @@ def write(name: str, state: dict, about: dict) -> Path:
     name : str
         Letters, digits, dots and dashes.
     state : dict of str to Tensor
+        Every tensor keeps its type.
     about : dict
         The card; size, sha256 and versions are added.
+    facts : dict, optional
+        More entries of the card, under names of their own.
 
     Raises
     ------
     ValueError
-        For another kind of name, or if all weights together would pass 40 MB.
+        For another kind of name, a fact that is no JSON or has the name of another entry,
+        or if all weights together would pass 40 MB.
     """
     import torch
     from safetensors.torch import save
@@ -80,9 +84,22 @@ def write(name: str, state: dict, about: dict) -> Path:
     sources.WEIGHTS.mkdir(exist_ok=True)
     made_by = {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
     proof = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "made_by": made_by}
+    described = _card_text(about | proof, facts or {})
     _replace(path, content)
-    _replace(path.with_suffix(".json"), (json.dumps(about | proof, indent=2) + "\n").encode())
+    _replace(path.with_suffix(".json"), described)
     return path
+
+
+def _card_text(card: dict, facts: dict) -> bytes:
+    twice = sorted(card.keys() & facts.keys())
+    if twice:
+        raise ValueError(f"the card has an entry {', '.join(twice)} already: give the fact another name")
+    try:
+        return (json.dumps(card | facts, indent=2, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"a fact of the card is no JSON ({error}): give numbers, texts, lists of them"
+        ) from None
 
 
 def _replace(path: Path, content: bytes) -> None:

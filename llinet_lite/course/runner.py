@@ -20,8 +20,10 @@ from pathlib import Path
 
 from . import sources
 from .errors import CourseError, LessonFailed
-from .lesson import run_name, runs_folder
+from .kept import keep
+from .lesson import REFERENCE
 from .parameters import assign, declared
+from .places import results_folder, run_name, runs_folder
 from .profiles import profile_named
 from .record import metrics, write_json
 
@@ -40,7 +42,10 @@ class Course:
     given : list of (str, str)
         Parameters as typed.
     retrain, publish : bool
-        Train even where there are reference weights; write them into the package.
+        Train even where there are reference weights; write them into the package, and the
+        results into `results/`.
+    keep : bool
+        Write the results into `results/<name of the run>/`.
     runs, notebooks : Path
         Folder of all runs; folder of the course.
     """
@@ -52,6 +57,7 @@ class Course:
     given: list[tuple[str, str]] = field(default_factory=list)
     retrain: bool = False
     publish: bool = False
+    keep: bool = False
     runs: Path = field(default_factory=runs_folder)
     notebooks: Path = sources.PACKAGE.parent / "notebooks"
 
@@ -80,9 +86,19 @@ def run(course: Course) -> Path:
         for number, (notebook, parameters) in enumerate(plan, start=1):
             try:
                 _lesson(course, notebook, parameters, shared, f"[{number}/{len(plan)}]")
+                _keep(course, notebook.stem)
             finally:
                 page = report.write(course.folder)
     return page
+
+
+def _keep(course: Course, lesson: str) -> None:
+    """Copy the results of a lesson that succeeded, if it has any and this was asked for."""
+    from . import report
+
+    written = course.folder / lesson / "metrics.json"
+    if (course.keep or course.publish) and metrics(written)["results"]:
+        print(f"kept: {keep(written, course.folder.name, report.environment())}", flush=True)
 
 
 def _plan(course: Course) -> list[tuple[Path, dict[str, object]]]:
@@ -90,8 +106,11 @@ def _plan(course: Course) -> list[tuple[Path, dict[str, object]]]:
     profile_named(course.profile)
     if course.data is not None and not course.data.is_dir():
         raise CourseError(f"the data folder {course.data} does not exist: check the path given to --data")
-    if course.publish and (course.data is not None or not course.retrain):
-        raise CourseError("--publish goes with --retrain on the built-in world: nothing else is a reference")
+    if course.publish and (course.data is not None or not course.retrain or course.profile != REFERENCE):
+        raise CourseError(
+            f"--publish goes with --retrain and --profile {REFERENCE} on the built-in world: "
+            f"nothing else is a reference (--keep keeps the results of any run)"
+        )
     chosen = _chosen(course)
     known = {notebook.stem: declared(notebook) for notebook in chosen}
     for notebook in chosen:
@@ -157,7 +176,11 @@ def _alone(folder: Path) -> Iterator[None]:
 def _kernel_environment(course: Course) -> Iterator[None]:
     """Set what the notebooks' processes inherit, and put it back after."""
     before = dict(os.environ)
-    os.environ.update(LLINET_RUNS=str(course.runs.resolve()), JUPYTER_PREFER_ENV_PATH="1")
+    os.environ.update(
+        LLINET_RUNS=str(course.runs.resolve()),
+        LLINET_RESULTS=str(results_folder()),
+        JUPYTER_PREFER_ENV_PATH="1",
+    )
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -12,11 +13,13 @@ WEIGHTS = PACKAGE / "weights"
 _OUTSIDE_LESSONS = {
     "__main__.py",
     "bench.py",
+    "doctor.py",
     "course/engine.py",
     "course/parameters.py",
     "course/report.py",
     "course/runner.py",
 }
+_OUTSIDE_TRAINING = ("show/", "course/", "results.py", "bench.py", "doctor.py", "__main__.py")
 
 
 def digest(*parts: bytes | str) -> str:
@@ -31,10 +34,19 @@ def digest(*parts: bytes | str) -> str:
 
 def package_hash(package: Path = PACKAGE) -> str:
     """Return the hash of the package's source as far as a lesson can depend on it."""
+    return _source_hash(package, lambda name: name not in _OUTSIDE_LESSONS)
+
+
+def training_hash(package: Path = PACKAGE) -> str:
+    """Return the hash of the source that decides a training run: all but what shows and writes down."""
+    return _source_hash(package, lambda name: not name.startswith(_OUTSIDE_TRAINING))
+
+
+def _source_hash(package: Path, wanted: Callable[[str], bool]) -> str:
     parts: list[bytes | str] = []
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package).as_posix()
-        if path.suffix in {".py", ".js", ".css"} and name not in _OUTSIDE_LESSONS:
+        if path.suffix in {".py", ".js", ".css"} and wanted(name):
             parts += [name, path.read_bytes()]
     return digest(*parts)
 

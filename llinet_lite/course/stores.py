@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import CourseError
+from .places import cache_folder
 from .profiles import Profile
 from .sources import PACKAGE, data_hash, digest
 
@@ -19,24 +20,17 @@ if TYPE_CHECKING:
     from llinet_lite.data.store import Store
 
 # The code that decides a store's bytes.
-_WORLD_SOURCE = ("world/**/*.py", "data/bandstand.py", "data/store.py", "data/media.py")
+_WORLD_SOURCE = ("world/**/*.py", "data/bandstand.py", "data/store.py", "data/tables.py", "data/media.py")
 
 
 def world(
-    settings: Profile,
-    splits: tuple[str, ...] | None = None,
-    *,
-    folder: Path | None = None,
-    workers: int | None = None,
-    **changes: object,
+    settings: Profile, *, folder: Path | None = None, workers: int | None = None, **changes: object
 ) -> Store:
-    """Open the built-in world of a profile, after building the splits that are not there yet.
+    """Open the built-in world of a profile, after building what is not there yet.
 
     Parameters
     ----------
     settings : Profile
-    splits : tuple of str, optional
-        Splits that are needed; all by default.
     folder : Path, optional
         Where the store is; by default in :func:`~llinet_lite.course.cache_folder`, in a
         folder named after the profile and a hash of the plan and the world's source.
@@ -57,12 +51,10 @@ def world(
         raise CourseError(f"the profile {settings.name} has no built-in world: name your data with --data")
     plan = dataclasses.replace(bandstand.WORLD_SETS[settings.name], **changes)
     with contextlib.redirect_stderr(sys.stdout):  # progress is no warning: a notebook shows stderr in red
-        return bandstand.build(folder or _world_folder(settings.name, plan), plan, splits, workers)
+        return bandstand.build(folder or _world_folder(settings.name, plan), plan, workers=workers)
 
 
 def _world_folder(profile: str, plan: object) -> Path:
-    from .lesson import cache_folder
-
     files = sorted({path for pattern in _WORLD_SOURCE for path in PACKAGE.glob(pattern)})
     mark = digest(repr(plan), *(path.read_bytes() for path in files))[:8]
     return cache_folder() / f"bandstand-{profile}-{mark}"
@@ -82,11 +74,11 @@ def own(path: Path, settings: Profile) -> Store:
     ------
     CourseError
         If a packed store has smaller images than the profile crops, or another sample rate.
+    FolderError
+        If the folder is not of that layout; the message lists what was found.
     """
     from llinet_lite.data import folders
     from llinet_lite.data.store import Store
-
-    from .lesson import cache_folder
 
     if (path / "manifest.json").is_file():
         store = Store(path)
@@ -95,11 +87,17 @@ def own(path: Path, settings: Profile) -> Store:
                 f"{path} holds sound at {store.sample_rate} Hz, the profile {settings.name} takes "
                 f"{settings.sample_rate} Hz: import it again with --sample-rate {settings.sample_rate}"
             )
+        if store.manifest["image_size"] < settings.image_crop:
+            raise CourseError(
+                f"{path} holds pictures of {store.manifest['image_size']} px, the profile {settings.name} "
+                f"crops {settings.image_crop} px: import it again with --image-size {settings.image_size}"
+            )
         return store
     mark = digest(str(path), data_hash(path), f"{settings.image_size} {settings.sample_rate}")[:8]
     target = cache_folder() / f"{path.name}-{mark}"
     if (target / "manifest.json").is_file():
         return Store(target)
-    return folders.import_folder(
-        path, target, sample_rate=settings.sample_rate, image_size=settings.image_size
-    )
+    with contextlib.redirect_stderr(sys.stdout):
+        return folders.import_folders(
+            path, target, sample_rate=settings.sample_rate, image_size=settings.image_size
+        )

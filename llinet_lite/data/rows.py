@@ -197,7 +197,10 @@ def derange(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     n = len(group)
     if n and np.unique(group, return_counts=True)[1].max() * 2 > n:
-        raise ValueError(f"more than half of {n} rows belong together, so they cannot all be mismatched")
+        raise ValueError(
+            f"more than half of {n} rows belong together, so they cannot all be mismatched: "
+            "pair with match='clip', or use more classes of like size"
+        )
     p = rng.permutation(n)
     for _ in range(1000):
         bad = np.flatnonzero(group[p] == group)

@@ -280,14 +280,9 @@ class Store:
         try:
             self.manifest = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
-            begun = (self.folder / "plan.json").exists()
-            what = (
-                "was begun but not finished; run the command that builds it again"
-                if begun
-                else (
-                    "holds no store (no manifest.json); build one with `llinet world build` or `llinet import`"
-                )
-            )
+            what = "holds no store (no manifest.json); build one with `llinet world build` or `llinet import`"
+            if (self.folder / "plan.json").exists():
+                what = "was begun but not finished; run the command that builds it again"
             raise StoreError(f"{self.folder}: {what}") from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); build the store again") from error

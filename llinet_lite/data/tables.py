@@ -83,10 +83,17 @@ class Table:
     def _column(self, name: str):
         return self._rows.data.column(name)
 
-    def _cell(self, i: int, name: str):
+    def _row(self, i: int):
         if not -len(self) <= i < len(self):
             raise IndexError(f"row {i} of a table with {len(self)} rows")
-        return self._rows[int(i)].column(name)[0]
+        return self._rows[int(i)]
+
+    def _bytes(self, i: int, name: str) -> np.ndarray:
+        """A binary cell as a read-only uint8 array: a view into the file (a scalar's buffer is a copy)."""
+        cell = self._row(i).column(name).chunk(0)
+        _, offsets, data = cell.buffers()
+        first, last = np.frombuffer(offsets, np.int32)[cell.offset : cell.offset + 2].tolist()
+        return np.frombuffer(data or b"", np.uint8, last - first, first)
 
     @cached_property
     def label(self) -> np.ndarray:
@@ -104,7 +111,7 @@ class Table:
 
     def factors(self, i: int) -> dict:
         """What is known about how row ``i`` came to be."""
-        return json.loads(self._cell(i, "factors").as_py() or "{}")
+        return json.loads(self._row(i).column("factors")[0].as_py() or "{}")
 
 
 class ImageTable(Table):
@@ -129,11 +136,11 @@ class ImageTable(Table):
 
     def image(self, i: int) -> np.ndarray:
         """Picture ``i``: (H, W, 3) uint8 RGB."""
-        return decode_jpeg(self._cell(i, "jpeg").as_buffer())
+        return decode_jpeg(self._bytes(i, "jpeg"))
 
     def objects(self, i: int) -> np.ndarray | None:
         """Who is where in picture ``i``: (H, W) uint8, 0 background, k + 1 = object k; None: no masks."""
-        data = self._cell(i, "objects").as_buffer()
+        data = self._bytes(i, "objects")
         return decode_png(data) if len(data) else None
 
 
@@ -171,12 +178,12 @@ class SoundTable(Table):
         ValueError
             The window leaves the sound; nothing is padded.
         """
-        data = self._cell(i, "audio").as_buffer()
+        data = self._bytes(i, "audio")
         total = len(data) // 2
         length = total - start if length is None else length
         if start < 0 or length < 0 or start + length > total:
             raise ValueError(f"samples {start} to {start + length} leave sound {i} ({total} samples)")
-        return np.frombuffer(data, "<i2", length, 2 * start)
+        return data[2 * start : 2 * (start + length)].view("<i2")
 
 
 def hash_rows(tables: dict) -> str:

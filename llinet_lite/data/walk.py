@@ -69,9 +69,8 @@ def class_name(folder: str) -> str:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "Thumbs.db"
-    )
+    hidden = ("Thumbs.db", "desktop.ini")
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in hidden)
 
 
 def _guess(name: str, found: list[str]) -> str:
@@ -134,12 +133,9 @@ def _passed_over(paths: list[Path], prefix: str) -> list[dict]:
     entries = []
     for path in paths:
         if path.is_file():
-            pickled = path.suffix.lower() in (".pickle", ".pkl")
-            reason = (
-                "a pickle can run code; the folders are walked instead"
-                if pickled
-                else "only folders belong here"
-            )
+            reason = "only folders belong here"
+            if path.suffix.lower() in (".pickle", ".pkl"):
+                reason = "a pickle can run code; the folders are walked instead"
             entries.append({"file": prefix + path.name, "reason": f"not opened: {reason}"})
     return entries
 
@@ -184,9 +180,10 @@ def _classes(listings: list[Listing], problems: list[str]) -> list[tuple[str, bo
     seen = {item.name for item in listings if item.split == "train"}
     unseen = {item.name for item in listings if item.split != "train"}
     if seen & unseen:
+        names = ", ".join(sorted(seen & unseen))
         problems.append(
-            f"{', '.join(sorted(seen & unseen))}: in train and in a test folder, but the test folders are for "
-            "unseen classes; move these to train (a share of train is held out for testing seen classes)"
+            f"{names}: in train and in a test folder, but the test folders are for "
+            "unseen classes; move these to train (a share of it is held out for testing seen classes)"
         )
     return [(name, True) for name in sorted(seen)] + [(name, False) for name in sorted(unseen - seen)]
 

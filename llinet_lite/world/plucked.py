@@ -53,7 +53,7 @@ def plucked(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
         out += syn.ring(modes, strokes(s, modes, group, 3.0), s.n, s.sample_rate)
     skin = s.row.resonator == "neck and membrane"
     out += (0.16 if skin else 0.07) * _thump(s, notes)
-    return out + (0.12 if skin else 0.06) * knocks(s, notes, 0.6 * s.cutoff, 3000.0 + 2.0 * s.cutoff, 0.012)
+    return out + (0.15 if skin else 0.12) * knocks(s, notes, 0.6 * s.cutoff, 3000.0 + 2.0 * s.cutoff, 0.012)
 
 
 def electric(s: Session, notes: tuple[Note, ...]) -> np.ndarray:

@@ -99,8 +99,8 @@ def struck(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
         modes = modes.scaled(1.0 / np.sqrt(np.sum(modes.gain**2)))
         brighter = 1.0 + 0.5 * f / 500.0
         out += syn.ring(modes, strokes(s, modes, group, brighter), s.n, s.sample_rate, damping=25.0)
-    hit = 0.09 if s.row.material in ("wood", "dark wood") else 0.03
-    return out + hit * knocks(s, notes, 0.5 * s.cutoff, 2.0 * s.cutoff + 1500.0, 0.02)
+    hit = 0.13 if s.row.material in ("wood", "dark wood") else 0.03
+    return out + hit * knocks(s, notes, 0.5 * s.cutoff, 2.0 * s.cutoff + 3000.0, 0.02)
 
 
 def drummed(s: Session, notes: tuple[Note, ...]) -> np.ndarray:

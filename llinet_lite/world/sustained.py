@@ -147,7 +147,7 @@ def blown(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
         else _air(s, loud, 800.0, 5000.0)
     )
     out += (0.055 if jet else 0.012) * air
-    return out + (0.10 if jet else 0.05) * knocks(s, notes, 800.0, 5000.0, 0.04)
+    return out + (0.12 if jet else 0.10) * knocks(s, notes, 800.0, 5000.0, 0.04)
 
 
 def bellows(s: Session, notes: tuple[Note, ...]) -> np.ndarray:

@@ -121,7 +121,7 @@ def knocks(s: Session, notes: tuple[Note, ...], low: float, high: float, seconds
     shape = np.exp(-5.0 * np.arange(length) / length)
     for k, note in enumerate(notes):
         start = int(note.onset * s.sample_rate)
-        burst = (0.3 + 1.4 * s.individual.wear) * note.velocity * shape
+        burst = (0.2 + 1.8 * s.individual.wear) * note.velocity * shape
         burst = burst * pool[(k % 7) * length : (k % 7 + 1) * length]
         out[start : start + length] += burst[: s.n - start]
     return out

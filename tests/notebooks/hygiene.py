@@ -18,6 +18,7 @@ import nbformat
 
 LARGEST = 3_000_000  # bytes of a file
 SHORTEST_ALT = 20  # characters: a shorter text cannot say what one should see
+TOP = 6  # cells in which the box and the table of costs must stand
 CELLS = (15, 60)
 WORDS = (1000, 2500)
 LONGEST_CELL, MEDIAN_CELL = 30, 8  # lines of code
@@ -59,9 +60,10 @@ def _box(path: Path, page) -> Iterator[str]:
     if first is None or first.cell_type != "markdown" or not first.source.lstrip().startswith("# "):
         yield "its first cell is not the box: a markdown cell that starts with the title"
         return
+    top = "\n".join(text for cell in page.cells[:TOP] for text in _said(cell))
     for profile in PROFILES:
-        if f"`{profile}`" not in first.source:
-            yield f"the box does not say what the lesson costs under `{profile}`"
+        if not re.search(rf"[`\"']{profile}[`\"']", top):
+            yield f"its first {TOP} cells do not say what the lesson costs under `{profile}`"
     if "learn" not in first.source.lower():
         yield "the box does not say what one will learn"
 
@@ -71,13 +73,13 @@ def _parameters(path: Path, page) -> Iterator[str]:
     if len(tagged) != 1 or tagged[0].cell_type != "code":
         yield f"has {len(tagged)} cells tagged `parameters`, must have one, of code"
         return
-    names = {
-        target.id
-        for node in ast.parse(tagged[0].source).body
-        for target in getattr(node, "targets", [getattr(node, "target", None)])
-        if isinstance(target, ast.Name)
-    }
-    if "profile" not in names:
+    try:
+        body = ast.parse(tagged[0].source).body
+    except SyntaxError as error:
+        yield f"its parameters cell is not Python: {error}"
+        return
+    targets = [t for node in body for t in getattr(node, "targets", [getattr(node, "target", None)])]
+    if "profile" not in {target.id for target in targets if isinstance(target, ast.Name)}:
         yield "its parameters cell does not set `profile`"
 
 
@@ -162,13 +164,18 @@ def _silent_output(output) -> Iterator[str]:
     yield from _silent(_text(data.get("text/html", "")))
 
 
+def _said(cell) -> list[str]:
+    """Return the source of a cell and the text of its outputs."""
+    said = [cell.source]
+    for output in cell.get("outputs", []):
+        said.append(_text(output.get("text", "")))
+        said += [_text(v) for k, v in output.get("data", {}).items() if k.startswith("text/")]
+    return said
+
+
 def _paths(path: Path, page) -> Iterator[str]:
     for number, cell in enumerate(page.cells, start=1):
-        shown = [cell.source]
-        for output in cell.get("outputs", []):
-            shown.append(_text(output.get("text", "")))
-            shown += [_text(v) for k, v in output.get("data", {}).items() if k.startswith("text/")]
-        for text in shown:
+        for text in _said(cell):
             found = MACHINE_PATH.search(DATA_URI.sub("", text))
             if found:
                 yield f"cell {number} names a path of one machine: {text[found.start() :][:60]!r}"

@@ -1,6 +1,8 @@
-"""A pytest plugin for nbval runs: writes down which cells were compared, and what they held.
+"""A pytest plugin for nbval runs: writes down which cells were really compared, and what they held.
 
 Loaded by `-p nbval_counter`; the list goes to the file that $NBVAL_COUNTS names.
+nbval passes a notebook without a single stored output, so that a pass alone proves
+nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def pytest_configure(config):
     def counting(self, test, ref, skip_compare=None):
         same = original(self, test, ref, skip_compare)
         text = compared_text(ref, skip_compare or self.parent.skip_compare)
-        COMPARED.append({"notebook": Path(self.parent.name).stem, "cell": self.name, "same": same, "text": text})
+        entry = {"notebook": Path(self.parent.name).stem, "cell": self.cell_num, "same": same, "text": text}
+        COMPARED.append(entry)
         return same
 
     IPyNbCell.compare_outputs = counting

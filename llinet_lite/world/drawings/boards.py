@@ -9,7 +9,7 @@ import numpy as np
 
 from .materials import shade
 from .painter import BEHIND, FRONT
-from .parts import box, boxes, dome, ellipse, ellipses, plain, smooth, taper, tube
+from .parts import across, box, boxes, dome, ellipse, ellipses, moved, plain, smooth, taper, tube
 from .players import arm, hand, person
 
 
@@ -23,10 +23,10 @@ def harp(p):
     h, wood, brass = p.length, p.body, p.finish("brass")
     wide = p.stout * h / 1.7
     column, foot, shoulder = -0.46 * wide, -0.03, (0.40 * wide, -0.74 * h)
-    neck = smooth(((column, -0.965 * h), (-0.30 * wide, -0.955 * h), (-0.12 * wide, -0.84 * h), (0.08 * wide, -0.745 * h),
-                   (0.26 * wide, -0.755 * h), shoulder), False, 6)  # fmt: skip
+    neck = smooth(((column, -0.965 * h), (-0.30 * wide, -0.955 * h), (-0.12 * wide, -0.84 * h),
+                   (0.08 * wide, -0.745 * h), (0.26 * wide, -0.755 * h), shoulder), False, 6)  # fmt: skip
     board = np.array([[-0.34 * wide, -0.10 * h], shoulder])
-    share = np.linspace(0.06, 0.93, p.individual.instrument.parts)[:, None]
+    share = np.linspace(0.06, 0.93, p.parts)[:, None]
     low = board[0] + (board[1] - board[0]) * share
     x = low[:, 0] - 0.012
     high = np.stack([x, np.interp(x, neck[:, 0], neck[:, 1])], 1)
@@ -48,10 +48,13 @@ def harp(p):
     for y, half in ((-0.90 * h, 0.055), (-0.12 * h, 0.060)):
         p.fill(box(column - half, y - 0.018, column + half, y + 0.018), brass.dark)
         p.fill(box(column - half, y - 0.016, column + half * 0.4, y + 0.006), brass.light)
-    p.fill(np.array([[column - 0.10, foot], [column - 0.06, -0.10 * h], [-0.20 * wide, -0.10 * h], [-0.08 * wide, foot]]),
-           wood.line)  # fmt: skip
-    p.fill(np.array([[column - 0.08, foot - 0.02], [column - 0.05, -0.095 * h], [-0.21 * wide, -0.095 * h],
-                     [-0.11 * wide, foot - 0.02]]), wood.base)  # fmt: skip
+    plinth = np.array([[column - 0.10, foot], [column - 0.06, -0.10 * h], [-0.20 * wide, -0.10 * h],
+                       [-0.08 * wide, foot]])  # fmt: skip
+    plain(p, plinth, wood, 0.014)
+    _harpist(p, wide, h)
+
+
+def _harpist(p, wide, h):
     hx, hy = 0.62 * wide, -1.22
     wear = person(p, hx, hy, facing=-1, legs="sitting", torso=0.9)
     one, two = _dips(p, 0.05)
@@ -72,44 +75,19 @@ def _black_keys(x0, wide, count):
 def piano(p):
     """An upright, seen from the player's side: case, desk, keyboard, pedals."""
     w, wood, ebony, ivory = p.length, p.body, p.finish("ebony"), p.finish("ivory")
-    brass = p.finish("brass")
     h = 0.80 * w * p.stout
     half, keys_y = w / 2, -0.47 * h
-    plain(p, box(-half + 0.02, -h, half - 0.02, -0.03), wood, 0.014)
-    p.fill(box(-half, -h - 0.025, half, -h + 0.030), wood.line)
-    p.fill(box(-half + 0.01, -h - 0.018, half - 0.01, -h + 0.006), wood.light)
-    for x0, x1 in ((-0.45, -0.20), (-0.17, 0.17), (0.20, 0.45)):  # panels above the keys
-        p.fill(box(x0 * w, -0.93 * h, x1 * w, -0.58 * h), wood.dark)
-        p.fill(box(x0 * w + 0.014, -0.93 * h + 0.014, x1 * w, -0.58 * h), wood.light)
-        p.fill(box(x0 * w + 0.016, -0.93 * h + 0.016, x1 * w - 0.012, -0.58 * h - 0.012), wood.base)
-    p.fill(box(-0.42 * w, -0.32 * h, 0.42 * w, -0.10 * h), wood.dark)
-    p.fill(box(-0.41 * w, -0.30 * h, 0.42 * w, -0.10 * h), wood.base)
-    sheet = ivory.base
-    p.fill(
-        np.array(
-            [[-0.15 * w, -0.62 * h], [-0.14 * w, -0.86 * h], [0.14 * w, -0.86 * h], [0.15 * w, -0.62 * h]]
-        ),
-        sheet,
-    )
-    rows = np.linspace(-0.82, -0.67, 4) * h
-    for x0, x1 in ((-0.125, -0.015), (0.015, 0.125)):
-        p.lines(
-            np.stack([np.full(4, x0 * w), rows], 1),
-            np.stack([np.full(4, x1 * w), rows], 1),
-            (90, 90, 96),
-            0.008,
-        )
-    p.lines([[0, -0.86 * h]], [[0, -0.62 * h]], (150, 146, 136), 0.006)
-    for side in (-1, 1):  # legs and cheeks of the key bed
+    _piano_case(p, w, h)
+    for side in (-1, 1):  # legs of the key bed
         p.fill(taper(side * (half - 0.07), keys_y + 0.10, 0.075, side * (half - 0.07), 0.0, 0.05), wood.line)
         p.fill(
-            taper(side * (half - 0.075), keys_y + 0.10, 0.050, side * (half - 0.075), -0.01, 0.03), wood.base
+            taper(side * (half - 0.07), keys_y + 0.10, 0.045, side * (half - 0.07), -0.01, 0.03), wood.base
         )
     top, front = keys_y - 0.085, keys_y + 0.085
     p.fill(box(-half - 0.005, top - 0.035, half + 0.005, front + 0.085), wood.line)
     p.fill(box(-half + 0.005, front + 0.012, half - 0.005, front + 0.072), wood.light)
     p.fill(box(-half + 0.06, top - 0.012, half - 0.06, top + 0.003), p.finish("felt").base)
-    n = p.individual.instrument.parts
+    n = p.parts
     wide = (w - 0.14) / n
     x = -half + 0.07 + wide * np.arange(n)
     p.fill(box(-half + 0.068, top, half - 0.068, front + 0.012), shade(ivory.dark, 0.8))
@@ -119,8 +97,28 @@ def piano(p):
     p.fill(boxes(sharp - 0.16 * wide, top, sharp + 0.10 * wide, top + 0.085), ebony.light)
     pedal = np.array([-0.06, 0.0, 0.06])
     p.fill(box(-0.13, -0.06, 0.13, -0.015), ebony.base)
-    p.fill(boxes(pedal - 0.018, -0.05, pedal + 0.018, 0.01), brass.light)
+    p.fill(boxes(pedal - 0.018, -0.05, pedal + 0.018, 0.01), p.finish("brass").light)
     _pianist(p, half, keys_y)
+
+
+def _piano_case(p, w, h):
+    """Case, lid, panels and the music on its desk."""
+    wood, half = p.body, w / 2
+    plain(p, box(-half + 0.02, -h, half - 0.02, -0.03), wood, 0.014)
+    p.fill(box(-half, -h - 0.025, half, -h + 0.030), wood.line)
+    p.fill(box(-half + 0.01, -h - 0.018, half - 0.01, -h + 0.006), wood.light)
+    for x0, x1 in ((-0.45, -0.20), (-0.17, 0.17), (0.20, 0.45)):  # panels above the keys
+        p.fill(box(x0 * w, -0.93 * h, x1 * w, -0.58 * h), wood.dark)
+        p.fill(box(x0 * w + 0.014, -0.93 * h + 0.014, x1 * w, -0.58 * h), wood.light)
+        p.fill(box(x0 * w + 0.016, -0.93 * h + 0.016, x1 * w - 0.012, -0.58 * h - 0.012), wood.base)
+    p.fill(box(-0.42 * w, -0.32 * h, 0.42 * w, -0.10 * h), wood.dark)
+    p.fill(box(-0.41 * w, -0.30 * h, 0.42 * w, -0.10 * h), wood.base)
+    sheet = np.array([[-0.15, -0.62], [-0.14, -0.86], [0.14, -0.86], [0.15, -0.62]])
+    p.fill(sheet * (w, h), p.finish("ivory").base)
+    rows = np.linspace(-0.82, -0.67, 4) * h
+    for x0, x1 in ((-0.125, -0.015), (0.015, 0.125)):
+        p.lines(across(x0 * w, rows), across(x1 * w, rows), (90, 90, 96), 0.008)
+    p.lines([[0, -0.86 * h]], [[0, -0.62 * h]], (150, 146, 136), 0.006)
 
 
 def _pianist(p, half, keys_y):
@@ -148,15 +146,13 @@ def zither(p):
     p.fill(ellipse(*hole, 0.15 * d), shade(wood.line, 0.45))
     p.fill(box(-0.40 * w, 0.02 * d, 0.34 * w, 0.20 * d), ebony.base)  # fretboard
     x = -0.40 * w + 0.9 * w * (1 - 2.0 ** (-np.arange(1, 23) / 12))
-    p.lines(
-        np.stack([x, np.full(22, 0.02 * d)], 1), np.stack([x, np.full(22, 0.20 * d)], 1), steel.base, 0.003
-    )
+    p.lines(across(x, 0.02 * d), across(x, 0.20 * d), steel.base, 0.003)
     p.fill(box(-0.485 * w, 0.01 * d, -0.435 * w, 0.60 * d), wood.dark)
     p.fill(box(0.425 * w, 0.01 * d, 0.485 * w, 0.45 * d), wood.dark)
-    n = p.individual.instrument.parts
+    n = p.parts
     y0, y1 = np.linspace(0.04, 0.58, n) * d, np.linspace(0.04, 0.43, n) * d
     even = (np.arange(n) % 2) * 0.018 * w
-    left, right = np.stack([-0.455 * w - even, y0], 1), np.stack([0.44 * w + even, y1], 1)
+    left, right = across(-0.455 * w - even, y0), across(0.44 * w + even, y1)
     p.lines(left, right, (250, 246, 236), 0.0022)
     p.fill(ellipses(left, 0.0055), steel.base)
     p.fill(ellipses(right, 0.0055), steel.glint)
@@ -171,62 +167,46 @@ def zither(p):
 
 def steel_guitar(p):
     """A pedal steel: a console of strings on four legs, a steel bar, a pedal bar."""
-    w, steel, silver, ebony = p.length, p.body, p.finish("silver"), p.finish("ebony")
-    wood = p.finish("dark wood")
-    half, d, tall = w / 2, 0.26 * p.stout, 0.62
-    for x in (-0.80, 0.80):
-        p.fill(
-            taper(x * half * 0.92, -0.10, 0.018, x * half * 0.98, tall - 0.10, 0.015), shade(silver.dark, 0.8)
-        )
-    for x in (-0.93, 0.93):
-        tube(p, np.array([[x * half, 0.10], [x * half * 1.0, tall]]), 0.022, silver, 0.003)
-        p.fill(ellipse(x * half, tall, 0.018, 0.010, 10), ebony.base)
-    p.stroke([(-0.93 * half, tall - 0.12), (0.93 * half, tall - 0.12)], silver.line, 0.036)
-    p.stroke([(-0.93 * half, tall - 0.125), (0.93 * half, tall - 0.125)], silver.base, 0.022)
-    pedal = np.array([-0.70, -0.48, -0.26, -0.04]) * half
-    p.lines(
-        np.stack([pedal, np.full(4, 0.08)], 1),
-        np.stack([pedal, np.full(4, tall - 0.12)], 1),
-        silver.dark,
-        0.008,
-    )
-    p.fill(boxes(pedal - 0.024, tall - 0.13, pedal + 0.024, tall - 0.01), silver.line)
-    p.fill(boxes(pedal - 0.018, tall - 0.125, pedal + 0.018, tall - 0.03), silver.light)
-    top = np.array([[-0.96 * half, -0.8 * d], [0.96 * half, -0.8 * d], [half, 0.02], [-half, 0.02]])
-    plain(p, box(-half, 0.02, half, 0.125), steel, 0.010)  # apron
+    steel, ebony, wood = p.body, p.finish("ebony"), p.finish("dark wood")
+    silver = p.finish("silver")
+    half, d, tall = p.length / 2, 0.33 * p.stout, 0.60 * p.stout
+    _console_legs(p, half, tall)
+    plain(p, box(-half, 0.02, half, 0.125 * p.stout), steel, 0.010)  # apron
     p.fill(box(-half + 0.015, 0.035, half - 0.015, 0.055), steel.glint)
     p.fill(box(-half + 0.015, 0.085, half - 0.015, 0.115), steel.dark)
-    plain(p, top, steel, 0.008)
-    p.fill(np.array([[-0.70 * half, -0.66 * d], [0.42 * half, -0.66 * d], [0.43 * half, -0.10 * d], [-0.72 * half, -0.10 * d]]),
-           ebony.base)  # fmt: skip
+    scale = np.array([half, d])
+    plain(p, np.array([[-0.96, -0.8], [0.96, -0.8], [1, 0.08], [-1, 0.08]]) * scale, steel, 0.008)
+    p.fill(np.array([[-0.70, -0.66], [0.42, -0.66], [0.43, -0.10], [-0.72, -0.10]]) * scale, ebony.base)
     x = -0.71 * half + 1.55 * half * (1 - 2.0 ** (-np.arange(1, 19) / 12))
-    p.lines(
-        np.stack([x, np.full(18, -0.66 * d)], 1),
-        np.stack([x, np.full(18, -0.10 * d)], 1),
-        (118, 116, 112),
-        0.004,
-    )
-    p.fill(
-        ellipses(np.stack([0.5 * (x[[2, 4, 6, 8]] + x[[1, 3, 5, 7]]), np.full(4, -0.38 * d)], 1), 0.012),
-        (226, 190, 90),
-    )
-    p.fill(np.array([[-0.94 * half, -0.74 * d], [-0.73 * half, -0.74 * d], [-0.75 * half, -0.04 * d], [-0.97 * half, -0.04 * d]]),
-           wood.base)  # fmt: skip
+    p.lines(across(x, -0.66 * d), across(x, -0.10 * d), (118, 116, 112), 0.004)
+    p.fill(ellipses(across(0.5 * (x[2:9:2] + x[1:8:2]), -0.38 * d), 0.012), (226, 190, 90))
+    p.fill(np.array([[-0.94, -0.74], [-0.73, -0.74], [-0.75, -0.04], [-0.97, -0.04]]) * scale, wood.base)
     p.fill(box(0.50 * half, -0.68 * d, 0.62 * half, -0.06 * d), ebony.base)
     p.fill(box(0.76 * half, -0.74 * d, 0.90 * half, -0.02 * d), silver.dark)
     p.fill(box(0.77 * half, -0.72 * d, 0.84 * half, -0.04 * d), silver.glint)
-    n = p.individual.instrument.parts
+    n = p.parts
     y = np.linspace(-0.62, -0.14, n) * d
-    pegs = np.stack([np.linspace(-0.92, -0.78, n) * half, np.where(np.arange(n) % 2, -0.66, -0.14) * d], 1)
-    p.lines(pegs, np.stack([np.full(n, -0.72 * half), y], 1), silver.glint, 0.003)
+    pegs = across(np.linspace(-0.92, -0.78, n) * half, np.where(np.arange(n) % 2, -0.66, -0.14) * d)
+    p.lines(pegs, across(-0.72 * half, y), silver.glint, 0.003)
     p.fill(ellipses(pegs, 0.011, 0.009), silver.glint)
-    p.lines(
-        np.stack([np.full(n, -0.72 * half), y], 1),
-        np.stack([np.full(n, 0.82 * half), y], 1),
-        silver.glint,
-        0.0035,
-    )
+    p.lines(across(-0.72 * half, y), across(0.82 * half, y), silver.glint, 0.0035)
     _steel_player(p, half, d)
+
+
+def _console_legs(p, half, tall):
+    """Four legs, the pedal bar, its rods and pedals."""
+    silver, ebony = p.finish("silver"), p.finish("ebony")
+    for x in (-0.80 * half, 0.80 * half):
+        p.fill(taper(0.92 * x, -0.10, 0.018, 0.98 * x, tall - 0.10, 0.015), shade(silver.dark, 0.8))
+    for x in (-0.93 * half, 0.93 * half):
+        tube(p, np.array([[x, 0.10], [x, tall]]), 0.022, silver, 0.003)
+        p.fill(ellipse(x, tall, 0.018, 0.010, 10), ebony.base)
+    p.stroke([(-0.93 * half, tall - 0.12), (0.93 * half, tall - 0.12)], silver.line, 0.036)
+    p.stroke([(-0.93 * half, tall - 0.125), (0.93 * half, tall - 0.125)], silver.base, 0.022)
+    pedal = np.array([-0.70, -0.48, -0.26, -0.04]) * half
+    p.lines(across(pedal, 0.08), across(pedal, tall - 0.12), silver.dark, 0.008)
+    p.fill(boxes(pedal - 0.024, tall - 0.13, pedal + 0.024, tall - 0.01), silver.line)
+    p.fill(boxes(pedal - 0.018, tall - 0.125, pedal + 0.018, tall - 0.03), silver.light)
 
 
 def _steel_player(p, half, d):

@@ -9,12 +9,12 @@ import numpy as np
 
 from .materials import shade
 from .painter import BEHIND
-from .parts import box, dome, ellipse, f_hole, smooth, strings, symmetric, taper
+from .parts import across, box, dome, ellipse, f_hole, smooth, strings, symmetric, taper
 from .players import arm, bow, fist, hand, person
 
 # Right half of the top plate, body length 1, from the neck (0, -1) to the button (0, 0)
 _VIOLIN = symmetric((
-    (0, -1.0), (0.12, -0.992), (0.205, -0.93), (0.238, -0.83), (0.226, -0.72), (0.195, -0.650), (0.222, -0.628),
+    (0, -1), (0.12, -0.992), (0.205, -0.93), (0.238, -0.83), (0.226, -0.72), (0.195, -0.65), (0.222, -0.628),
     (0.226, -0.622), (0.165, -0.56), (0.150, -0.49), (0.178, -0.41), (0.250, -0.374), (0.252, -0.366),
     (0.236, -0.345), (0.280, -0.26), (0.296, -0.17), (0.262, -0.06), (0.15, -0.008), (0, 0)), 4)  # fmt: skip
 _BASS = symmetric((
@@ -35,9 +35,8 @@ def _neck(p, top, nut, joint, width, black):
     peg = 0.5 * width + 0.022
     y = top + (nut - top) * np.array([0.38, 0.52, 0.66, 0.80])
     side = np.array([1, -1, 1, -1]) * peg
-    p.lines(np.stack([np.zeros(4), y], 1), np.stack([side, y], 1), black.base, width * 0.26)
-    p.stroke(np.stack([np.stack([side, y - width * 0.22], 1), np.stack([side, y + width * 0.22], 1)], 1),
-             black.base, width * 0.32)  # fmt: skip
+    p.lines(across(0, y), across(side, y), black.base, width * 0.26)
+    p.lines(across(side, y - width * 0.22), across(side, y + width * 0.22), black.base, width * 0.32)
 
 
 def _fiddle(p, body, top, outline, width, endpin=0.0):
@@ -73,9 +72,9 @@ def _fiddle(p, body, top, outline, width, endpin=0.0):
     p.fill(box(-1.05 * width, bridge - 0.012 * body, 1.05 * width, bridge + 0.006 * body), pale)
     gauge = 0.05 * width
     strings(p, ((-0.36 * width, nut), (0.36 * width, nut)), ((-0.8 * width, bridge), (0.8 * width, bridge)),
-            4, pale, gauge)  # fmt: skip
+            p.parts, pale, gauge)  # fmt: skip
     strings(p, ((-0.8 * width, bridge), (0.8 * width, bridge)),
-            ((-0.55 * width, -0.19 * body), (0.55 * width, -0.19 * body)), 4, pale, gauge)  # fmt: skip
+            ((-0.55 * width, -0.19 * body), (0.55 * width, -0.19 * body)), p.parts, pale, gauge)  # fmt: skip
 
 
 def violin(p):
@@ -111,7 +110,7 @@ def cello(p):
         _fiddle(p, body, length, _VIOLIN, 0.050, endpin=0.19)
         grip = p.to_own_frame(0.03, -0.80 * length)
         place = p.to_own_frame(0, -0.47 * body)
-    hx, hy = head[0] - 0.02, -1.02
+    hx, hy = head[0] - 0.07, -1.02
     wear = person(p, hx, hy, facing=-1, legs="sitting", lean=0.03)
     frog = bow(p, *place, 0.71, -0.10, 0.75 * p.stroke_phase, wear)
     arm(p, (hx - 0.20, hy + 0.26), frog, wear)

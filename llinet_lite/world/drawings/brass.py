@@ -9,7 +9,7 @@ import numpy as np
 
 from .materials import mix, shade
 from .painter import BEHIND
-from .parts import arc, bell_mouth, box, dome, ellipse, ellipses, knobs, ribbon, smooth, taper, tube
+from .parts import across, arc, bell_mouth, box, dome, ellipse, ellipses, knobs, ribbon, smooth, taper, tube
 from .players import arm, fist, hand, person
 
 
@@ -35,7 +35,7 @@ def trumpet(p):
         tube(p, np.concatenate([[[0.20 * s, low]], back]), pipe, brass, 0.003, side=1)
         x = np.array([0.11, 0.20, 0.27, 0.33, 0.38, 0.42, 0.455, 0.48, 0.50]) * s
         w = np.array([1.0, 1.05, 1.25, 1.7, 2.4, 3.4, 4.8, 6.2, 7.6]) * 0.0165 * wide
-        bell = np.stack([x, np.full(9, low * 0.24)], 1)
+        bell = across(x, low * 0.24)
         tube(p, bell, w, brass, 0.0035, side=1)
         bell_mouth(p, 0.503 * s, low * 0.24, 0.013 * wide, 0.066 * wide, brass, 0.003)
         _valves(p, s, low, brass, silver, pearl)
@@ -44,6 +44,11 @@ def trumpet(p):
         p.fill(box(-0.006, -0.013, 0.0, 0.013), silver.glint)
         p.fill(ellipse(0.345 * s, -0.5 * pipe - 0.010, 0.014, 0.010, 10), brass.line)
         left, right = p.to_own_frame(0.215 * s, low * 0.85), p.to_own_frame(0.225 * s, -0.045)
+    _trumpeter(p, left, right)
+
+
+def _trumpeter(p, left, right):
+    """The player holds the valves at `left` and presses them at `right`."""
     wear = person(p, 0, 0, facing=1, puff=0.7 * p.energy)
     depth, number = _valve_down(p)
     arm(p, (0.17, 0.28), (left[0], left[1] + 0.05), wear, forearm=BEHIND)
@@ -72,6 +77,8 @@ def _valves(p, s, low, brass, silver, pearl):
         with p.moving():
             p.lines([[x, -0.034]], [[x, -0.050 + down]], silver.dark, 0.007)
             p.fill(ellipse(x, -0.052 + down, 0.010, 0.005, 10), pearl.base)
+    top = p.to_own_frame(0.180 * s, -0.057)
+    p.span(top, top)
 
 
 def french_horn(p):
@@ -92,8 +99,8 @@ def french_horn(p):
         depth, number = _valve_down(p)
         hubs = np.array([[-0.095, -0.085], [-0.048, -0.098], [0.0, -0.110]]) * s
         knobs(p, hubs, 0.024, silver, 0.003)
-        flare = smooth(((-0.162, 0.03), (-0.150, 0.10), (-0.10, 0.165), (-0.01, 0.200), (0.08, 0.205), (0.145, 0.20),
-                        (0.185, 0.19)), False, 4) * s  # fmt: skip
+        flare = smooth(((-0.162, 0.03), (-0.150, 0.10), (-0.10, 0.165), (-0.01, 0.200), (0.08, 0.205),
+                        (0.145, 0.20), (0.185, 0.19)), False, 4) * s  # fmt: skip
         at = np.linspace(0, 1, len(flare))
         tube(
             p,
@@ -102,26 +109,36 @@ def french_horn(p):
             brass,
             0.004,
         )
-        with p.frame(0.205 * s, 0.185 * s, 0.02):
-            p.fill(ellipse(0, 0, 0.128 * s * wide + 0.004, 0.142 * s * wide + 0.004, 44), brass.line)
-            p.fill(ellipse(0, 0, 0.128 * s * wide, 0.142 * s * wide, 44), brass.glint)
-            p.fill(ellipse(0, 0, 0.117 * s * wide, 0.131 * s * wide, 44), brass.base)
-            p.fill(ellipse(-0.006, 0, 0.090 * s * wide, 0.104 * s * wide), brass.dark)
-            p.fill(ellipse(-0.014, 0, 0.060 * s * wide, 0.072 * s * wide), mix(brass.dark, brass.line, 0.6))
-            p.fill(ellipse(-0.020, 0, 0.032 * s * wide, 0.040 * s * wide), shade(brass.line, 0.5))
-            p.stroke(arc(0, 0, 0.104 * s * wide, 0.117 * s * wide, 2.6, 4.4, 12), brass.glint, 0.010)
+        _horn_bell(p, s * wide, s)
         paddles = hubs + np.array([[-0.045, -0.040]]) * s
         with p.moving():
             paddles[number] += 0.012 * depth
             p.lines(hubs, paddles, silver.light, 0.009)
         p.fill(taper(*(lead[0] - 0.035), 0.022, *lead[0], 0.012), silver.base)
         lips = lead[0] - 0.035
+    _hornist(p, s, lips, hubs[1], number)
+
+
+def _hornist(p, s, lips, valve, number):
     hx, hy = lips[0] - 0.04, lips[1] - 0.075
     wear = person(p, hx, hy, facing=1, legs="sitting", puff=0.6 * p.energy, lean=0.04)
-    hub = hubs[1] + (-0.062 * s, -0.035 * s)
+    hub = (valve[0] - 0.062 * s, valve[1] - 0.035 * s)
     arm(p, (hx + 0.19, hy + 0.28), (hub[0] - 0.01, hub[1]), wear, forearm=BEHIND)
     hand(p, hub[0] - 0.012, hub[1] - 0.012, wear, angle=0.55, lifted=number, fingers=3, spread=0.8)
     arm(p, (hx - 0.17, hy + 0.28), (0.165 * s, 0.21 * s), wear, forearm=BEHIND, reach=0.65)
+
+
+def _horn_bell(p, size, s):
+    """The open bell, seen into the throat."""
+    brass = p.body
+    with p.frame(0.205 * s, 0.185 * s, 0.02):
+        p.fill(ellipse(0, 0, 0.128 * size + 0.004, 0.142 * size + 0.004, 44), brass.line)
+        p.fill(ellipse(0, 0, 0.128 * size, 0.142 * size, 44), brass.glint)
+        p.fill(ellipse(0, 0, 0.117 * size, 0.131 * size, 44), brass.base)
+        p.fill(ellipse(-0.006, 0, 0.090 * size, 0.104 * size), brass.dark)
+        p.fill(ellipse(-0.014, 0, 0.060 * size, 0.072 * size), mix(brass.dark, brass.line, 0.6))
+        p.fill(ellipse(-0.020, 0, 0.032 * size, 0.040 * size), shade(brass.line, 0.5))
+        p.stroke(arc(0, 0, 0.104 * size, 0.117 * size, 2.6, 4.4, 12), brass.glint, 0.010)
 
 
 def shofar(p):
@@ -163,26 +180,9 @@ def didgeridoo(p):
         y = np.linspace(0, 1, 14) * length
         bulge = np.array([0.66, 0.62, 0.66, 0.70, 0.74, 0.76, 0.80, 0.86, 0.90, 0.95, 1.05, 1.15, 1.32, 1.55])
         wave = 0.010 * np.sin(np.linspace(0, 7, 14))
-        centre = np.stack([wave, y], 1)
+        centre = across(wave, y)
         tube(p, centre, wide * bulge, wood, 0.006, side=1)
-        half = np.interp(np.linspace(0, 1, 60), np.linspace(0, 1, 14), bulge) * wide / 2
-        mid = np.interp(np.linspace(0, 1, 60), np.linspace(0, 1, 14), wave)
-        earth = ((122, 38, 22), (34, 24, 20), (208, 150, 60))
-        for i, (a, b) in enumerate(
-            ((0.10, 0.17), (0.24, 0.27), (0.36, 0.50), (0.57, 0.60), (0.68, 0.80), (0.88, 0.91))
-        ):
-            rows = np.arange(round(a * 59), round(b * 59) + 1)
-            v = rows / 59 * length
-            band = np.concatenate(
-                [np.stack([mid[rows] - half[rows], v], 1), np.stack([mid[rows] + half[rows], v], 1)[::-1]]
-            )
-            p.fill(band, earth[i % 3])
-            edge = rows[[0, -1]]
-            p.lines(np.stack([mid[edge] - half[edge], v[[0, -1]]], 1), np.stack([mid[edge] + half[edge], v[[0, -1]]], 1),
-                    (244, 232, 206), 0.010)  # fmt: skip
-        dots = np.array([0.12, 0.15, 0.38, 0.41, 0.44, 0.47, 0.70, 0.73, 0.76]) * length
-        for x in (-0.014, 0.014):
-            p.fill(ellipses(np.stack([np.full(9, x), dots], 1), 0.0075), (246, 236, 212))
+        _painted_bands(p, y, wide * bulge / 2, wave)
         p.fill(ellipse(0, 0, 0.024, 0.016, 16), (60, 40, 24))
         with p.frame(wave[-1], length, 0):
             dome(p, ellipse(0, 0, wide * 0.78, 0.020, 16), p.finish("dark wood"), 0.004, levels=1)
@@ -194,3 +194,19 @@ def didgeridoo(p):
     arm(p, (0.16, 0.28), (hold[0], hold[1] + 0.06), wear, forearm=BEHIND)
     arm(p, (-0.22, 0.28), (hold[0] - 0.10, hold[1] + 0.04), wear)
     hand(p, hold[0] - 0.07, hold[1] + 0.015 + tap, wear, angle=0.1)
+
+
+def _painted_bands(p, y, half, middle):
+    """Earth-coloured bands with pale edges and dots round a tube of half-widths `half` along `y`."""
+    length = y[-1]
+    earth = ((122, 38, 22), (34, 24, 20), (208, 150, 60))
+    bands = ((0.10, 0.17), (0.24, 0.27), (0.36, 0.50), (0.57, 0.60), (0.68, 0.80), (0.88, 0.91))
+    for i, (start, stop) in enumerate(bands):
+        v = np.linspace(start, stop, 9) * length
+        left = across(np.interp(v, y, middle - half), v)
+        right = across(np.interp(v, y, middle + half), v)
+        p.fill(np.concatenate([left, right[::-1]]), earth[i % 3])
+        p.lines(left[[0, -1]], right[[0, -1]], (244, 232, 206), 0.010)
+    dots = np.array([0.12, 0.15, 0.38, 0.41, 0.44, 0.47, 0.70, 0.73, 0.76]) * length
+    for x in (-0.014, 0.014):
+        p.fill(ellipses(across(x, dots), 0.0075), (246, 236, 212))

@@ -13,6 +13,7 @@ import numpy as np
 from .materials import shade
 from .painter import BEHIND
 from .parts import (
+    across,
     box,
     dome,
     ellipse,
@@ -40,12 +41,13 @@ _GOURD = symmetric((
     (0.22, -0.02), (0, 0)), 4)  # fmt: skip
 _STRAT = smooth((
     (-0.07, -0.80), (-0.16, -0.86), (-0.235, -1.0), (-0.315, -0.99), (-0.335, -0.85), (-0.28, -0.66),
-    (-0.30, -0.48), (-0.37, -0.30), (-0.36, -0.12), (-0.22, 0.0), (0.06, -0.015), (0.30, -0.02), (0.405, -0.14),
-    (0.40, -0.32), (0.30, -0.50), (0.275, -0.64), (0.33, -0.80), (0.325, -0.90), (0.26, -0.90), (0.17, -0.76),
-    (0.07, -0.73)), True, 4)  # fmt: skip
+    (-0.30, -0.48), (-0.37, -0.30), (-0.36, -0.12), (-0.22, 0.0), (0.06, -0.015), (0.30, -0.02),
+    (0.405, -0.14), (0.40, -0.32), (0.30, -0.50), (0.275, -0.64), (0.33, -0.80), (0.325, -0.9), (0.26, -0.9),
+    (0.17, -0.76), (0.07, -0.73)), True, 4)  # fmt: skip
 _GUARD = smooth((
-    (-0.07, -0.74), (-0.17, -0.80), (-0.26, -0.90), (-0.23, -0.70), (-0.16, -0.50), (-0.14, -0.36), (0.02, -0.33),
-    (0.16, -0.20), (0.31, -0.16), (0.28, -0.36), (0.20, -0.52), (0.20, -0.68), (0.12, -0.70), (0.07, -0.66)), True, 3)  # fmt: skip
+    (-0.07, -0.74), (-0.17, -0.80), (-0.26, -0.90), (-0.23, -0.70), (-0.16, -0.50), (-0.14, -0.36),
+    (0.02, -0.33), (0.16, -0.20), (0.31, -0.16), (0.28, -0.36), (0.20, -0.52), (0.20, -0.68), (0.12, -0.70),
+    (0.07, -0.66)), True, 3)  # fmt: skip
 
 
 def _fingerboard(p, nut, end, w0, w1, count, tones, wire, dots=True):
@@ -69,13 +71,13 @@ def _head(p, top, nut, w0, w1, per_side, tones, slots=False):
     for side in (-1, 1):
         edge = side * (0.5 * w1 + 0.020)
         p.lines(
-            np.stack([np.zeros(per_side), y], 1),
-            np.stack([np.full(per_side, edge), y], 1),
+            across(0, y),
+            across(edge, y),
             silver.dark,
             0.006,
         )
-        p.fill(ellipses(np.stack([np.full(per_side, edge), y], 1), 0.011, 0.009), silver.line)
-        p.fill(ellipses(np.stack([np.full(per_side, edge), y], 1), 0.008, 0.006), ivory.base)
+        p.fill(ellipses(across(edge, y), 0.011, 0.009), silver.line)
+        p.fill(ellipses(across(edge, y), 0.008, 0.006), ivory.base)
     plain(p, shape, tones, 0.005)
     if slots:
         for side in (-1, 1):
@@ -104,13 +106,13 @@ def _played(p, turn, pluck, fret, body_mid, *, head, legs="standing", swing=0.04
     hand(p, fx, fy, wear, angle=turn + np.pi + 0.35, lifted=lifted)
 
 
-def _boxed(p, body, outline, hole_y, hole_r, bridge_y, bridge_w, neck, head, frets_, count, slots=False):
+def _boxed(p, body, outline, hole_y, hole_r, bridge_y, bridge_w, neck, head, frets_, slots=False):
     """A flat-topped guitar: body, rosette, bridge, neck (w0, w1), head (width, pegs per side)."""
     wood, dark = p.body, p.finish("dark wood")
     length, wide = p.length, p.stout
     nut = -length + 0.155 * length
     p.fill(taper(0, nut, neck[0] + 0.010, 0, -body, neck[1] + 0.014), wood.line)
-    _head(p, -length, nut, neck[0], head[0], head[1], wood if count == 4 else dark, slots)
+    _head(p, -length, nut, neck[0], head[0], head[1], dark if slots else wood, slots)
     plate = outline * (body * wide, body)
     dome(p, plate, wood, line=0.020 * body, levels=5)
     p.stroke(plate * 0.955 + (0, -0.022 * body), wood.light, 0.008 * body, closed=True)
@@ -129,7 +131,7 @@ def _boxed(p, body, outline, hole_y, hole_r, bridge_y, bridge_w, neck, head, fre
     )
     half0, half1 = 0.40 * neck[0], 0.50 * neck[1]
     strings(
-        p, ((-half0, nut), (half0, nut)), ((-half1, b), (half1, b)), count, p.finish("ivory").base, 0.0012
+        p, ((-half0, nut), (half0, nut)), ((-half1, b), (half1, b)), p.parts, p.finish("ivory").base, 0.0012
     )
 
 
@@ -137,7 +139,7 @@ def guitar(p):
     """Six strings, round hole, waisted body nearly half of the length."""
     body, turn = 0.49 * p.length, 1.12
     with p.frame(0, 0, turn):
-        _boxed(p, body, _GUITAR, -0.66, 0.105, -0.24, 0.20, (0.052, 0.060), (0.072, 3), 19, 6, True)
+        _boxed(p, body, _GUITAR, -0.66, 0.105, -0.24, 0.20, (0.052, 0.060), (0.072, 3), 19, True)
     _played(p, turn, (-0.02, -0.50 * body), (0.045, -0.78 * p.length), (0, -0.6 * body), head=(0.0, -0.50),
             legs="sitting")  # fmt: skip
 
@@ -146,7 +148,7 @@ def ukulele(p):
     """Four strings; a small guitar held against the chest."""
     body, turn = 0.455 * p.length, 1.05
     with p.frame(0, 0, turn):
-        _boxed(p, body, _GUITAR, -0.60, 0.125, -0.22, 0.17, (0.036, 0.042), (0.056, 2), 12, 4)
+        _boxed(p, body, _GUITAR, -0.60, 0.125, -0.22, 0.17, (0.036, 0.042), (0.056, 2), 12)
     _played(p, turn, (-0.055, -0.72 * body), (0.040, -0.80 * p.length), (0, -0.6 * body), head=(0.02, -0.36),
             swing=0.035)  # fmt: skip
 
@@ -163,15 +165,8 @@ def mandolin(p):
         dome(p, plate, wood, line=0.024 * body, levels=5)
         p.stroke(plate * 0.94 + (0, -0.03 * body), pale, 0.009 * body, closed=True)
         for side in (-1, 1):
-            f_hole(
-                p,
-                side * 0.20 * body * p.stout,
-                -0.40 * body,
-                0.24 * body,
-                side,
-                shade(wood.line, 0.4),
-                0.02 * body,
-            )
+            x = side * 0.20 * body * p.stout
+            f_hole(p, x, -0.40 * body, 0.24 * body, side, shade(wood.line, 0.4), 0.02 * body)
         _fingerboard(p, nut, -0.60 * body, 0.032, 0.040, 17, ebony, p.finish("silver").base)
         bridge = -0.34 * body
         silver = p.finish("silver")
@@ -180,17 +175,23 @@ def mandolin(p):
         p.fill(box(-0.045, bridge - 0.006, 0.045, bridge + 0.008), ebony.base)
         x = np.repeat(np.linspace(-1, 1, 4), 2) + np.tile([-0.11, 0.11], 4)
         y = np.ones(8)
-        p.lines(np.stack([0.012 * x, y * nut], 1), np.stack([0.020 * x, y * bridge], 1), pale, 0.001)
-        p.lines(np.stack([0.020 * x, y * bridge], 1), np.stack([0.018 * x, -0.11 * body * y], 1), pale, 0.001)
-    _played(
-        p,
-        turn,
-        (-0.05, -0.50 * body),
-        (0.042, -0.76 * length),
-        (0, -0.6 * body),
-        head=(0.02, -0.42),
-        swing=0.035,
-    )
+        p.lines(across(0.012 * x, y * nut), across(0.020 * x, y * bridge), pale, 0.001)
+        p.lines(across(0.020 * x, y * bridge), across(0.018 * x, -0.11 * body * y), pale, 0.001)
+    _played(p, turn, (-0.05, -0.5 * body), (0.042, -0.76 * length), (0, -0.6 * body), head=(0.02, -0.42),
+            swing=0.035)  # fmt: skip
+
+
+def _banjo_pot(p, hub, radius):
+    """Skin, rim, tension hoop and brackets."""
+    silver = p.finish("silver")
+    angle = np.arange(20) * 2 * np.pi / 20 + 0.157
+    spoke = np.stack([np.cos(angle), np.sin(angle)], 1)
+    p.lines(hub + spoke * radius * 0.95, hub + spoke * (radius + 0.012), silver.line, 0.016)
+    p.fill(ellipse(*hub, radius, n=44), silver.line)
+    p.fill(ellipse(*hub, radius * 0.975, n=44), silver.glint)
+    p.fill(ellipse(*hub, radius * 0.90, n=44), silver.line)
+    dome(p, ellipse(*hub, radius * 0.875, n=44), p.body, line=0, levels=4)
+    knobs(p, hub + spoke * (radius + 0.010), 0.008, silver)
 
 
 def banjo(p):
@@ -198,24 +199,13 @@ def banjo(p):
     length, turn = p.length, 1.08
     radius = 0.150 * length * p.stout
     hub = (0, -0.150 * length)
-    wood, silver, ebony, pale = (
-        p.finish("dark wood"),
-        p.finish("silver"),
-        p.finish("ebony"),
-        p.finish("ivory").base,
-    )
+    wood, silver, ebony = p.finish("dark wood"), p.finish("silver"), p.finish("ebony")
+    pale = p.finish("ivory").base
     with p.frame(0, 0, turn):
         nut = -0.84 * length
         p.fill(taper(0, nut, 0.044, 0, hub[1], 0.054), wood.line)
         _head(p, -length, nut, 0.036, 0.062, 2, wood)
-        angle = np.arange(20) * 2 * np.pi / 20 + 0.157
-        spoke = np.stack([np.cos(angle), np.sin(angle)], 1)
-        p.lines(hub + spoke * radius * 0.95, hub + spoke * (radius + 0.012), silver.line, 0.016)
-        p.fill(ellipse(*hub, radius, n=44), silver.line)
-        p.fill(ellipse(*hub, radius * 0.975, n=44), silver.glint)
-        p.fill(ellipse(*hub, radius * 0.90, n=44), silver.line)
-        dome(p, ellipse(*hub, radius * 0.875, n=44), p.body, line=0, levels=4)
-        knobs(p, hub + spoke * (radius + 0.010), 0.008, silver)
+        _banjo_pot(p, np.array(hub), radius)
         edge = hub[1] - 0.80 * radius
         _fingerboard(p, nut, edge, 0.036, 0.046, 20, ebony, silver.base)
         fifth = nut + 0.26 * (edge - nut)
@@ -225,14 +215,16 @@ def banjo(p):
         p.fill(box(-0.040, bridge - 0.005, 0.040, bridge + 0.007), wood.base)
         p.fill(taper(0, hub[1] + 0.72 * radius, 0.030, 0, tail, 0.045), silver.dark)
         gauge = shade(silver.line, 0.8)
-        strings(p, ((-0.012, edge), (0.018, edge)), ((-0.024, bridge), (0.024, bridge)), 5, gauge, 0.0016)
-        strings(p, ((-0.013, nut), (0.013, nut)), ((-0.012, edge), (0.018, edge)), 4, pale, 0.0012)
+        strings(
+            p, ((-0.012, edge), (0.018, edge)), ((-0.024, bridge), (0.024, bridge)), p.parts, gauge, 0.0016
+        )
+        strings(p, ((-0.013, nut), (0.013, nut)), ((-0.012, edge), (0.018, edge)), p.parts - 1, pale, 0.0012)
         p.lines([[-0.017, fifth]], [[-0.016, edge]], pale, 0.0012)
         strings(
             p,
             ((-0.024, bridge), (0.024, bridge)),
             ((-0.012, tail - 0.04), (0.012, tail - 0.04)),
-            5,
+            p.parts,
             gauge,
             0.0016,
         )
@@ -251,18 +243,18 @@ def electric_guitar(p):
         head = smooth(((-0.024, nut), (-0.036, nut - 0.03), (-0.044, -length + 0.02), (-0.01, -length - 0.01),
                        (0.030, -length + 0.02), (0.022, nut - 0.05), (0.026, nut)), True, 3)  # fmt: skip
         y = np.linspace(nut - 0.030, -length + 0.022, 6)
-        p.lines(np.stack([np.full(6, -0.02), y], 1), np.stack([np.full(6, -0.066), y], 1), silver.dark, 0.007)
-        p.fill(ellipses(np.stack([np.full(6, -0.066), y], 1), 0.011, 0.008), silver.base)
+        p.lines(across(-0.02, y), across(-0.066, y), silver.dark, 0.007)
+        p.fill(ellipses(across(-0.066, y), 0.011, 0.008), silver.base)
         plain(p, head, neck, 0.005)
-        p.fill(ellipses(np.stack([np.full(6, -0.014), y], 1), 0.005), silver.line)
+        p.fill(ellipses(across(-0.014, y), 0.005), silver.line)
         plate = _STRAT * (body * p.stout, body)
         dome(p, plate, metal, line=0.022 * body, levels=4, rim=0.95)
         p.fill(_GUARD * (body * p.stout, body), shade(pale, 0.94))
         _fingerboard(p, nut, -0.66 * body, 0.044, 0.056, 21, neck, silver.line)
         for v, slant in ((-0.575, 0), (-0.455, 0), (-0.33, 0.035)):
             p.fill(taper(-0.044, (v + slant) * body, 0.040, 0.044, (v - slant) * body, 0.040), ebony.base)
-            p.fill(ellipses(np.stack([np.linspace(-0.028, 0.028, 6), np.linspace(v + slant, v - slant, 6) * body], 1),
-                            0.0045), silver.glint)  # fmt: skip
+            poles = across(np.linspace(-0.028, 0.028, 6), np.linspace(v + slant, v - slant, 6) * body)
+            p.fill(ellipses(poles, 0.0045), silver.glint)
         p.fill(box(-0.042, -0.235 * body, 0.042, -0.165 * body), silver.line)
         p.fill(box(-0.038, -0.228 * body, 0.038, -0.18 * body), silver.light)
         knobs(p, [(0.095, -0.30 * body), (0.118, -0.225 * body), (0.135, -0.15 * body)], 0.017, ebony, 0.003)
@@ -270,7 +262,7 @@ def electric_guitar(p):
             p,
             ((-0.018, nut), (0.018, nut)),
             ((-0.026, -0.20 * body), (0.026, -0.20 * body)),
-            6,
+            p.parts,
             silver.glint,
             0.001,
         )
@@ -291,7 +283,7 @@ def sitar(p):
         dome(p, ellipse(0.055, -0.80 * length, 0.095 * p.stout, 0.105 * p.stout), gourd, 0.008)
         y = np.linspace(-0.985 * length, -0.60 * length, 7)
         side = np.where(np.arange(7) < 3, 1, -1) * 1.0
-        p.lines(np.stack([np.zeros(7), y], 1), np.stack([side * (w0 / 2 + 0.035), y], 1), gourd.line, 0.014)
+        p.lines(across(0, y), np.stack([side * (w0 / 2 + 0.035), y], 1), gourd.line, 0.014)
         knobs(p, np.stack([side * (w0 / 2 + 0.042), y], 1), 0.020, gourd, 0.002)
         dome(p, _GOURD * (body * p.stout, body), gourd, line=0.010, levels=5)
         p.stroke(_GOURD * (0.88 * body * p.stout, 0.88 * body) + (0, -0.06 * body), pale, 0.007, closed=True)
@@ -300,16 +292,13 @@ def sitar(p):
         p.fill(taper(-0.026, -length + 0.006, 0.014, -0.032, -0.90 * body, 0.016), gourd.light)
         y = -0.86 * length + 0.60 * length * np.linspace(0, 1, 17) ** 0.86
         bend = np.array([[-0.50, 0.012], [-0.25, 0.0], [0.0, -0.004], [0.25, 0.0], [0.50, 0.012]])
-        p.stroke(bend[None] * (w0 * 1.12, 1) + np.stack([np.zeros(17), y], 1)[:, None], brass.line, 0.009)
-        p.stroke(
-            bend[None] * (w0 * 1.12, 1) + np.stack([np.zeros(17), y - 0.002], 1)[:, None], brass.light, 0.005
-        )
+        p.stroke(bend[None] * (w0 * 1.12, 1) + across(0, y)[:, None], brass.line, 0.009)
+        p.stroke(bend[None] * (w0 * 1.12, 1) + across(0, y - 0.002)[:, None], brass.light, 0.005)
         bridge = -0.42 * body
         p.fill(box(-0.052, bridge - 0.014, 0.052, bridge + 0.014), gourd.line)
         p.fill(box(-0.047, bridge - 0.012, 0.047, bridge + 0.008), pale)
-        strings(p, ((-0.024, -0.90 * length), (0.024, -0.90 * length)), ((-0.034, bridge), (0.034, bridge)), 7,
-                p.finish("silver").glint, 0.0014)  # fmt: skip
-        strings(p, ((-0.034, bridge), (0.034, bridge)), ((-0.010, -0.03 * body), (0.010, -0.03 * body)), 7,
-                p.finish("silver").light, 0.0014)  # fmt: skip
+        silver, over = p.finish("silver"), ((-0.034, bridge), (0.034, bridge))
+        strings(p, ((-0.024, -0.9 * length), (0.024, -0.9 * length)), over, p.parts, silver.glint, 0.0014)
+        strings(p, over, ((-0.010, -0.03 * body), (0.010, -0.03 * body)), p.parts, silver.light, 0.0014)
     _played(p, turn, (-0.06, -0.72 * body), (0.055, -0.66 * length), (0, -0.6 * body), head=(0.06, -0.62),
             legs="crossed", swing=0.04)  # fmt: skip

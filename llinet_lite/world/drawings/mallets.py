@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .materials import mix, shade
-from .parts import arc, boxes, ellipse, ellipses, plain, taper, tube
+from .parts import across, arc, boxes, ellipse, ellipses, moved, plain, taper, tube
 from .players import arm, fist, person, stick
 
 
@@ -54,7 +54,7 @@ def marimba(p):
     """Wooden bars of falling length over resonator tubes, on a wheeled frame."""
     w, wood, brass, dark = p.length, p.body, p.finish("brass"), p.finish("ebony")
     wide = p.stout * w / 1.5
-    n = p.individual.instrument.parts
+    n = p.parts
     edge = np.linspace(-0.49, 0.49, n + 1) * w
     gap = 0.10 * w / n
     x0, x1 = edge[:-1] + gap / 2, edge[1:] - gap / 2
@@ -76,8 +76,8 @@ def marimba(p):
         (0.25, -0.35, brass.glint),
     ):
         p.fill(boxes(centre + shift * r - grow * r, y1 - 0.04, centre + shift * r + grow * r, ends), tone)
-    p.fill(ellipses(np.stack([centre, ends], 1), r[0] * 1.1, r[0] * 0.35), brass.line)
-    p.fill(ellipses(np.stack([centre, ends - 0.004], 1), r[0] * 0.9, r[0] * 0.25), brass.dark)
+    p.fill(ellipses(across(centre, ends), r[0] * 1.1, r[0] * 0.35), brass.line)
+    p.fill(ellipses(across(centre, ends - 0.004), r[0] * 0.9, r[0] * 0.25), brass.dark)
     for row in (0.2, 0.8):
         y = y0 * (1 - row) + y1 * row
         p.lines([[edge[0] - 0.02, y[0]]], [[edge[-1] + 0.02, y[-1]]], dark.base, 0.030)
@@ -85,8 +85,8 @@ def marimba(p):
     p.fill(moved(quads, 0.004, 0.022), wood.line)
     _bars(p, quads, wood)
     k = n // 2
-    _mallets(p, 0.0, -0.62 * wide - 0.28, ((centre[k + 2], -0.04), (centre[k - 2], -0.04)), reach=0.28, head=0.032,
-             tip=(190, 70, 66), rise=0.16)  # fmt: skip
+    _mallets(p, 0.0, -0.62 * wide - 0.28, ((centre[k + 2], -0.04), (centre[k - 2], -0.04)), reach=0.28,
+             head=0.032, tip=(190, 70, 66), rise=0.16)  # fmt: skip
 
 
 def glockenspiel(p):
@@ -97,7 +97,7 @@ def glockenspiel(p):
     p.fill(moved(case, 0, 0.030), wood.line)
     plain(p, case, wood, 0.008)
     p.fill(case * (0.955, 0.90), wood.dark)
-    n = p.individual.instrument.parts
+    n = p.parts
     low = n - n * 5 // 13
     edge = np.linspace(-0.465, 0.465, low + 1) * w
     gap = 0.16 * w / low
@@ -112,8 +112,8 @@ def glockenspiel(p):
     share = np.array(sharp) / low
     _bars(p, _slanted(mid - half, mid + half, (-0.46 + 0.18 * share) * d, -0.08 * d, 0.0), steel, line=0.0035)
     centre = (x0 + x1) / 2
-    _mallets(p, 0.0, -0.60 - 0.2 * d, ((centre[low // 2 + 1], 0.16 * d), (centre[low // 2 - 2], 0.16 * d)), reach=0.20,
-             head=0.016, tip=(236, 232, 222), rise=0.12)  # fmt: skip
+    _mallets(p, 0.0, -0.60 - 0.2 * d, ((centre[low // 2 + 1], 0.16 * d), (centre[low // 2 - 2], 0.16 * d)),
+             reach=0.20, head=0.016, tip=(236, 232, 222), rise=0.12)  # fmt: skip
 
 
 def steel_pan(p):
@@ -121,22 +121,15 @@ def steel_pan(p):
     r, silver, dark = 0.5 * p.length * p.stout, p.body, p.finish("ebony")
     flat, skirt = 0.46, 0.19 * p.stout
     for x in (-1.08, 1.08):
-        tube(
-            p,
-            np.array([[x * r, -0.01], [x * 1.0 * r, 0.62 * r + skirt], [x * 0.85 * r, 1.0 * r + skirt]]),
-            0.022,
-            silver,
-            0.004,
-        )
+        stand = np.array([[x * r, -0.01], [x * r, 0.62 * r + skirt], [x * 0.85 * r, 1.0 * r + skirt]])
+        tube(p, stand, 0.022, silver, 0.004)
         p.fill(ellipse(x * r, 0.0, 0.022, n=10), dark.base)
     p.lines([[-1.0 * r, 0.70 * r + skirt]], [[1.0 * r, 0.70 * r + skirt]], silver.dark, 0.016)
-    for lo, hi, tone in ((0.0, 1.0, silver.line), (0.05, 0.97, silver.dark), (0.35, 0.92, silver.base), (0.60, 0.86, silver.light),
-                         (0.68, 0.76, silver.glint)):  # fmt: skip
-        a, b = (
-            arc(0, 0, r, r * flat, lo * np.pi, hi * np.pi, 18),
-            arc(0, skirt, r * 0.97, r * flat, hi * np.pi, lo * np.pi, 18),
-        )
-        p.fill(np.concatenate([a, b]), tone)
+    for lo, hi, tone in ((0.0, 1.0, silver.line), (0.05, 0.97, silver.dark), (0.35, 0.92, silver.base),
+                         (0.60, 0.86, silver.light), (0.68, 0.76, silver.glint)):  # fmt: skip
+        upper = arc(0, 0, r, r * flat, lo * np.pi, hi * np.pi, 18)
+        lower = arc(0, skirt, r * 0.97, r * flat, hi * np.pi, lo * np.pi, 18)
+        p.fill(np.concatenate([upper, lower]), tone)
     p.fill(ellipse(0, 0, 1.035 * r, 1.035 * r * flat, 44), silver.line)
     p.fill(ellipse(0, -0.003, 1.02 * r, 1.02 * r * flat, 44), silver.glint)
     p.fill(ellipse(0, 0, 0.955 * r, 0.95 * r * flat, 44), silver.line)
@@ -145,7 +138,13 @@ def steel_pan(p):
         ((0.94, silver.dark), (0.80, inner), (0.60, silver.base), (0.36, mix(silver.base, silver.light, 0.5)))
     ):
         p.fill(ellipse(0, 0.020 * k * r, zoom * r, zoom * r * flat, 44), tone)
-    n = p.individual.instrument.parts
+    targets = _note_fields(p, r, flat)
+    _mallets(p, 0.0, -0.62, targets, reach=0.20, head=0.018, tip=(210, 74, 54), rise=0.13)
+
+
+def _note_fields(p, r, flat):
+    """Oval note fields in two rings; returns two of them as targets for the mallets."""
+    silver, n = p.body, p.parts
     outer = n - n // 3
     a = 2 * np.pi * (np.arange(outer) + 0.5) / outer
     ring = np.stack([0.70 * r * np.cos(a), 0.02 * r + 0.68 * r * flat * np.sin(a)], 1)
@@ -155,7 +154,7 @@ def steel_pan(p):
         p.fill(ellipses(centres, rx, rx * 0.56, n=16), silver.line)
         p.fill(ellipses(moved(centres, 0, 0.004), rx * 0.92, rx * 0.49, n=16), silver.light)
         p.fill(
-            ellipses(moved(centres, 0.02 * r, 0.012 * r), rx * 0.66, rx * 0.30, n=16), shade(silver.light, 1.4)
+            ellipses(moved(centres, 0.02 * r, 0.012 * r), rx * 0.66, rx * 0.30, n=16),
+            shade(silver.light, 1.4),
         )
-    _mallets(p, 0.0, -0.62, (tuple(ring[1] + (0, 0.02)), tuple(ring[2] + (0, 0.02))), reach=0.20, head=0.018,
-             tip=(210, 74, 54), rise=0.13)  # fmt: skip
+    return moved(ring[1:3], 0, 0.02)

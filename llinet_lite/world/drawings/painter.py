@@ -25,6 +25,7 @@ from .materials import Finish, finish
 BEHIND, INSTRUMENT, FRONT = range(3)
 _OVERSAMPLE = 2
 _BITS = 4  # fractional bits of OpenCV's fixed-point coordinates
+_FAINTEST = 0.4  # opacity of the thinnest line
 _LOOKS = 24  # size of the vector of look-variations drawn from the generator
 
 
@@ -87,6 +88,11 @@ class Painter:
     def finish(self, material: str) -> Finish:
         """Finish of a fitting: worn like the instrument, of middling brightness."""
         return finish(material, self.individual, fitting=True)
+
+    @property
+    def parts(self) -> int:
+        """Strings, bars, tubes, ... to be counted."""
+        return self.individual.instrument.parts
 
     @property
     def lift(self) -> float:
@@ -199,42 +205,49 @@ class Painter:
         for layer, kind, k, n, colour, width, closed in self._ops:
             block = list(fixed[first : first + k * n].reshape(k, n, 2))
             first += k * n
-            self._raster(canvases[layer], kind, block, colour, round(width * zoom), closed)
-        self._scratch(canvases[INSTRUMENT], pose)
-        behind, instrument, front = (_straight(canvas, pixels) for canvas in canvases)
+            self._raster(canvases[layer], kind, block, colour, width * zoom, closed)
+        owner = np.repeat([op[0] for op in self._ops], [op[2] * op[3] for op in self._ops])
+        broad = [max((op[5] for op in self._ops if op[0] == layer), default=0.0) for layer in range(3)]
+        windows = [_window(fixed[owner == layer], broad[layer] * zoom, side) for layer in range(3)]
+        self._scratch(canvases[INSTRUMENT], windows[INSTRUMENT], pose)
+        behind, instrument, front = map(_straight, canvases, windows)
         self._weather(instrument, pose)
         return Layers(instrument=instrument, front=front, behind=behind)
 
     @staticmethod
-    def _raster(canvas, kind, block, colour, thickness, closed):
-        rgba = (*colour, 255)
+    def _raster(canvas, kind, block, colour, width, closed):
+        rgba, thickness = (*colour, 255), round(width)
         if kind == "fill":
             cv2.fillPoly(canvas, block, rgba, cv2.LINE_AA, _BITS)
+        elif width < 0.75:
+            _hairline(canvas, block, rgba, max(width, _FAINTEST), closed)
         elif thickness <= 1:
             cv2.polylines(canvas, block, closed, rgba, 1, cv2.LINE_AA, _BITS)
         else:  # OpenCV smooths thick lines slowly; supersampling alone smooths these
             cv2.polylines(canvas, block, closed, rgba, thickness, cv2.LINE_8, _BITS)
 
-    def _scratch(self, canvas, pose):
+    def _scratch(self, canvas, window, pose):
         """Scratches of a worn instrument, inside its silhouette only."""
         side = canvas.shape[0]
         count = round(self.individual.wear * len(self._scratches))
-        if not count:
+        part = canvas[window]
+        if not count or part.size == 0:
             return
-        alpha = canvas[:, :, 3].copy()
+        alpha = part[:, :, 3].copy()
         reach = 0.5 * pose.scale * side
-        start = (self._scratches[:count, :2] * 2 - 1) * reach + np.array([pose.x, pose.y]) * side
+        corner = np.array([pose.x * side - window[1].start, pose.y * side - window[0].start])
+        start = (self._scratches[:count, :2] * 2 - 1) * reach + corner
         step = (self._scratches[:count, 2:] - 0.5) * 0.22 * reach
         ends = np.rint(np.stack([start, start + step], 1) * (1 << _BITS)).astype(np.int32)
         half = count // 2
-        cv2.polylines(canvas, list(ends[:half]), False, (*self.body.light, 255), 1, cv2.LINE_AA, _BITS)
-        cv2.polylines(canvas, list(ends[half:]), False, (*self.body.dark, 255), 1, cv2.LINE_AA, _BITS)
-        cv2.min(canvas, cv2.merge((alpha, alpha, alpha, alpha)), dst=canvas)  # never outside the silhouette
+        cv2.polylines(part, list(ends[:half]), False, (*self.body.light, 255), 1, cv2.LINE_AA, _BITS)
+        cv2.polylines(part, list(ends[half:]), False, (*self.body.dark, 255), 1, cv2.LINE_AA, _BITS)
+        cv2.min(part, cv2.merge((alpha, alpha, alpha, alpha)), dst=part)  # never outside the silhouette
 
     def _weather(self, image, pose):
         """Light from above left, and the blotches of age, over the instrument's colours."""
         pixels = image.shape[0]
-        reach = 0.6 * pose.scale * pixels
+        reach = 0.75 * pose.scale * pixels
         x0, y0 = round(pose.x * pixels - reach), round(pose.y * pixels - reach)
         x1, y1 = x0 + max(round(2 * reach), 2), y0 + max(round(2 * reach), 2)
         ramp = np.linspace(1.0, -1.0, 5, dtype=np.float32)
@@ -251,9 +264,45 @@ class Painter:
         part[...] = cv2.multiply(part, np.ascontiguousarray(gain), scale=1 / 128)
 
 
-def _straight(canvas: np.ndarray, pixels: int) -> np.ndarray:
-    """Premultiplied supersampled (2H, 2W, 4) to straight (H, W, 4), uint8."""
-    small = cv2.resize(canvas, (pixels, pixels), interpolation=cv2.INTER_AREA)
+def _hairline(canvas, block, rgba, opacity, closed):
+    """Lines thinner than a supersampled pixel: one pixel wide, but faint."""
+    x, y, w, h = cv2.boundingRect(np.concatenate(block) >> _BITS)
+    side = canvas.shape[0]
+    left, top = min(max(x - 2, 0), side), min(max(y - 2, 0), side)
+    part = canvas[top : max(y + h + 2, 0), left : max(x + w + 2, 0)]
+    if part.size == 0:
+        return
+    drawn = part.copy()
+    corner = np.array([left, top], np.int32) << _BITS
+    cv2.polylines(drawn, [line - corner for line in block], closed, rgba, 1, cv2.LINE_AA, _BITS)
+    cv2.addWeighted(drawn, opacity, part, 1.0 - opacity, 0.0, dst=part)
+
+
+def _window(fixed, width, side):
+    """Rows and columns of a supersampled canvas that fixed-point points and their line widths touch."""
+    if not len(fixed):
+        return slice(0, 0), slice(0, 0)
+    pad = int(width / 2) + 3
+    low = (fixed.min(axis=0) >> _BITS) - pad
+    high = (fixed.max(axis=0) >> _BITS) + pad + 1
+    x0, y0 = (np.clip(low, 0, side) // _OVERSAMPLE * _OVERSAMPLE).tolist()
+    x1, y1 = (-(-np.clip(high, 0, side) // _OVERSAMPLE) * _OVERSAMPLE).tolist()
+    return slice(y0, max(y1, y0)), slice(x0, max(x1, x0))
+
+
+def _straight(canvas: np.ndarray, window) -> np.ndarray:
+    """Premultiplied supersampled (2H, 2W, 4) to straight (H, W, 4), uint8; empty outside the window."""
+    pixels = canvas.shape[0] // _OVERSAMPLE
+    image = np.zeros((pixels, pixels, 4), np.uint8)
+    part = canvas[window]
+    if part.size == 0:
+        return image
+    size = (part.shape[1] // _OVERSAMPLE, part.shape[0] // _OVERSAMPLE)
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     alpha = small[:, :, 3].copy()
     opaque = np.full_like(alpha, 255)
-    return cv2.divide(small, cv2.merge((alpha, alpha, alpha, opaque)), scale=255)
+    y, x = window[0].start // _OVERSAMPLE, window[1].start // _OVERSAMPLE
+    image[y : y + size[1], x : x + size[0]] = cv2.divide(
+        small, cv2.merge((alpha, alpha, alpha, opaque)), scale=255
+    )
+    return image

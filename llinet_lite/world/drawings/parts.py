@@ -55,6 +55,11 @@ def moved(points, dx, dy):
     return np.asarray(points, float) + np.array([dx, dy])
 
 
+def across(x, y):
+    """Points (k, 2) from coordinates x and y, arrays or scalars that broadcast to (k,)."""
+    return np.stack(np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float)), axis=-1)
+
+
 def arc(x, y, rx, ry, start, stop, n=14):
     """Arc (n, 2) from angle `start` to `stop` (radians, clockwise from +x)."""
     a = np.linspace(start, stop, n)

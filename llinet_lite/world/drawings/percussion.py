@@ -7,9 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from .materials import hsv, mix, shade
-from .painter import BEHIND
-from .parts import arc, box, boxes, dome, ellipse, ellipses, plain, smooth, symmetric, taper, tube
+from .materials import Finish, hsv, mix, shade
+from .painter import BEHIND, FRONT
+from .parts import (
+    across,
+    arc,
+    box,
+    boxes,
+    dome,
+    ellipse,
+    ellipses,
+    moved,
+    plain,
+    smooth,
+    symmetric,
+    taper,
+    tube,
+)
 from .players import arm, fist, hand, person, stick
 
 _BELL = symmetric((
@@ -24,7 +38,7 @@ def _beat(p):
 
 def drum(p):
     """A snare drum: skin, hoops, coloured shell with zigzag cords, two sticks."""
-    r, silver, skin = p.length / 2, p.finish("silver"), p.body
+    r = p.length / 2
     h, flat = 0.25 * p.stout * (p.length / 0.40), 0.34
     hue = (0, 215, 140, 30)[int(4 * p.look[9])]
     shell, cord = hsv(hue + 8 * p.individual.hue, 0.62, 0.46 + 0.2 * p.individual.brightness), (242, 236, 220)
@@ -38,26 +52,13 @@ def drum(p):
     ):
         x = np.cos(np.linspace(a * np.pi, b * np.pi, 14))
         y = np.sin(np.linspace(a * np.pi, b * np.pi, 14)) * flat * r
-        p.fill(np.concatenate([np.stack([x * r, y], 1), np.stack([x * r, y + h], 1)[::-1]]), tone)
+        p.fill(np.concatenate([across(x * r, y), across(x * r, y + h)[::-1]]), tone)
     a = np.linspace(0.03, 0.97, 12) * np.pi
     zig = np.stack([r * np.cos(a), r * flat * np.sin(a) + np.where(np.arange(12) % 2, 0.92, 0.08) * h], 1)
     p.stroke(zig, shade(dry, 0.6), 0.013)
     p.stroke(zig, cord, 0.008)
     p.fill(ellipses(zig[1::2] * (1, 1) - (0, 0.45 * h), 0.011, 0.016), (120, 74, 40))
-    for y in (h, 0):
-        edge = np.concatenate([arc(0, y - 0.012, r * 1.02, r * flat * 1.02, np.pi, 0, 22),
-                               arc(0, y + 0.022, r * 1.02, r * flat * 1.02, 0, np.pi, 22)])  # fmt: skip
-        p.fill(edge, silver.line)
-        rim = np.concatenate([arc(0, y - 0.008, r * 1.01, r * flat * 1.01, np.pi, 0, 22),
-                              arc(0, y + 0.017, r * 1.01, r * flat * 1.01, 0, np.pi, 22)])  # fmt: skip
-        p.fill(rim, silver.base if y == 0 else mix(shell, (240, 236, 220), 0.5))
-    p.fill(ellipse(0, -0.010, r * 1.02, r * flat * 1.02, 44), silver.line)
-    p.fill(ellipse(0, -0.012, r * 1.00, r * flat * 1.00, 44), silver.glint)
-    dome(p, ellipse(0, -0.010, r * 0.95, r * flat * 0.94, 44), skin, 0.004, levels=4)
-    bolts = arc(0, 0.020, r * 1.0, r * flat * 1.0, 0.08 * np.pi, 0.92 * np.pi, 6)
-    p.fill(
-        boxes(bolts[:, 0] - 0.006, bolts[:, 1] - 0.012, bolts[:, 0] + 0.006, bolts[:, 1] + 0.020), silver.dark
-    )
+    _drum_head(p, r, h, flat, mix(shell, (240, 236, 220), 0.5))
     hx, hy = 0.0, -0.62
     wear = person(p, hx, hy, facing=0)
     for side, lift in zip((-1, 1), _beat(p), strict=True):
@@ -66,6 +67,25 @@ def drum(p):
         arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, elbow=(side, 0.3))
         stick(p, grip, tip, 0.011, width=0.011)
         fist(p, *grip, wear, angle=0.4 * side)
+
+
+def _drum_head(p, r, h, flat, low_hoop):
+    """Hoops, the upper skin and its tension screws."""
+    silver = p.finish("silver")
+    for y in (h, 0):
+        edge = np.concatenate([arc(0, y - 0.012, r * 1.02, r * flat * 1.02, np.pi, 0, 22),
+                               arc(0, y + 0.022, r * 1.02, r * flat * 1.02, 0, np.pi, 22)])  # fmt: skip
+        p.fill(edge, silver.line)
+        rim = np.concatenate([arc(0, y - 0.008, r * 1.01, r * flat * 1.01, np.pi, 0, 22),
+                              arc(0, y + 0.017, r * 1.01, r * flat * 1.01, 0, np.pi, 22)])  # fmt: skip
+        p.fill(rim, silver.base if y == 0 else low_hoop)
+    p.fill(ellipse(0, -0.010, r * 1.02, r * flat * 1.02, 44), silver.line)
+    p.fill(ellipse(0, -0.012, r * 1.00, r * flat * 1.00, 44), silver.glint)
+    dome(p, ellipse(0, -0.010, r * 0.95, r * flat * 0.94, 44), p.body, 0.004, levels=4)
+    bolts = arc(0, 0.020, r * 1.0, r * flat * 1.0, 0.08 * np.pi, 0.92 * np.pi, 6)
+    p.fill(
+        boxes(bolts[:, 0] - 0.006, bolts[:, 1] - 0.012, bolts[:, 0] + 0.006, bolts[:, 1] + 0.020), silver.dark
+    )
 
 
 def _tabla_drum(p, x, y, top, height, belly, shell, skin, strap):
@@ -160,16 +180,33 @@ def bell(p):
         p.lines([[0, -0.10 * h]], [[at, 0.09 * h]], iron.base, 0.016)
         p.fill(ellipse(at, 0.095 * h, 0.062 * h, 0.068 * h, 16), iron.base)
         p.fill(ellipse(at - 0.016 * h, 0.080 * h, 0.022 * h, n=10), iron.glint)
-        p.lines([[at, 0.15 * h]], [[at + 0.02, 0.34 * h]], (206, 180, 130), 0.012)
+    with p.on(FRONT):
+        p.lines([[at, 0.15 * h]], [[at + 0.02, 0.38 * h]], (206, 180, 130), 0.012)
+    p.span((0, 0), (0, 0.163 * h))  # the clapper, wherever it is
     p.fill(box(-0.16 * h, -0.99 * h, 0.16 * h, -0.86 * h), brass.line)
     p.fill(
         boxes(np.array([-0.14, -0.03, 0.08]) * h, -0.98 * h, np.array([-0.08, 0.03, 0.14]) * h, -0.87 * h),
         brass.base,
     )
-    plain(p, np.array([[-0.46 * h, -1.08 * h], [-0.40 * h, -1.16 * h], [0.40 * h, -1.16 * h], [0.46 * h, -1.08 * h],
-                       [0.46 * h, -0.98 * h], [-0.46 * h, -0.98 * h]]), wood, 0.010)  # fmt: skip
+    yoke = np.array(
+        [[-0.46, -1.08], [-0.40, -1.16], [0.40, -1.16], [0.46, -1.08], [0.46, -0.98], [-0.46, -0.98]]
+    )
+    plain(p, yoke * h, wood, 0.010)
     p.fill(box(-0.44 * h, -1.12 * h, 0.44 * h, -1.09 * h), wood.light)
     p.fill(boxes(np.array([-0.22, 0.16]) * h, -1.16 * h, np.array([-0.16, 0.22]) * h, -0.98 * h), iron.base)
+    _bell_body(p, h, wide)
+    with p.moving():
+        p.fill(ellipse(at, 0.100 * h, 0.060 * h, 0.062 * h, 16), iron.base)
+        p.fill(ellipse(at - 0.018 * h, 0.082 * h, 0.020 * h, n=10), iron.glint)
+    hx, hy = 0.62 * h * wide + 0.16, -0.10 - 0.4 * h
+    wear = person(p, hx, hy, facing=-1)
+    grip = (at + 0.025, 0.38 * h)
+    arm(p, (hx - 0.18, hy + 0.28), grip, wear)
+    fist(p, *grip, wear, angle=0.2)
+
+
+def _bell_body(p, h, wide):
+    brass = p.body
     outline = _BELL * (h * wide, h)
     p.fill(ellipse(0, 0.015 * h, 0.485 * h * wide, 0.055 * h), brass.line)
     p.stroke(outline, brass.line, 0.012, closed=True)
@@ -181,20 +218,12 @@ def bell(p):
         p.stroke(arc(0, y * h, w * h * wide, 0.035 * h, 0.08, np.pi - 0.08, 12), brass.dark, 0.008)
     p.fill(ellipse(0, 0.018 * h, 0.475 * h * wide, 0.045 * h), shade(brass.line, 0.75))
     p.stroke(arc(0, 0.012 * h, 0.49 * h * wide, 0.052 * h, 0.05, np.pi - 0.05, 16), brass.light, 0.010)
-    with p.moving():
-        p.fill(ellipse(at, 0.100 * h, 0.060 * h, 0.062 * h, 16), iron.base)
-        p.fill(ellipse(at - 0.018 * h, 0.082 * h, 0.020 * h, n=10), iron.glint)
-    hx, hy = 0.62 * h * wide + 0.16, -0.10 - 0.4 * h
-    wear = person(p, hx, hy, facing=-1)
-    grip = (at + 0.025, 0.38 * h)
-    arm(p, (hx - 0.18, hy + 0.28), grip, wear)
-    fist(p, *grip, wear, angle=0.2)
 
 
 def chime(p):
     """Tubes of falling length hung from a bar in a stand, struck by a small hammer."""
     s, silver, wood = p.length / 0.60, p.body, p.finish("dark wood")
-    n = p.individual.instrument.parts
+    n = p.parts
     half, top, bottom = 0.27 * s * p.stout, -0.30 * s, 0.34 * s
     for x in (-half - 0.035, half + 0.035):
         tube(p, np.array([[x, top - 0.02], [x, bottom]]), 0.026, wood, 0.005)
@@ -203,14 +232,14 @@ def chime(p):
     x = np.linspace(-half + 0.015, half - 0.015, n)
     y0, y1 = np.full(n, top + 0.065), top + 0.07 + np.linspace(0.53, 0.27, n) * s
     w = 0.034 * p.stout * s
-    p.lines(np.stack([x, np.full(n, top)], 1), np.stack([x, y0], 1), (210, 200, 180), 0.005)
+    p.lines(across(x, top), across(x, y0), (210, 200, 180), 0.005)
     for grow, shift, tone in ((1.22, 0, silver.line), (1.0, 0, silver.dark), (0.72, -0.10, silver.base),
                               (0.38, -0.16, silver.light), (0.15, -0.20, silver.glint)):  # fmt: skip
         edge = 0.002 if grow > 1 else 0
         p.fill(boxes(x + shift * w - grow * w / 2, y0 - edge, x + shift * w + grow * w / 2, y1 + edge), tone)
     p.fill(boxes(x - 0.56 * w, y0, x + 0.56 * w, y0 + 0.020), silver.line)
     p.fill(boxes(x - 0.50 * w, y0 + 0.002, x + 0.3 * w, y0 + 0.016), silver.glint)
-    p.fill(ellipses(np.stack([x, y1], 1), 0.5 * w, 0.14 * w), shade(silver.line, 0.6))
+    p.fill(ellipses(across(x, y1), 0.5 * w, 0.14 * w), shade(silver.line, 0.6))
     hx, hy = 0.06, top - 0.20
     wear = person(p, hx, hy, facing=1)
     target = x[n // 2 + 1]
@@ -230,9 +259,10 @@ def singing_bowl(p):
     hue = 320 + 120 * p.look[9]
     cloth = hsv(hue, 0.70, 0.52)
     p.fill(ellipse(0, h + 0.012, 0.90 * r, 0.27 * r), shade(cloth, 0.5))
-    dome(p, smooth(((-0.92 * r, h - 0.005), (-0.75 * r, h - 0.035), (0, h - 0.042), (0.75 * r, h - 0.035), (0.92 * r, h - 0.005),
-                    (0.80 * r, h + 0.030), (0, h + 0.045), (-0.80 * r, h + 0.030))),
-         p.finish("felt")._replace(base=cloth, light=shade(cloth, 1.25), dark=shade(cloth, 0.7), line=shade(cloth, 0.5)), 0.003)  # fmt: skip
+    tones = Finish(cloth, shade(cloth, 1.25), shade(cloth, 0.7), shade(cloth, 0.5), cloth)
+    cushion = smooth(((-0.92, -0.005), (-0.75, -0.035), (0, -0.042), (0.75, -0.035), (0.92, -0.005),
+                      (0.80, 0.030), (0, 0.045), (-0.80, 0.030)))  # fmt: skip
+    dome(p, cushion * (r, 1) + (0, h), tones, 0.003)
     p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
     side = smooth(
         ((1.0, 0.0), (1.0, 0.16), (0.93, 0.48), (0.74, 0.78), (0.46, 0.95), (0.0, 1.0)), False, 5
@@ -247,11 +277,21 @@ def singing_bowl(p):
         p.stroke(arc(0, v * h, q * r, q * r * flat * 0.8, 0.05, np.pi - 0.05, 16), brass.dark, 0.0035)
     petals = arc(0, 0.50 * h, 0.86 * r, 0.86 * r * flat * 0.8, 0.35, np.pi - 0.35, 7)
     p.stroke(ellipses(petals, 0.009 * r / 0.11), brass.line, 0.0025, closed=True)
+    _bowl_mouth(p, r, flat)
+    _bowl_player(p, r, flat, h)
+
+
+def _bowl_mouth(p, r, flat):
+    brass = p.body
     p.fill(ellipse(0, 0, 1.03 * r, 1.03 * r * flat, 44), brass.line)
     p.fill(ellipse(0, 0, 1.01 * r, 1.01 * r * flat, 44), brass.glint)
     p.fill(ellipse(0, 0.002, 0.94 * r, 0.93 * r * flat, 44), brass.line)
     p.fill(ellipse(0.02 * r, 0.04 * r, 0.88 * r, 0.80 * r * flat, 44), brass.dark)
     p.fill(ellipse(0.16 * r, 0.10 * r, 0.60 * r, 0.50 * r * flat), mix(brass.dark, brass.base, 0.8))
+
+
+def _bowl_player(p, r, flat, h):
+    """The striker circles the rim; the other hand holds the bowl."""
     wear = person(p, 0.02, -0.50, facing=0, legs="none")
     turn = 0.70 - 0.50 * (1 - p.lift)
     gap = 0.040 * p.lift

@@ -12,12 +12,13 @@ import numpy as np
 
 from .materials import hsv, mix, shade
 from .painter import BEHIND, FRONT
-from .parts import ellipse, ellipses, smooth, taper
+from .parts import ellipse, ellipses, moved, smooth, taper
 
 _SKINS = ((246, 212, 184), (226, 180, 144), (196, 142, 104), (150, 100, 70), (104, 68, 48))
 _HAIRS = ((40, 30, 26), (78, 52, 34), (142, 96, 52), (206, 170, 104), (150, 146, 142))
 _TORSO = smooth(((0.07, 0.0), (0.17, 0.035), (0.215, 0.11), (0.185, 0.30), (0.17, 0.56),
-                 (-0.17, 0.56), (-0.185, 0.30), (-0.215, 0.11), (-0.17, 0.035), (-0.07, 0.0)), True, 3)  # fmt: skip
+                 (-0.17, 0.56), (-0.185, 0.30), (-0.215, 0.11), (-0.17, 0.035), (-0.07, 0.0)),
+                True, 3)  # fmt: skip
 
 
 class Clothes:
@@ -175,7 +176,7 @@ def stick(p, start, end, head=0.0, colour=(214, 176, 120), tip=(236, 226, 200), 
 
 
 def bow(p, x, y, length, angle, phase, wear: Clothes):
-    """A bow across the strings at (x, y), hair along `angle`; `phase` (-1, 1) slides it. Returns the frog's place."""
+    """A bow across the strings at (x, y), hair along `angle`, slid by `phase` (-1 to 1); returns its frog."""
     with p.on(FRONT), p.frame(x, y, angle):
         shift = 0.36 * length * phase
         a, b = shift - length / 2, shift + length / 2

@@ -9,7 +9,21 @@ import numpy as np
 
 from .materials import hsv, mix, shade
 from .painter import BEHIND, FRONT
-from .parts import bell_mouth, box, boxes, dome, ellipse, ellipses, knobs, rounded, smooth, taper, tube
+from .parts import (
+    across,
+    bell_mouth,
+    box,
+    boxes,
+    dome,
+    ellipse,
+    ellipses,
+    knobs,
+    moved,
+    rounded,
+    smooth,
+    taper,
+    tube,
+)
 from .players import arm, hand, person
 
 
@@ -41,9 +55,9 @@ def clarinet(p):
         p.fill(box(-1.30 * bore, 0.985 * length, 0.6 * bore, 0.995 * length), silver.glint)
         key = np.array([0.24, 0.29, 0.34, 0.39, 0.44, 0.57, 0.62, 0.67, 0.72, 0.77]) * length
         side = np.tile([0.0, 0.30, -0.10, 0.40, 0.0], 2) * bore
-        p.lines([[0.42 * bore, 0.22 * length], [-0.40 * bore, 0.55 * length]],
-                [[0.42 * bore, 0.49 * length], [-0.40 * bore, 0.81 * length]], silver.base, 0.006)  # fmt: skip
-        knobs(p, np.stack([side, key], 1), 0.011, silver, 0.002)
+        rods = np.array([[[0.42, 0.22], [0.42, 0.49]], [[-0.40, 0.55], [-0.40, 0.81]]])
+        p.stroke(rods * (bore, length), silver.base, 0.006)
+        knobs(p, across(side, key), 0.011, silver, 0.002)
         levers = np.array(
             [[0.75, 0.26], [0.8, 0.47], [-0.8, 0.60], [0.8, 0.79], [0.8, 0.75], [-0.8, 0.80], [-0.7, 0.20]]
         )
@@ -77,7 +91,7 @@ def flute(p):
             + np.array([0.35, 0.40, 0.45, 0.49, 0.53, 0.57, 0.63, 0.67, 0.71, 0.75, 0.84, 0.89, 0.94])
             * length
         )
-        cups = np.stack([key, np.full(13, -0.12 * bore)], 1)
+        cups = across(key, -0.12 * bore)
         p.fill(ellipses(cups, 0.0125, 0.012), silver.line)
         p.fill(ellipses(cups, 0.0098, 0.0095), silver.light)
         p.fill(ellipses(cups, 0.0040, 0.004), silver.dark)
@@ -94,9 +108,9 @@ def saxophone(p):
     s, brass, black = p.length / 0.70, p.body, p.finish("ebony")
     wide = p.stout * s
     pearl = p.finish("ivory")
-    path = smooth(((-0.150, -0.005), (-0.090, -0.050), (-0.020, -0.055), (0.010, 0.0), (0.020, 0.12), (0.034, 0.28),
-                   (0.048, 0.45), (0.075, 0.555), (0.135, 0.600), (0.200, 0.565), (0.225, 0.48), (0.240, 0.37),
-                   (0.262, 0.285), (0.285, 0.24)), False, 5)  # fmt: skip
+    path = smooth(((-0.150, -0.005), (-0.090, -0.050), (-0.020, -0.055), (0.010, 0.0), (0.020, 0.12),
+                   (0.034, 0.28), (0.048, 0.45), (0.075, 0.555), (0.135, 0.600), (0.200, 0.565),
+                   (0.225, 0.48), (0.240, 0.37), (0.262, 0.285), (0.285, 0.24)), False, 5)  # fmt: skip
     at = np.linspace(0, 1, len(path))
     bore = np.interp(at, [0, 0.15, 0.3, 0.6, 0.75, 0.86, 0.93, 0.97, 1.0],
                      [0.016, 0.022, 0.034, 0.066, 0.084, 0.102, 0.135, 0.175, 0.225])  # fmt: skip
@@ -146,6 +160,24 @@ def _pipe(p, x0, y0, x1, y1, width, rings=(0.35, 0.68)):
         )
 
 
+def _tartan_bag(p, bag, s, cloth, stripe):
+    middle = bag.mean(axis=0)
+    p.fill((bag - middle) * 1.035 + middle, shade(cloth, 0.45))
+    p.fill(bag, shade(cloth, 0.8))
+    p.fill((bag - middle) * 0.86 + middle - 0.008, cloth)
+    v = np.array([-0.36, 0.0, 0.36])
+    h = 0.82 * np.sqrt(1 - v**2)
+    low, high = middle + across(0.21 * s * v, -0.125 * s * h), middle + across(0.21 * s * v, 0.125 * s * h)
+    p.lines(low, high, stripe, 0.022 * s)
+    p.lines(
+        middle + across(-0.17 * s * h, 0.14 * s * v),
+        middle + across(0.17 * s * h, 0.14 * s * v),
+        stripe,
+        0.016 * s,
+    )
+    p.lines(low, high, (232, 206, 110), 0.004)
+
+
 def bagpipes(p):
     """Bag under the arm, three drones over the shoulder, blow-pipe and chanter."""
     s = p.length / 0.80
@@ -157,33 +189,10 @@ def bagpipes(p):
     bag = bag * (s * p.stout, s * p.stout * squeeze)
     for x0, x1, top in ((0.02, 0.06, -0.36), (0.08, 0.20, -0.40), (0.14, 0.36, -0.53)):
         _pipe(p, x0 * s, -0.06 * s, x1 * s, top * s, 0.032)
-    p.stroke(smooth(((0.06 * s, -0.30 * s), (0.12 * s, -0.265 * s), (0.18 * s, -0.29 * s), (0.28 * s, -0.36 * s)), False, 4),
-             mix(cloth, (240, 200, 90), 0.5), 0.010)  # fmt: skip
+    cord = smooth(((0.06, -0.30), (0.12, -0.265), (0.18, -0.29), (0.28, -0.36)), False, 4)
+    p.stroke(cord * s, mix(cloth, (240, 200, 90), 0.5), 0.010)
     _pipe(p, -0.12 * s, -0.04 * s, -0.16 * s, -0.23 * s, 0.024, rings=(0.3,))
-    p.fill((bag - bag.mean(0)) * 1.035 + bag.mean(0), shade(cloth, 0.45))
-    p.fill(bag, shade(cloth, 0.8))
-    middle = bag.mean(0)
-    p.fill((bag - middle) * 0.86 + middle - 0.008, cloth)
-    for v in (-0.36, 0.0, 0.36):  # tartan
-        h = 0.82 * np.sqrt(max(1 - v * v, 0))
-        p.lines(
-            [middle + (v * 0.21 * s, -h * 0.125 * s)],
-            [middle + (v * 0.21 * s, h * 0.125 * s)],
-            stripe,
-            0.022 * s,
-        )
-        p.lines(
-            [middle + (-h * 0.17 * s, v * 0.14 * s)],
-            [middle + (h * 0.17 * s, v * 0.14 * s)],
-            stripe,
-            0.016 * s,
-        )
-        p.lines(
-            [middle + (v * 0.21 * s, -h * 0.125 * s)],
-            [middle + (v * 0.21 * s, h * 0.125 * s)],
-            (232, 206, 110),
-            0.004,
-        )
+    _tartan_bag(p, bag, s, cloth, stripe)
     chanter = _line(-0.17 * s, 0.02 * s, -0.13 * s, 0.40 * s)
     tube(p, chanter, np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060]), p.body, 0.004)
     holes = chanter[2:7]
@@ -214,13 +223,13 @@ def harmonica(p):
     p.fill(box(-0.44 * w, -0.40 * h, 0.44 * w, -0.30 * h), silver.glint)
     p.fill(box(-0.485 * w, -0.17 * h, 0.485 * w, 0.17 * h), silver.line)
     p.fill(box(-0.480 * w, -0.145 * h, 0.480 * w, 0.145 * h), wood.base)
-    x = np.linspace(-0.43, 0.43, p.individual.instrument.parts) * w
+    x = np.linspace(-0.43, 0.43, p.parts) * w
     half = 0.029 * w
     p.fill(boxes(x - half, -0.115 * h, x + half, 0.115 * h), (16, 12, 12))
     p.fill(boxes(x + half * 1.05, -0.115 * h, x + half * 1.35, 0.115 * h), wood.glint)
     p.lines([[-0.30 * w, 0.33 * h]], [[0.30 * w, 0.33 * h]], silver.dark, 0.0022)
-    p.fill(ellipses([[-0.455 * w, -0.33 * h], [0.455 * w, -0.33 * h], [-0.455 * w, 0.33 * h], [0.455 * w, 0.33 * h]], 0.0022),
-           silver.line)  # fmt: skip
+    screws = np.array([[-0.455, -0.33], [0.455, -0.33], [-0.455, 0.33], [0.455, 0.33]])
+    p.fill(ellipses(screws * (w, h), 0.0022), silver.line)
     wear = person(p, slide, -0.075, facing=0, puff=0.7 * p.energy)
     for side in (-1, 1):
         x = side * (0.5 * w + 0.030)
@@ -236,25 +245,11 @@ def accordion(p):
     high = 0.215 * s * p.stout
     open_ = 1 + 0.10 * p.stroke_phase * (p.energy > 0.02)
     left, right, lean = -0.105 * s, 0.105 * s * open_, 0.03 * open_
-    n = 15
-    x = np.linspace(left - 0.01, right + 0.01, 2 * n + 1)
-    zig = np.where(np.arange(2 * n + 1) % 2, 0.94, 1.0) * high
-    fall = np.linspace(0, lean, 2 * n + 1)
-    with p.moving():
-        p.fill(
-            np.concatenate([np.stack([x, -zig + fall], 1), np.stack([x, zig + fall], 1)[::-1]]), ebony.dark
-        )
-        for part, tone in ((slice(0, None, 2), ebony.base), (slice(1, None, 2), shade(red.light, 1.05))):
-            p.lines(
-                np.stack([x[part], -zig[part] + fall[part]], 1),
-                np.stack([x[part], zig[part] + fall[part]], 1),
-                tone,
-                0.005,
-            )
+    _bellows(p, left - 0.01, right + 0.01, high, lean)
     _treble_side(p, left, s, high, red, ivory, ebony, silver)
     with p.moving(), p.frame(right, lean, 0.06 * open_):
         _bass_side(p, s, high, red, silver, ebony)
-    p.span((left - 0.145 * s, -1.06 * high), (0.215 * s, 1.08 * high))
+    p.span((left - 0.145 * s, -1.08 * high), (0.222 * s + 0.06 * high, 0.038 + 1.08 * high))
     hx, hy = -0.02, -0.34
     wear = person(p, hx, hy, facing=0, legs="sitting")
     with p.on(FRONT):
@@ -274,15 +269,27 @@ def accordion(p):
     hand(p, bass[0] + 0.015, bass[1], wear, angle=3.5, spread=0.9)
 
 
+def _bellows(p, left, right, high, lean, folds=15):
+    """Folds from `left` to `right`; the right end hangs `lean` lower."""
+    ebony, edge = p.finish("ebony"), shade(p.body.light, 1.05)
+    x = np.linspace(left, right, 2 * folds + 1)
+    zig = np.where(np.arange(2 * folds + 1) % 2, 0.94, 1.0) * high
+    fall = np.linspace(0, lean, 2 * folds + 1)
+    top, bottom = across(x, fall - zig), across(x, fall + zig)
+    with p.moving():
+        p.fill(np.concatenate([top, bottom[::-1]]), ebony.dark)
+        p.lines(top[::2], bottom[::2], ebony.base, 0.005)
+        p.lines(top[1::2], bottom[1::2], edge, 0.005)
+
+
 def _treble_side(p, left, s, high, red, ivory, ebony, silver):
     """The case with the piano keyboard, on the player's right hand."""
     case = rounded(left - 0.085 * s, -1.06 * high, left, 1.06 * high, 0.020)
     dome(p, case, red, 0.008, levels=4)
     grille = np.linspace(-0.72, 0.72, 7) * high
-    p.lines(np.stack([np.full(7, left - 0.065 * s), grille], 1), np.stack([np.full(7, left - 0.022 * s), grille], 1),
-            silver.glint, 0.010)  # fmt: skip
+    p.lines(across(left - 0.065 * s, grille), across(left - 0.022 * s, grille), silver.glint, 0.010)
     x0, x1 = left - 0.14 * s, left - 0.082 * s
-    n = p.individual.instrument.parts * 7 // 10
+    n = p.parts * 7 // 10
     tall = 1.92 * high / n
     y = -0.96 * high + tall * np.arange(n)
     p.fill(box(x0 - 0.006, -0.98 * high, x1 + 0.004, 0.98 * high), ebony.base)

@@ -1,0 +1,149 @@
+"""The parts of the training loop that can be looked at alone: means, Ctrl-C, the guard against bad steps.
+
+Notebook: 01
+"""
+
+import hashlib
+import json
+import signal
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "Guard",
+    "Interrupt",
+    "Meter",
+    "NotFiniteError",
+    "StepModule",
+    "batch_size",
+    "duration",
+    "seed_of",
+    "to_device",
+]
+
+
+class NotFiniteError(ArithmeticError):
+    """Too many steps in a row had a loss or a gradient that is not finite."""
+
+
+class StepModule(nn.Module):
+    """The network and what is done with it as one module: devices, precision and DDP see every call."""
+
+    def __init__(self, model: nn.Module, step: Callable):
+        super().__init__()
+        self.model, self.step = model, step
+
+    def forward(self, batch: dict) -> tuple[Tensor, dict]:
+        """Batch -> (loss, scalars to report)."""
+        result = self.step(self.model, batch)
+        return result if isinstance(result, tuple) else (result, {})
+
+
+class Meter:
+    """Running means of named numbers."""
+
+    def __init__(self, state: dict | None = None):
+        self.sums, self.count = (dict(state["sums"]), state["count"]) if state else ({}, 0)
+
+    def add(self, values: dict) -> None:
+        """Count one step's numbers."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def means(self) -> dict:
+        """The mean of each number; empty if nothing was counted."""
+        return {name: value / self.count for name, value in self.sums.items()}
+
+    def state(self) -> dict:
+        """What a checkpoint keeps."""
+        return {"sums": dict(self.sums), "count": self.count}
+
+
+class Interrupt:
+    """Ctrl-C sets a flag that the loop sees between two steps; a second Ctrl-C stops at once."""
+
+    asked = False
+
+    def _handle(self, *_):
+        if self.asked:
+            raise KeyboardInterrupt("stopped in the middle of a step; the last checkpoint is where to go on")
+        self.asked = True
+
+    def __enter__(self):
+        self.main = threading.current_thread() is threading.main_thread()
+        self.before = signal.signal(signal.SIGINT, self._handle) if self.main else None
+        return self
+
+    def __exit__(self, *_):
+        if self.main:
+            signal.signal(signal.SIGINT, self.before)
+
+
+class Guard:
+    """Lets a step happen only if its loss and gradient are finite; otherwise nothing changes.
+
+    On an accelerator the decision stays there: a fused optimizer reads the flag `found_inf` on the device,
+    buffers (the running means of batch normalisation) are put back by `torch.where`, and nobody waits. On the
+    CPU, and for optimizers that are not fused, the flag is read.
+    """
+
+    def __init__(self, fabric, module: nn.Module, optimizer, clip_norm: float | None):
+        self.fabric, self.clip_norm, self.optimizer = fabric, clip_norm, optimizer
+        self.raw = getattr(optimizer, "optimizer", optimizer)  # Fabric wraps it
+        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self.buffers = list(module.buffers())
+        self.waits = fabric.device.type == "cpu" or not self.raw.defaults.get("fused")
+
+    def before(self) -> None:
+        """Remember the buffers that the forward pass will change."""
+        self.kept = [buffer.clone() for buffer in self.buffers]
+
+    def step(self, loss: Tensor) -> Tensor:
+        """Take or refuse the optimizer's step; returns the flag, a boolean on the device."""
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
+        if self.fabric.world_size > 1:
+            finite = self.fabric.all_reduce(finite.float(), reduce_op="sum") == self.fabric.world_size
+        if self.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
+        if not self.waits:
+            self.raw.found_inf = (~finite).float()
+            self.optimizer.step()
+        elif bool(finite):
+            self.optimizer.step()
+            return finite
+        for buffer, old in zip(self.buffers, self.kept, strict=True):
+            buffer.copy_(torch.where(finite, buffer, old))
+        return finite
+
+
+def seed_of(*parts) -> int:
+    """A generator's seed from numbers and words."""
+    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "little") >> 1
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 1:02:03 or 2:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
+
+
+def to_device(batch, device):
+    """Move the tensors in a dict, list or tuple."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: to_device(value, device) for name, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch
+
+
+def batch_size(batch: dict) -> int:
+    """Number of samples: the length of the first tensor."""
+    return next(len(value) for value in batch.values() if isinstance(value, Tensor))

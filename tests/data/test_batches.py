@@ -1,0 +1,333 @@
+"""Batches: nothing but the pair itself tells whether it matches, and a batch is known by its number."""
+
+import numpy as np
+import pytest
+import torch
+from data_fakes import FRAMES, LABELS, RATE, SIZE, fake_store, pattern
+from torch.utils.data import DataLoader
+
+from llinet_lite.data.batches import ClassPairs, EvaluationSet, PairBatches, evaluation_pairs
+from llinet_lite.data.rows import derange, spread
+
+COMMON = {"batch_size": 32, "image_crop": 16, "seconds": 1.0, "seed": 5}
+GRID = RATE // 25
+
+
+def pairs(store, split="train", **settings):
+    return PairBatches(store, split, **{**COMMON, **settings})
+
+
+def many(data, epochs=12):
+    """The rows of several epochs, as one dict of arrays."""
+    rows = [data.epoch(e).rows for e in range(epochs)]
+    return {key: np.concatenate([getattr(row, key) for row in rows]) for key in vars(rows[0])}
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for key in one:
+        assert one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]), key
+
+
+def probe(features, match, seed=0):
+    """Held-out accuracy of logistic regression on one-hot and number features."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    return cross_val_score(LogisticRegression(C=0.1, max_iter=200), features, match, cv=4).mean()
+
+
+def test_shapes_and_types(fake):
+    batches = pairs(fake).epoch(0)
+    assert len(batches) == FRAMES * len(LABELS) // 32
+    batch = batches[3]
+    expected = {
+        "image": ((32, 16, 16, 3), torch.uint8),
+        "audio": ((32, RATE), torch.int16),
+        "label": ((32,), torch.int64),
+        "match": ((32,), torch.int64),
+        "group": ((32,), torch.int64),
+        "index": ((32,), torch.int64),
+        "draws": ((32, 8), torch.float32),
+    }
+    assert {key: (tuple(value.shape), value.dtype) for key, value in batch.items()} == expected
+    assert batch["match"].sum() == 16
+    with pytest.raises(IndexError):
+        batches[len(batches)]
+
+
+def test_rows_are_what_they_say(fake):
+    """Matched: the clip's own sound, centred on the frame. Mismatched: another clip's, on another frame."""
+    images = fake.images("train")
+    for match in ("clip", "class"):
+        rows = pairs(fake, match=match).epoch(1).rows
+        good, bad = rows.match == 1, rows.match == 0
+        own = images.clip[rows.image]
+        centre = rows.start + RATE // 2
+        np.testing.assert_array_equal(rows.sound[good], own[good])
+        np.testing.assert_array_equal(centre[good], np.rint(images.time[rows.image[good]] * RATE))
+        assert (rows.sound[bad] != own[bad]).all()
+        np.testing.assert_array_equal(rows.label, images.label[rows.image])
+        group = own if match == "clip" else rows.label
+        np.testing.assert_array_equal(rows.group, group)
+        places = np.rint(images.time * RATE).astype(int)
+        frames = set(zip(images.clip.tolist(), places.tolist(), strict=True))
+        assert set(zip(rows.sound[bad].tolist(), centre[bad].tolist(), strict=True)) <= frames
+        if match == "class":
+            assert (np.array(LABELS)[rows.sound[bad]] != rows.label[bad]).all()
+
+
+def test_tensors_hold_what_the_rows_say(fake):
+    batches = pairs(fake).epoch(0)
+    batch, rows = batches[2], batches.rows.take(slice(64, 96))
+    np.testing.assert_array_equal(batch["audio"][:, 0].numpy(), rows.start)
+    np.testing.assert_array_equal(batch["audio"][:, -1].numpy(), rows.start + RATE - 1)
+    np.testing.assert_array_equal(batch["index"].numpy(), rows.image)
+    clips = fake.images("train").clip[rows.image]
+    for image, clip, (_, left) in zip(batch["image"].numpy(), clips, rows.crop, strict=True):
+        left = int(left * (SIZE - 16 + 1))
+        assert np.abs(image[:, 0].astype(int) - pattern(clip)[:16, left]).max() < 12
+
+
+@pytest.mark.parametrize("match", ["clip", "class"])
+@pytest.mark.parametrize("misalign", [0.0, 0.3])
+def test_picture_or_sound_alone_tells_nothing(fake, match, misalign):
+    """The marginals of picture, sound, class, start and phase are the same for both kinds of row."""
+    from scipy.stats import chi2_contingency
+
+    rows = many(pairs(fake, match=match, misalign=misalign), 30)
+    good, bad = rows["match"] == 1, rows["match"] == 0
+    assert good.mean() == 0.5
+    assert set(rows["start"] % GRID) == {RATE // 2 % GRID}
+    sound_label = np.array(LABELS)[rows["sound"]]
+    facts = {
+        "label": rows["label"],
+        "sound label": sound_label,
+        "start": rows["start"],
+        "sound": rows["sound"],
+    }
+    for name, values in {**facts, "image": rows["image"]}.items():
+        values = np.unique(values, return_inverse=True)[1]
+        table = np.stack([np.bincount(values[k], minlength=values.max() + 1) for k in (good, bad)])
+        assert chi2_contingency(table).pvalue > 1e-4, name
+    for columns in (("draws",), ("crop",)):
+        assert abs(rows[columns[0]][good].mean() - rows[columns[0]][bad].mean()) < 0.02
+    for label, start in ((sound_label, rows["start"]), (rows["label"], 0 * rows["start"])):
+        seen = np.concatenate([np.eye(8)[label], start[:, None] / 4000, np.sin(start[:, None] / 700)], axis=1)
+        assert abs(probe(seen, rows["match"]) - 0.5) < 0.02
+
+
+def test_every_second_of_sound_is_matched_as_often_as_mismatched(fake):
+    """Exactly: within an epoch the mismatched rows exchange their own sounds among themselves."""
+    rows = pairs(fake, match="class").epoch(4).rows
+    bad = rows.match == 0
+    images = fake.images("train")
+    owners = sorted(zip(images.clip[rows.image[bad]], images.time[rows.image[bad]], strict=True))
+    sounds = sorted(
+        zip(rows.sound[bad], ((rows.start[bad] + RATE // 2) / RATE).astype(np.float32), strict=True)
+    )
+    np.testing.assert_allclose(owners, sounds, atol=1e-4)
+
+
+def test_naive_sampling_shows_in_the_phase_only_there(fake):
+    rows = many(pairs(fake, grid=None))
+    good, bad = rows["match"] == 1, rows["match"] == 0
+    assert set(rows["start"][good] % GRID) == {RATE // 2 % GRID}
+    phase = rows["start"][bad] % GRID
+    assert len(set(phase)) > 0.9 * GRID and np.mean(phase == RATE // 2 % GRID) < 0.02
+    assert rows["start"].min() >= 0 and rows["start"].max() <= RATE
+    on_grid = (rows["start"] % GRID == RATE // 2 % GRID)[:, None]
+    assert probe(on_grid, rows["match"]) > 0.95
+
+
+def test_misaligned_sounds_stay_on_the_grid_and_near(fake):
+    rows = many(pairs(fake, misalign=0.3))
+    good = rows["match"] == 1
+    offset = (rows["start"] + RATE // 2)[good] / RATE - fake.images("train").time[rows["image"][good]]
+    steps = np.rint(offset / 0.04)
+    np.testing.assert_allclose(offset, 0.04 * steps, atol=1e-4)
+    assert set(steps) == set(range(-7, 8))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"pairs": "all"}, {"grid": None}, {"misalign": 0.2}, {"match": "class"}]
+)
+def test_a_batch_is_a_function_of_seed_epoch_and_number(fake, settings):
+    one, other = pairs(fake, **settings), pairs(fake, **settings)
+    for e, i in ((2, 5), (0, 0), (2, 4)):
+        same(one.epoch(e)[i], other.epoch(e)[i])
+    order = [one.epoch(e).rows.image for e in range(3)]
+    assert not np.array_equal(order[0], order[1]) and not np.array_equal(order[1], order[2])
+    assert not np.array_equal(order[0], pairs(fake, **settings, seed=6).epoch(0).rows.image)
+    assert not np.array_equal(one.epoch(0).rows.draws, one.epoch(1).rows.draws)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_give_the_same_tensors_in_the_same_order(fake, workers):
+    batches = pairs(fake).epoch(7)
+    read = list(DataLoader(batches, batch_size=None, num_workers=workers))
+    assert len(read) == len(batches)
+    for one, other in zip(read, batches, strict=True):
+        same(one, other)
+    rest = list(DataLoader(batches, batch_size=None, num_workers=workers, sampler=range(9, len(batches))))
+    same(rest[0], batches[9])
+
+
+def test_an_epoch_shows_every_picture_once_and_classes_both_ways(fake):
+    rows = pairs(fake, batch_size=30).epoch(0).rows
+    np.testing.assert_array_equal(np.sort(rows.image), np.arange(FRAMES * len(LABELS)))
+    all_rows = many(pairs(fake, batch_size=30), 40)
+    for label in range(8):
+        share = all_rows["match"][all_rows["label"] == label].mean()
+        assert share == pytest.approx(0.5, abs=0.05)
+
+
+def test_odd_batches_are_balanced_over_time(fake):
+    rows = many(pairs(fake, batch_size=15))
+    counts = rows["match"].reshape(-1, 15).sum(axis=1)
+    assert set(counts) == {7, 8} and abs(counts.mean() - 7.5) < 0.1
+
+
+def test_all_pairs_has_no_clip_twice_in_a_batch(fake):
+    data = pairs(fake, pairs="all", batch_size=64)
+    rows = many(data, 5)
+    assert rows["match"].all()
+    for groups in rows["group"].reshape(-1, 64):
+        assert len(set(groups)) == 64
+    np.testing.assert_array_equal(rows["sound"], fake.images("train").clip[rows["image"]])
+    counts = np.bincount(rows["image"], minlength=720)
+    assert counts.max() <= 5 and counts.min() >= 3  # 16 of 720 wait in each epoch
+    np.testing.assert_array_equal(rows["group"], rows["sound"])
+    by_class = pairs(fake, pairs="all", match="class").epoch(0).rows
+    np.testing.assert_array_equal(by_class.group, by_class.label)
+
+
+def test_shuffled_control_is_fixed_and_wrong(fake):
+    rows = many(pairs(fake, shuffle_pairs=True))
+    good = rows["match"] == 1
+    own = fake.images("train").clip[rows["image"]]
+    belongs = {}
+    for clip, sound in zip(own[good], rows["sound"][good], strict=True):
+        assert belongs.setdefault(clip, sound) == sound
+    assert len(set(belongs.values())) == len(LABELS)
+    assert np.mean([clip == sound for clip, sound in belongs.items()]) < 0.03
+    for clip, sound in zip(own[~good], rows["sound"][~good], strict=True):
+        assert belongs[clip] != sound
+    assert set(rows["start"] % GRID) == {RATE // 2 % GRID}
+    other = many(pairs(fake, shuffle_pairs=True, seed=6), 1)
+    assert not np.array_equal(other["sound"][:50], rows["sound"][:50])
+
+
+def test_photos_and_sounds_paired_by_class(photos):
+    labels = np.array(LABELS)
+    rows = many(pairs(photos, match="class"))
+    np.testing.assert_array_equal(labels[rows["sound"]] == rows["label"], rows["match"] == 1)
+    assert len(set(rows["sound"][rows["label"] == 7])) > 12
+    assert len(set(rows["start"])) > 1000 and rows["start"].max() <= RATE
+    good = rows["match"] == 1
+    assert abs(rows["start"][good].mean() - rows["start"][~good].mean()) < 200
+    shuffled = many(pairs(photos, match="class", shuffle_pairs=True), 6)
+    good = shuffled["match"] == 1
+    pseudo = {}
+    for image, sound in zip(shuffled["image"][good], shuffled["sound"][good], strict=True):
+        assert pseudo.setdefault(image, labels[sound]) == labels[sound]
+    assert np.mean([LABELS[image // FRAMES] == label for image, label in pseudo.items()]) < 0.35
+    np.testing.assert_array_equal(shuffled["group"][good], labels[shuffled["sound"][good]])
+    assert pairs(photos, match="class", pairs="all").epoch(0)[0]["match"].all()
+
+
+def test_evaluation_pairs_are_fixed_balanced_and_whole(fake):
+    batches = evaluation_pairs(fake, "val", batch_size=50, image_crop=16, seed=1)
+    rows = batches.rows
+    n = len(fake.images("val"))
+    assert len(rows.match) == 2 * n and len(batches) == -(-2 * n // 50)
+    assert sum(len(batch["match"]) for batch in batches) == 2 * n
+    for kind in (0, 1):
+        np.testing.assert_array_equal(np.sort(rows.image[rows.match == kind]), np.arange(n))
+    key = np.stack([rows.sound, rows.start, rows.match], axis=1)
+    for_each = [sorted(map(tuple, key[rows.match == kind][:, :2])) for kind in (0, 1)]
+    assert for_each[0] == for_each[1]
+    assert (fake.images("val").clip[rows.image] == rows.sound).tolist() == (rows.match == 1).tolist()
+    assert (rows.crop == 0.5).all() and (rows.draws == 0.5).all()
+    again = evaluation_pairs(fake, "val", batch_size=50, image_crop=16, seed=1)
+    same(batches[1], again[1])
+    few = evaluation_pairs(fake, "val", batch_size=500, image_crop=16, count=40)
+    assert len(few) == 1 and few[0]["match"].tolist() == [1, 0] * 20
+    naive = evaluation_pairs(fake, "val", batch_size=50, image_crop=16, grid=None).rows
+    assert len(set(naive.start[naive.match == 0] % GRID)) > 50
+
+
+def test_class_pairs(fake, photos):
+    for store in (fake, photos):
+        data = ClassPairs(store, "train", batch_size=48, image_crop=16, seconds=0.5, seed=2)
+        rows = data.epoch(0).rows
+        np.testing.assert_array_equal(np.array(LABELS)[rows.sound], rows.label)
+        np.testing.assert_array_equal(rows.group, rows.label)
+        assert rows.match.all()
+        assert np.mean(rows.sound == rows.image // FRAMES) < 0.2
+        batch = data.epoch(0)[0]
+        assert batch["audio"].shape == (48, RATE // 2)
+        same(batch, ClassPairs(store, "train", batch_size=48, image_crop=16, seconds=0.5, seed=2).epoch(0)[0])
+        assert not np.array_equal(rows.sound, data.epoch(1).rows.sound)
+    whole = ClassPairs(fake, "train", batch_size=4, image_crop=16, seconds=None).epoch(0)[0]
+    assert whole["audio"].shape == (4, 2 * RATE)
+
+
+def test_evaluation_set_shows_everything_once(fake, photos):
+    n = len(fake.images("val"))
+    for item, count in (("pair", n), ("image", n), ("sound", n // FRAMES)):
+        items = EvaluationSet(fake, "val", batch_size=50, image_crop=16, item=item)
+        index = torch.cat([batch["index"] for batch in items])
+        assert index.tolist() == list(range(count))
+        assert ("image" in items[0]) == (item != "sound") and ("audio" in items[0]) == (item != "image")
+    pair = EvaluationSet(fake, "val", batch_size=50, image_crop=16).rows
+    np.testing.assert_array_equal(pair.start + RATE // 2, np.rint(fake.images("val").time * RATE))
+    masks = EvaluationSet(fake, "val", batch_size=8, image_crop=16, item="image", objects=True)[0]["objects"]
+    assert masks.shape == (8, 16, 16) and masks[:, :, 8:].all() and masks.dtype == torch.uint8
+    middle = EvaluationSet(photos, "train", batch_size=8, item="sound")[0]["audio"]
+    assert middle[0, 0] == RATE // 2
+    whole = EvaluationSet(fake, "val", batch_size=8, image_crop=16, seconds=None)[0]["audio"]
+    assert whole.shape == (8, 2 * RATE)
+    with pytest.raises(ValueError, match="paired by class only: use item='image'"):
+        EvaluationSet(photos, "train", batch_size=8, image_crop=16)
+    with pytest.raises(ValueError, match="give image_crop"):
+        EvaluationSet(fake, "val", batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_crop": 25}, r"image_crop is 25.* the pictures .* have 24 pixels"),
+        ({"seconds": 2.5}, "does not fit the shortest sound of train"),
+        ({"seconds": 1.5}, "of sound around .* leave its clip"),
+        ({"pairs": "some"}, "pairs must be one of sampled, all"),
+        ({"match": "tone"}, "match must be one of clip, class"),
+        ({"batch_size": 721}, "between 2 and 720"),
+        ({"grid": 0.03}, "not on a grid of 0.03 s"),
+    ],
+)
+def test_settings_that_cannot_be_met(fake, settings, message):
+    with pytest.raises(ValueError, match=message):
+        pairs(fake, **settings)
+
+
+def test_stores_that_cannot_be_paired(photos, tmp_path):
+    with pytest.raises(ValueError, match="paired by class only: use match='class'"):
+        pairs(photos)
+    lone = fake_store(tmp_path / "s", {"train": [0] * 30 + [1] * 5})
+    with pytest.raises(ValueError, match="more than half"):
+        pairs(lone, match="class").epoch(0)
+    with pytest.raises(ValueError, match="smaller batch_size"):
+        pairs(lone, pairs="all", batch_size=40).epoch(0)
+
+
+def test_derange_and_spread_on_hard_cases():
+    rng = np.random.default_rng(0)
+    for group in ([0, 1], [0, 0, 1, 1], [0] * 50 + [1] * 25 + [2] * 25, list(range(9)) * 3):
+        group = np.array(group)
+        order = derange(group, rng)
+        assert sorted(order) == list(range(len(group))) and (group[order] != group).all()
+    assert len(derange(np.array([], int), rng)) == 0
+    group = np.repeat(np.arange(20), 2)
+    order = spread(group, 20, rng)
+    assert sorted(order) == list(range(40)) and all(len(set(group[order[k : k + 20]])) == 20 for k in (0, 20))

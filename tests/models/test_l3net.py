@@ -1,0 +1,133 @@
+"""L3-Net against the tables of the two papers."""
+
+import pytest
+import torch
+
+from llinet_lite.models import AudioTower, L3Net, VisionTower, layer_table
+
+
+def sizes(model, *shapes):
+    with torch.device("meta"):
+        return layer_table(model.to("meta"), *(torch.empty(1, *shape) for shape in shapes))
+
+
+VISION = {
+    "2017": [(64, 224), (64, 224), (64, 112), (128, 112), (128, 112), (128, 56), (256, 56), (256, 56),
+             (256, 28), (512, 28), (512, 28)],
+    "2018": [(64, 112), (64, 112), (64, 56), (128, 56), (128, 56), (128, 28), (256, 28), (256, 28),
+             (256, 14), (512, 14), (512, 14)],
+}  # fmt: skip
+AUDIO = {
+    ("2017", 199): [(64, 257, 199), (64, 257, 199), (64, 128, 99), (128, 128, 99), (128, 128, 99),
+                    (128, 64, 49), (256, 64, 49), (256, 64, 49), (256, 32, 24), (512, 32, 24), (512, 32, 24)],
+    ("2018", 200): [(64, 128, 100), (64, 128, 100), (64, 64, 50), (128, 64, 50), (128, 64, 50),
+                    (128, 32, 25), (256, 32, 25), (256, 32, 25), (256, 16, 12), (512, 16, 12), (512, 16, 12)],
+}  # fmt: skip
+NAMES = ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2", "conv3_1", "conv3_2", "pool3",
+         "conv4_1", "conv4_2", "pool4"]  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", ["2017", "2018"])
+def test_vision_sizes_are_the_papers(variant):
+    table = sizes(VisionTower(variant), (3, 224, 224))
+    assert table.layer.tolist() == NAMES
+    assert table.output.tolist() == [(c, n, n) for c, n in VISION[variant]] + [(512,)]
+
+
+@pytest.mark.parametrize(("variant", "frames"), AUDIO)
+def test_audio_sizes_are_the_papers(variant, frames):
+    table = sizes(AudioTower(variant), (1, 257, frames))
+    assert table.layer.tolist() == NAMES
+    assert table.output.tolist() == [*AUDIO[variant, frames], (512,)]
+
+
+def test_199_and_200_frames_are_one_network_at_stride_2():
+    assert sizes(AudioTower("2018"), (1, 257, 199)).equals(sizes(AudioTower("2018"), (1, 257, 200)))
+    assert sizes(AudioTower("2017"), (1, 257, 200)).output.iloc[-2] == (512, 32, 25)
+
+
+@pytest.mark.parametrize(("variant", "vision", "audio"), [("2017", 10.3, 10.2), ("2018", 2.56, 2.58)])
+def test_parameters_and_cost_are_the_papers(variant, vision, audio):
+    frames = 199 if variant == "2017" else 200
+    model = L3Net(variant)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    idle = sum(part.out_channels for part in model.modules() if isinstance(part, torch.nn.Conv2d))
+    assert round((count + idle) / 1e6, 2) == 9.51  # with the biases that batch normalisation makes idle
+    assert count == 9_504_898
+    table = sizes(model, (3, 224, 224), (1, 257, frames))
+    cost = {name: table.macs[table.layer.str.startswith(name)].sum() / 1e9 for name in ("vision", "audio")}
+    assert cost["vision"] == pytest.approx(vision, rel=0.01)
+    assert cost["audio"] == pytest.approx(audio, rel=0.01)
+    assert table.parameters.sum() == count
+    assert model.training
+
+
+@pytest.mark.parametrize("variant", ["2017", "2018"])
+def test_all_pairs_is_forward_on_the_pairs(variant):
+    torch.manual_seed(0)
+    model = L3Net(variant, width=4).double().eval()
+    image, spectrogram = torch.rand(3, 3, 64, 64).double(), torch.randn(5, 1, 129, 100).double()
+    picture, sound = model.embed_image(image), model.embed_audio(spectrogram)
+    assert picture.shape == (3, 32) and sound.shape == (5, 32) and picture.min() >= 0
+    logits = model.all_pairs(picture, sound)
+    assert logits.shape == (3, 5, 2)
+    for i in range(3):
+        for j in range(5):
+            pair = model(image[i : i + 1], spectrogram[j : j + 1])[0]
+            torch.testing.assert_close(logits[i, j], pair, rtol=1e-10, atol=1e-12)
+
+
+def test_all_pairs_has_the_same_gradient():
+    torch.manual_seed(1)
+    model = L3Net(width=2).double()
+    picture, sound = torch.rand(3, 16).double(), torch.rand(3, 16).double()
+    grid = torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    weights = list(model.fc1.parameters()) + list(model.fc2.parameters())
+    one = torch.autograd.grad(model.all_pairs(picture, sound).square().sum(), weights)
+    other = torch.autograd.grad(model.pairs(picture[grid[:, 0]], sound[grid[:, 1]]).square().sum(), weights)
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_both_modalities_and_every_weight_matter():
+    torch.manual_seed(0)
+    model = L3Net(width=4)
+    image, spectrogram = torch.rand(4, 3, 64, 64), torch.randn(4, 1, 129, 100)
+    logits = model(image, spectrogram)
+    assert logits.shape == (4, 2)
+    logits.square().sum().backward()
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters()
+    )
+    model.eval()
+    base = model(image, spectrogram)
+    assert not torch.allclose(base, model(image.flip(0), spectrogram))
+    assert not torch.allclose(base, model(image, spectrogram.flip(0)))
+
+
+def test_initialisation_is_he_normal():
+    torch.manual_seed(0)
+    model = L3Net(width=32)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            fan_in = layer.weight[0].numel()
+            assert layer.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.15)
+            assert layer.bias is None or not layer.bias.any()
+
+
+def test_global_maximum_shares_its_gradient_among_ties():
+    tower = VisionTower(width=2)
+    maps = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    tower.pool4(maps).sum().backward()
+    assert maps.grad.tolist() == [[[[0.25, 0.25], [0.25, 0.25]]]]
+
+
+def test_refusals_are_sentences():
+    with pytest.raises(ValueError, match="variant '2019' is unknown; choose one of '2017', '2018'"):
+        L3Net("2019")
+    with pytest.raises(ValueError, match="width is the number of channels"):
+        L3Net(width=0)
+    with pytest.raises(ValueError, match=r"AudioTower takes \(B, 1, H, W\), got \(1, 3, 8, 8\)"):
+        AudioTower(width=2)(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="2 pictures and 1 sounds"):
+        L3Net(width=2)(torch.zeros(2, 3, 64, 64), torch.zeros(1, 1, 129, 100))

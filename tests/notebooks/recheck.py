@@ -1,0 +1,64 @@
+"""Run notebooks again through nbval, and tell which stored outputs were compared with new ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+TAG = "nbval-check-output"
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """What an nbval run said: its exit code, its report, and per notebook the compared cells {number: text}."""
+
+    code: int
+    said: str
+    compared: dict[str, dict[int, str]]
+
+
+def recheck(notebooks: list[Path], folder: Path, *, cwd: Path, environment: dict[str, str]) -> Recheck:
+    """Run every cell of the notebooks, and compare the outputs of the cells tagged `nbval-check-output`.
+
+    Parameters
+    ----------
+    notebooks : list of Path
+    folder : Path
+        An empty folder for the list of compared cells.
+    cwd : Path
+    environment : dict
+        Variables to set for the notebooks.
+    """
+    here, counts = Path(__file__).parent, folder / "compared.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "nbval_counter", "-p", "no:cacheprovider"]
+    command += ["--nbval-lax", "--nbval-current-env", "--color=no", "--rootdir", str(cwd)]
+    path = os.pathsep.join(filter(None, [str(here), os.environ.get("PYTHONPATH")]))
+    variables = os.environ | environment | {"NBVAL_COUNTS": str(counts), "PYTHONPATH": path}
+    for inherited in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "MPLBACKEND"):
+        variables.pop(inherited, None)
+    done = subprocess.run(
+        [*command, *map(str, notebooks)], cwd=cwd, env=variables, capture_output=True, text=True
+    )
+    compared: dict[str, dict[int, str]] = {path.stem: {} for path in notebooks}
+    for entry in json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else []:
+        compared[entry["notebook"]][entry["cell"]] = entry["text"]
+    return Recheck(done.returncode, done.stdout + done.stderr, compared)
+
+
+def tagged(notebook: Path) -> set[int]:
+    """Return the numbers of the code cells (from 0) that carry the tag."""
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    return {number for number, cell in enumerate(cells) if TAG in cell.metadata.get("tags", [])}
+
+
+def says_something(text: str) -> bool:
+    """Whether an output is worth comparing: more than a bare object, and not the same whatever was computed."""
+    bare = re.sub(r"<[\w.]+( object)?( at 0x[0-9a-f]+)?.*?>|\bNone\b", "", text)
+    return len(re.findall(r"\w", bare)) >= 4

@@ -1,0 +1,25 @@
+"""What the committed notebooks show is what the code gives now; and something was compared to say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recheck import recheck, says_something, tagged
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Cells whose outputs must really be compared, at least; a notebook without an entry fails.
+MINIMUM = {"00_welcome": 4, "01_audio_visual_correspondence": 8}
+
+
+def test_the_outputs_shown_are_those_the_code_gives(tmp_path):
+    places = {"LLINET_RUNS": str(tmp_path / "runs"), "LLINET_CACHE": str(ROOT / "runs" / "data")}
+    outcome = recheck(NOTEBOOKS, tmp_path, cwd=ROOT, environment=places)
+    assert outcome.code == 0, outcome.said
+    for path in NOTEBOOKS:
+        compared = outcome.compared[path.stem]
+        assert set(compared) == tagged(path), f"{path.name}: tagged cells were not compared"
+        empty = [number for number, text in compared.items() if not says_something(text)]
+        assert not empty, f"{path.name}: the outputs of code cells {empty} (from 0) say nothing to compare"
+        assert len(compared) >= MINIMUM[path.stem], f"{path.name}: only {len(compared)} cells compared"
+        print(f"{path.stem}: {len(compared)} outputs compared", flush=True)

@@ -1,0 +1,95 @@
+"""Files that are whole or absent: full disks, interruptions, other networks, half lines."""
+
+import errno
+
+import pytest
+import torch
+from torch import nn
+
+from llinet_lite import checkpoint
+from llinet_lite.checkpoint import (
+    CheckpointError,
+    JsonLines,
+    load_weights,
+    refuse_other_settings,
+    remove_stale,
+    save_weights,
+    write_atomic,
+)
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2))
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    write_atomic(path, b"old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(
+        CheckpointError, match=r"No space left for .*last\.ckpt .*the previous file is intact"
+    ):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(CheckpointError, match="nothing was written"):
+        write_atomic(tmp_path / "other", b"new")
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    write_atomic(path, b"old")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_say_what_they_are_and_refuse_another_network(tmp_path):
+    model = network().to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "w.safetensors", model, {"seed": 3, "metrics": {"accuracy": 0.8}})
+    other = network(seed=1)
+    assert load_weights(tmp_path / "w.safetensors", other) == {"seed": 3, "metrics": {"accuracy": 0.8}}
+    for mine, theirs in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(
+        CheckpointError, match=r"is of another network: 0\.weight is \(4, 1, 3, 3\) in the file"
+    ):
+        load_weights(tmp_path / "w.safetensors", nn.Sequential(nn.Conv2d(1, 8, 3)))
+    (tmp_path / "w.safetensors").write_bytes(b"junk")
+    with pytest.raises(CheckpointError, match="holds no readable weights"):
+        load_weights(tmp_path / "w.safetensors", model)
+
+
+def test_log_survives_half_a_line(tmp_path):
+    log = JsonLines(tmp_path / "log.jsonl")
+    log.append({"step": 1, "loss": torch.tensor(0.5), "bad": float("nan")})
+    with open(log.path, "ab") as file:
+        file.write(b'{"step": 2, "lo')
+    again = JsonLines(log.path)
+    assert again.records == [{"step": 1, "loss": 0.5, "bad": None}]
+    again.keep(lambda line: line["step"] < 1)
+    assert log.path.read_bytes() == b""
+
+
+def test_stale_files_are_removed_and_others_kept(tmp_path):
+    (tmp_path / ".last.ckpt.77.tmp").write_bytes(b"half")
+    (tmp_path / "last.ckpt").write_bytes(b"whole")
+    assert [path.name for path in remove_stale(tmp_path)] == [".last.ckpt.77.tmp"]
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_settings_that_differ_are_named():
+    refuse_other_settings("x", {"a": 1}, {"a": 1})
+    with pytest.raises(
+        CheckpointError, match="a is 2 now and was 1; b is 'absent' now and was 0; c is 3 now"
+    ):
+        refuse_other_settings("x", {"a": 1, "b": 0}, {"a": 2, "c": 3})
