@@ -32,15 +32,22 @@ ProfileName = Annotated[str, typer.Option("--profile", help="smoke, laptop, gpu 
 Workers = Annotated[int, typer.Option(help="Processes; 0 takes one per core.", min=0)]
 
 
-@app.callback()
-def _main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
+def _version(wanted: bool) -> None:
+    if wanted:
         import llinet_lite
 
         print(f"llinet-lite {llinet_lite.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -248,7 +255,8 @@ def joined(arguments: list[str]) -> list[str]:
         result.append(argument)
         if argument == "-p" and rest:
             name = rest.pop(0)
-            result.append(name if "=" in name or not rest else f"{name}={rest.pop(0)}")
+            alone = "=" in name or not rest or rest[0].startswith("--")
+            result.append(name if alone else f"{name}={rest.pop(0)}")
     return result
 
 
@@ -257,7 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
     from llinet_lite.course.errors import LessonFailed
 
     try:
-        app(args=joined(sys.argv[1:] if arguments is None else arguments))
+        app(args=joined(sys.argv[1:] if arguments is None else arguments), prog_name="llinet")
     except LessonFailed as failure:
         _leave(str(failure), 1)
     except (ValueError, OSError, ImportError, RuntimeError) as error:

@@ -17,7 +17,7 @@ TAG = "nbval-check-output"
 
 @dataclass(frozen=True)
 class Recheck:
-    """What an nbval run said: its exit code, its report, and per notebook the compared cells {number: text}."""
+    """What an nbval run said: exit code, report, and the compared cells as {notebook: {number: text}}."""
 
     code: int
     said: str
@@ -59,6 +59,6 @@ def tagged(notebook: Path) -> set[int]:
 
 
 def says_something(text: str) -> bool:
-    """Whether an output is worth comparing: more than a bare object, and not the same whatever was computed."""
+    """Whether an output is worth comparing: more than a bare object, a digit or nothing."""
     bare = re.sub(r"<[\w.]+( object)?( at 0x[0-9a-f]+)?.*?>|\bNone\b", "", text)
     return len(re.findall(r"\w", bare)) >= 4

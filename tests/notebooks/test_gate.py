@@ -63,7 +63,7 @@ def output(number, *args, **kwargs):
     return spoil
 
 
-def widget(page, still=False):
+def widget(page):
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "a"}, "text/plain": "Slider()"}
     page.cells[5].outputs = [new_output("display_data", view)]
 
@@ -121,7 +121,7 @@ FAULTS = {
         "median code cell has 9 lines",
     ),
     "comment for nbval": (source(4, "# NBVAL_IGNORE_OUTPUT\nx = 1"), "marks itself by a comment"),
-    "big": (output(4, "stream", text="x" * 3_000_000), "MB, must stay below 3.0 MB"),
+    "big": (output(4, "stream", text="x" * 3_000_000), "MB, must stay below 3 MB"),
     "invalid": (lambda p: p.cells[4].pop("outputs"), "is not a valid notebook"),
 }
 
