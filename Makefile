@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml requirements.lock
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one that is, as in 'make setup PYTHON=python3.12'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) || \
 	  { rm -rf $(VENV); echo "no virtual environment: install one of the packages python3-venv or virtualenv"; exit 1; }
-	@echo "installing the locked packages into $(VENV): about 5 GB, a few minutes"
+	@echo "installing the locked packages into $(VENV): about 6.5 GB, a few minutes"
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)"
@@ -44,9 +44,9 @@ unit: setup  ## unit tests
 	@echo "== unit tests"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadscope --ignore tests/notebooks
 
-hygiene: setup  ## form of the committed notebooks
+hygiene: setup  ## form of the committed notebooks, and that the gate finds each fault
 	@echo "== form of the notebooks"
-	$(BIN)/python -m pytest -q tests/notebooks/test_hygiene.py
+	$(BIN)/python -m pytest -q tests/notebooks/test_gate.py tests/notebooks/test_hygiene.py
 
 smoke: setup  ## the whole course in the smoke profile, each metric within its band
 	@echo "== smoke course"

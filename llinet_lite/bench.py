@@ -121,12 +121,12 @@ def unpack(store: Store, split: str, folder: Path, count: int = 200) -> list[tup
 
 def import_row(folder: Path, store: Store) -> Row:
     """Files per second of the importer: every file is checked, hashed, decoded and packed."""
-    from llinet_lite.data.folders import import_folder
+    from llinet_lite.data.folders import import_folders
 
     for split in ("train", "test_without_seg"):
         files = unpack(store, "train", folder / "files" / split, 240)
     start = time.perf_counter()
-    import_folder(folder / "files", folder / "imported", sample_rate=store.sample_rate, image_size=128)
+    import_folders(folder / "files", folder / "imported", sample_rate=store.sample_rate, image_size=128)
     return Row("import of photos and sounds", "files/s", 4 * len(files) / (time.perf_counter() - start))
 
 
@@ -171,11 +171,16 @@ def feature_rows() -> list[Row]:
 
     def librosa_mel() -> int:
         for x in sound:
-            np.log(librosa.feature.melspectrogram(y=x, sr=48000, n_fft=1200, hop_length=480, n_mels=40) + 1e-6)
+            np.log(
+                librosa.feature.melspectrogram(y=x, sr=48000, n_fft=1200, hop_length=480, n_mels=40) + 1e-6
+            )
         return len(sound)
 
     rows = []
-    for name, module, other in (("LogSpectrogram", spectrogram, librosa_spectrogram), ("LogMel", mel, librosa_mel)):
+    for name, module, other in (
+        ("LogSpectrogram", spectrogram, librosa_spectrogram),
+        ("LogMel", mel, librosa_mel),
+    ):
         ours, plain = rates([lambda module=module: len(module(batch)), other])
         rows.append(Row(f"{name}, 1 s at 48 kHz, 1 core", "clips/s", ours, plain, "librosa, clip by clip"))
     return rows
@@ -224,7 +229,9 @@ def training_row(profile: Profile, device: torch.device, batch: int) -> Row:
         return batch
 
     adam = {model: torch.optim.Adam(model.parameters(), 1e-4) for model in (fast, slow)}
-    ours, plain = rates([lambda: step(fast, adam[fast], True), lambda: step(slow, adam[slow], False)], repeats=3)
+    ours, plain = rates(
+        [lambda: step(fast, adam[fast], True), lambda: step(slow, adam[slow], False)], repeats=3
+    )
     name = f"L3-Net training step, {profile.name} size ({side} px, width {profile.width}, batch {batch})"
     return Row(name, "pairs/s", ours, plain, f"float32, contiguous; ours {precision}, channels_last")
 
@@ -262,7 +269,9 @@ def run(*, quick: bool = False, say: Callable[[str], None] = print) -> list[Row]
             add([batch_row(store, crop, files)])
         add(feature_rows())
         torch.set_num_threads(threads)
-        sizes = [("smoke", 64), ("laptop", 64)] + ([] if quick else [("gpu", 8 if device.type == "cpu" else 128)])
+        sizes = [("smoke", 64), ("laptop", 64)] + (
+            [] if quick else [("gpu", 8 if device.type == "cpu" else 128)]
+        )
         for name, batch in sizes:
             add([training_row(PROFILES[name], device, batch)])
     finally:

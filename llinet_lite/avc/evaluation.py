@@ -5,7 +5,6 @@ Notebook: 01
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,7 @@ BATCH = 128  # pairs judged at once
 
 @dataclass(frozen=True)
 class Pair:
-    """One test pair: names of the two classes, the picture (H, W, 3) uint8 and its second of sound (n,) int16."""
+    """A test pair: names of both classes, the picture (H, W, 3) uint8 and its second of sound (n,) int16."""
 
     picture: str
     sound: str
@@ -97,7 +96,16 @@ def judge(model: nn.Module, senses: Senses, pairs: Batches) -> np.ndarray:
     return torch.cat(answers).numpy()
 
 
-def pair_list(store: Store, split: str, settings, *, match: str, grid: float | None = 0.04, seed: int = 0) -> Batches:
+def pair_list(
+    store: Store,
+    split: str,
+    settings,
+    *,
+    match: str,
+    grid: float | None = 0.04,
+    imprint: float = 0.0,
+    seed: int = 0,
+) -> Batches:
     """Return the fixed, balanced list of pairs of a split; half of them match.
 
     Parameters
@@ -107,10 +115,13 @@ def pair_list(store: Store, split: str, settings, *, match: str, grid: float | N
         Mismatched sounds are of another clip, or of another class.
     grid : float or None
         None: naive mismatched sounds, which start anywhere.
+    imprint : float
+        Strength of the recorder imprint in the sounds.
     """
     return evaluation_pairs(
-        store, split, batch_size=BATCH, image_crop=settings.image_crop, match=match, grid=grid, seed=seed
-    )
+        store, split, batch_size=BATCH, image_crop=settings.image_crop, match=match, grid=grid,
+        imprint=imprint, seed=seed,
+    )  # fmt: skip
 
 
 def score(model: nn.Module, senses: Senses, pairs: Batches) -> Score:
@@ -164,14 +175,3 @@ def class_matrix(
         [[np.nanmean(probability[np.ix_(label == i, label == j)]) for j in present] for i in present]
     )
     return matrix, [store.classes[int(k)]["name"] for k in present]
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean over seeds and its 95 % interval by Student's t; the interval is the value for one seed."""
-    from scipy import stats
-
-    x = np.asarray(values, float)
-    if len(x) < 2:
-        return float(x.mean()), float(x.mean()), float(x.mean())
-    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
-    return float(x.mean()), float(x.mean() - half), float(x.mean() + half)

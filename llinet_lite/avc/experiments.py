@@ -93,7 +93,9 @@ def train_or_load(lesson, plan: Plan, *, seed: int = 0) -> Run:
         model.load_state_dict(load_file(path))
         return Run(plan, seed, model.eval(), card["validation"], card["minutes"], loaded=True)
     store = lesson.store(splits=("train", "val"))
-    val = pair_list(store, "val", lesson.settings, match=matching(store, "val"), grid=plan.grid, imprint=plan.imprint)
+    val = pair_list(
+        store, "val", lesson.settings, match=matching(store, "val"), grid=plan.grid, imprint=plan.imprint
+    )
     senses = plan.senses(lesson.settings)
 
     def validate(model) -> dict[str, float]:
@@ -101,7 +103,12 @@ def train_or_load(lesson, plan: Plan, *, seed: int = 0) -> Run:
 
     print(f"training {plan.name}, seed {seed}: {plan.epochs} epochs", flush=True)
     model, history = train(
-        store, lesson.settings, plan, seed=seed, run_dir=lesson.training_dir / f"{plan.name}-{seed}", validate=validate
+        store,
+        lesson.settings,
+        plan,
+        seed=seed,
+        run_dir=lesson.training_dir / f"{plan.name}-{seed}",
+        validate=validate,
     )
     state = published(model)
     curve = [round(float(epoch["accuracy"]), 4) for epoch in history.epochs]
@@ -111,13 +118,17 @@ def train_or_load(lesson, plan: Plan, *, seed: int = 0) -> Run:
     return Run(plan, seed, model.eval(), curve, minutes, loaded=False)
 
 
-def evaluate(run: Run, store: Store, settings, *, split: str = "test", grid: float | None = 0.04, imprint=0.0) -> Score:
+def evaluate(
+    run: Run, store: Store, settings, *, split: str = "test", grid: float | None = 0.04, imprint=0.0
+) -> Score:
     """Judge the fixed test pairs of a split, clean and on the grid unless told otherwise."""
     pairs = pair_list(store, split, settings, match=matching(store, split), grid=grid, imprint=imprint)
     return score(run.model, run.senses(settings), pairs)
 
 
-def result(name: str, scores: Sequence[Score], runs: Sequence[Run], lesson, paper: float | None = None) -> Result:
+def result(
+    name: str, scores: Sequence[Score], runs: Sequence[Run], lesson, paper: float | None = None
+) -> Result:
     """Return the accuracies of several seeds as one result.
 
     Its interval is Student's over seeds for two seeds or more, else the bootstrap over clips.
@@ -151,7 +162,9 @@ class Shortcut:
     def table(self) -> pd.DataFrame:
         """Accuracy and interval, one row per network and kind of test pair, beside the paper's."""
         rows = [(r.name.removeprefix("shortcut: "), r.value, r.low, r.high, r.paper) for r in self.results]
-        return pd.DataFrame(rows, columns=["network, test pairs", "accuracy", "low", "high", "paper"]).round(3)
+        return pd.DataFrame(rows, columns=["network, test pairs", "accuracy", "low", "high", "paper"]).round(
+            3
+        )
 
     @property
     def rows(self) -> list[tuple[str, float, float, float]]:
@@ -168,7 +181,7 @@ class Shortcut:
 
     @property
     def not_better_on_clean(self) -> bool:
-        """Whether the naive network is no better on clean pairs than the grid network, within its interval."""
+        """Whether the naive network is no better on clean pairs than the grid network beyond its interval."""
         return self._mean("naive", "clean") <= self.scores["grid", "clean"][0].interval.high
 
 

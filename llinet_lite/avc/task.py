@@ -118,7 +118,7 @@ class Plan:
 
 
 def matching(store: Store, split: str = "train") -> str:
-    """Return "clip" where picture and sound of a clip belong together, "class" where they are paired by class."""
+    """Return "clip" where pictures have a sound of their own, "class" where they are paired by class."""
     return "class" if (store.images(split).clip < 0).all() else "clip"
 
 
@@ -162,15 +162,17 @@ def train(
     kind = {key: value for key, value in asdict(plan).items() if key != "epochs"}
     facts = {"data": store.content_hash, "batch_size": settings.batch_size, "plan": kind}
     history = fit(
-        model, step, batches, epochs=plan.epochs, run_dir=run_dir, validate=validate, settings=facts, seed=seed,
-        optimizer=adam(settings.learning_rate, settings.weight_decay), schedule=staircase(), quiet=quiet,
+        model, step, batches, epochs=plan.epochs, run_dir=run_dir, validate=validate, settings=facts,
+        seed=seed, optimizer=adam(settings.learning_rate, settings.weight_decay), schedule=staircase(), quiet=quiet,
     )  # fmt: skip
     if run_dir is not None and validate is not None:
         history.load_best(model)
     return model, history
 
 
-def overfit(store: Store, settings, *, seed: int, count: int = 32, steps: int = 60) -> tuple[list[float], float]:
+def overfit(
+    store: Store, settings, *, seed: int, count: int = 32, steps: int = 60
+) -> tuple[list[float], float]:
     """Learn one batch of sampled pairs by heart.
 
     Returns
@@ -182,7 +184,13 @@ def overfit(store: Store, settings, *, seed: int, count: int = 32, steps: int = 
     """
     match = matching(store, "val")
     pairs = PairBatches(
-        store, "val", batch_size=count, image_crop=settings.image_crop, pairs="sampled", match=match, seed=seed
+        store,
+        "val",
+        batch_size=count,
+        image_crop=settings.image_crop,
+        pairs="sampled",
+        match=match,
+        seed=seed,
     )
     batch, model = pairs.epoch(0)[0], build(settings, seed)
     step = CorrespondenceStep(Senses(settings), "sampled")

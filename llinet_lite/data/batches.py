@@ -61,6 +61,8 @@ class PairBatches:
     shuffle_pairs : bool
         Control: which sound belongs to which picture is a fixed random
         permutation. Nothing can be learned from it that holds elsewhere.
+    imprint : float
+        Strength of the recorder imprint that is added to the sounds as they are read; 0 is none.
 
     Raises
     ------
@@ -89,11 +91,13 @@ class PairBatches:
         misalign: float = 0.0,
         seed: int = 0,
         shuffle_pairs: bool = False,
+        imprint: float = 0.0,
     ):
         for name, value, known in (("pairs", pairs, PAIRS), ("match", match, MATCHES)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         self.source = Source(store, split, image_crop, seconds)
+        self.source.set_imprint(imprint)
         self.batch_size, self.pairs, self.match, self.grid = batch_size, pairs, match, grid
         self.misalign, self.seed, self.shuffle_pairs = misalign, seed, shuffle_pairs
         count = len(self.source.images)
@@ -246,7 +250,7 @@ def evaluation_pairs(
     count : int, optional
         Number of pairs; default: all.
     **settings
-        seconds, match, grid, seed of :class:`PairBatches`.
+        seconds, match, grid, seed, imprint of :class:`PairBatches`.
 
     Returns
     -------

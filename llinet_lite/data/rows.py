@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from llinet_lite.data.store import Store
+from llinet_lite.world.room import imprint
 
 DRAWS = 8  # uniforms per row for augmentation on the device
 
@@ -106,6 +107,7 @@ class Source:
         self.store, self.split, self.image_crop = store, split, image_crop
         self.images, self.sounds = store.images(split), store.sounds(split)
         self.length = 0  # samples of a window; 0: no sounds
+        self.trace = None  # the recorder imprint of a whole clip, (n,) float, added to every window
         size = store.manifest["image_size"]
         if image_crop is not None and not 1 <= image_crop <= size:
             raise ValueError(
@@ -161,8 +163,23 @@ class Source:
         """(B, n) int16: one window per row."""
         audio = np.empty((len(rows.sound), self.length), np.int16)
         for k, (row, start) in enumerate(zip(rows.sound.tolist(), rows.start.tolist(), strict=True)):
-            audio[k] = self.sounds.audio(row, start, self.length)
+            window = self.sounds.audio(row, start, self.length)
+            if self.trace is not None:
+                traced = np.rint(window + self.trace[start : start + self.length])
+                window = np.clip(traced, -32768, 32767)
+            audio[k] = window
         return audio
+
+    def set_imprint(self, strength: float) -> None:
+        """Add the recorder imprint, locked to each clip's frame clock, to every window that is read.
+
+        Parameters
+        ----------
+        strength : float
+            0 is none; see :func:`llinet_lite.world.room.imprint`.
+        """
+        rate, longest = self.store.sample_rate, int(self.sounds.length.max())
+        self.trace = imprint(longest / rate, rate, strength) * 32768 if strength else None
 
     def anywhere(self, sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Start samples, uniform over all windows that fit."""

@@ -64,8 +64,13 @@ class WorldBrowser(widgets.VBox):
     def _show(self, _change=None) -> None:
         name, kind, seed = self.instrument.value, self.kind.value, self.seed.value
         self.clip = clip(name, seed, kind=kind, size=self.size, sample_rate=SAMPLE_RATE, seconds=SECONDS)
-        card = Card(f"{name}, {kind}, seed {seed}", self.clip.image, describe(name, seed, kind),
-                    self.clip.waveform, SAMPLE_RATE)
+        card = Card(
+            f"{name}, {kind}, seed {seed}",
+            self.clip.image,
+            describe(name, seed, kind),
+            self.clip.waveform,
+            SAMPLE_RATE,
+        )
         self.page.value = gallery_html([card], width=self.size)
 
     def __repr__(self) -> str:

@@ -263,7 +263,7 @@ def clutter(
         Where the instruments are; a thing in front covers no more than their ends.
     """
     things = []
-    for front in [False] * int(rng.integers(0, 6)) + [True] * int(rng.integers(0, 3)):
+    for front in [False] * int(rng.integers(0, 4)) + [True] * int(rng.integers(0, 2)):
         x, y, angle = rng.uniform((0, 0, -0.6), (1, 1, 0.6))
         scale = float(0.08 * (3.0 if front else 4.5) ** rng.random())
         kind = str(rng.choice(tuple(THINGS)))
@@ -335,11 +335,11 @@ def camera(rng: np.random.Generator) -> Camera:
     return Camera(
         exposure=float(rng.uniform(0.7, 1.25)),
         cast=tuple(float(g) for g in rng.uniform(0.85, 1.15, size=3)),
-        slope=tuple(float(g) for g in rng.uniform(-0.5, 0.5, size=2)),
+        slope=tuple(float(g) for g in rng.uniform(-0.35, 0.35, size=2)),
         vignette=float(rng.uniform(0, 0.4)),
-        blur=float(0.008 * rng.random() ** 2),
-        noise=float(9 ** rng.random()),
-        quality=int(rng.integers(50, 96)),
+        blur=float(0.005 * rng.random() ** 2),
+        noise=float(5 ** rng.random()),
+        quality=int(rng.integers(60, 96)),
     )
 
 

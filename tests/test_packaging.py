@@ -1,0 +1,264 @@
+"""What holds the project together: one list of packages, imports downhill, no network, no machine's path."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "llinet_lite"
+# The house, from the cellar up: a part may import parts of lower floors, and modules of its own part.
+FLOORS = (
+    ("world",),
+    ("data",),
+    ("features",),
+    ("models", "objectives", "metrics"),
+    ("training", "rivals"),
+    ("results", "show"),
+    ("avc",),
+    ("course",),
+    ("bench", "doctor"),
+    ("__main__",),
+)
+# One loop, in four files.
+PART_OF = {"checkpoint": "training", "loop": "training", "loop_parts": "training"}
+NAMES = {"av": "av", "cv2": "opencv-python-headless", "IPython": "ipython", "PIL": "pillow", "yaml": "pyyaml"}
+
+
+def asked() -> dict[str, Requirement]:
+    """Everything that pyproject.toml asks for, tests included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    return {canonicalize_name(r.name): r for r in map(Requirement, texts)}
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+
+
+# ---- the list of packages
+
+
+def test_conda_users_get_the_same_packages():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    python, pip, by_pip = environment["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert python == f"python {project['requires-python']}" and pip == "pip"
+    assert by_pip["pip"][0] == "--constraint requirements.lock" and by_pip["pip"][-1] == "--editable ."
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    assert by_pip["pip"][1:-1] == wanted, "environment.yml and pyproject.toml have drifted apart"
+
+
+def test_the_lock_has_one_allowed_version_of_everything():
+    pins = locked()
+    for name, requirement in asked().items():
+        assert name in pins, f"{name} is not locked: run `make lock`"
+        assert requirement.specifier.contains(pins[name]), f"{requirement}: locked is {pins[name]}"
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()[1:]
+    assert all(re.fullmatch(r'[\w.-]+==[\w.+!]+( ; sys_platform == "linux")?', line) for line in lines)
+
+
+def test_torch_torchvision_and_torchaudio_are_one_set():
+    pinned = {name: str(asked()[name].specifier) for name in ("torch", "torchvision", "torchaudio")}
+    assert pinned == {"torch": "==2.11.0", "torchvision": "==0.26.0", "torchaudio": "==2.11.0"}
+
+
+def test_what_is_imported_is_asked_for():
+    own = {"llinet_lite", *sys.stdlib_module_names}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for name, _ in imports(path):
+            top = name.split(".")[0]
+            if top not in own:
+                package = canonicalize_name(NAMES.get(top, {"sklearn": "scikit-learn"}.get(top, top)))
+                assert package in asked(), (
+                    f"{path.relative_to(ROOT)} imports {top}: name it in pyproject.toml"
+                )
+
+
+def test_the_version_is_said_once():
+    import llinet_lite
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert llinet_lite.__version__ == project["version"] == citation["version"]
+    assert len(citation["references"]) == 3
+
+
+def test_what_is_no_python_is_installed_too():
+    """Every file beside the modules is matched by package-data."""
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    patterns = tables["package-data"]["llinet_lite"]
+    for path in PACKAGE.rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts:
+            name = path.relative_to(PACKAGE)
+            assert any(name.match(pattern) for pattern in patterns), f"{name} would not be installed"
+
+
+# ---- imports go downhill
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield (module, whether at the top of the file) for every import; relative ones in full."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    top = set(map(id, tree.body))
+    package = module_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            source = ".".join([*base, *filter(None, [node.module])])
+            for alias in node.names:
+                whole = f"{source}.{alias.name}"
+                yield (whole if is_module(whole) else source), id(node) in top
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def part(module: str) -> str:
+    """Return the part of the house that a module of the package belongs to."""
+    name = module.split(".")[1] if "." in module else ""
+    return PART_OF.get(name, name)
+
+
+MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+
+
+def test_every_part_has_its_floor():
+    assert {part(module) for module in MODULES} - {""} <= HEIGHT.keys()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downhill(module):
+    here = part(module)
+    for name, _ in imports(MODULES[module]):
+        if not name.startswith("llinet_lite") or not part(name) or part(name) == here:
+            continue
+        assert here, f"llinet_lite/__init__.py imports {name}: it must stay light"
+        assert HEIGHT[part(name)] < HEIGHT[here], f"{module} imports {name}, which is not below it"
+
+
+def test_no_circle():
+    graph = nx.DiGraph(
+        (m, name) for m, path in MODULES.items() for name, _ in imports(path) if name in MODULES
+    )
+    # a package's own __init__ lists what its modules offer; that is no circle between them
+    graph.remove_nodes_from([m for m, path in MODULES.items() if path.name == "__init__.py"])
+    circle = next(nx.simple_cycles(graph), None)
+    assert circle is None, " -> ".join([*circle, circle[0]])
+
+
+def test_the_world_stands_alone():
+    for module, path in MODULES.items():
+        if part(module) == "world":
+            outside = [n for n, _ in imports(path) if n.startswith("llinet_lite") and part(n) != "world"]
+            assert not outside, f"{module} imports {outside}"
+
+
+# ---- no network, no machine
+
+
+def test_importing_the_package_opens_no_connection():
+    """Every module, in a Python whose sockets refuse to connect."""
+    code = (
+        "import socket, importlib\n"
+        "def refuse(*args, **kwargs): raise SystemExit(f'a connection was tried: {args}')\n"
+        "for name in ('connect', 'connect_ex', 'sendto'): setattr(socket.socket, name, refuse)\n"
+        "socket.create_connection = socket.getaddrinfo = refuse\n"
+        f"for name in {[m for m in MODULES if not m.endswith('__main__')]!r}: importlib.import_module(name)\n"
+        "print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.endswith("done\n"), done.stdout + done.stderr
+
+
+def files() -> list[Path]:
+    """Text files of the project: what git tracks or would, else all that is not built."""
+    git = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("the project's files are known only in a git checkout")
+    kinds = {".py", ".md", ".toml", ".yml", ".cff", ".lock", ".json", ".j2", ".js", ".css", ".ipynb", ""}
+    paths = [ROOT / name for name in done.stdout.splitlines()]
+    return [path for path in paths if path.suffix in kinds and path.is_file()]
+
+
+MACHINE = re.compile(r"(?<![\w.~/:>}-])/(?:home|root|Users|mnt|work|opt)/[\w.]+|(?<![\w/])[A-Z]:\\\\\w+")
+
+
+def test_no_file_names_a_path_of_one_machine():
+    for path in files():
+        if path.parent.name == "notebooks" and path.suffix == ".py":  # the gate, and what it must find
+            continue
+        text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", path.read_text("utf-8"))
+        found = MACHINE.search(text)
+        assert not found, f"{path.relative_to(ROOT)} names {found.group()}"
+
+
+def test_the_package_does_not_know_its_notebooks():
+    names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "profiles.py":  # the one table of costs is by lesson
+            continue
+        known = [name for name in names if f"{name}.ipynb" in path.read_text("utf-8")]
+        assert not known, f"{path.relative_to(ROOT)} names {known}"
+
+
+def test_files_stay_short():
+    for path in PACKAGE.rglob("*.py"):
+        lines = path.read_text("utf-8").splitlines()
+        assert len(lines) < 400, f"{path.relative_to(ROOT)} has {len(lines)} lines"
+
+
+def test_functions_stay_short():
+    """At most 40 lines of code; a docstring is not code."""
+    long = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                length = node.end_lineno - first.lineno + 1
+                if length > 40:
+                    long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {length} lines")
+    assert not long, "\n".join(long)
+
+
+def test_ci_calls_the_test_command_of_the_readme():
+    said = (ROOT / "README.md").read_text("utf-8")
+    assert "make test" in said and "make course" in said
+    assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()[-1]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
+    assert {"course", "test", "setup", "lab", "bench"} <= set(targets)
