@@ -19,21 +19,39 @@ from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import is_above_chance
 from llinet_lite.models import L3Net
 from llinet_lite.results import Result, interval_over_seeds
+from llinet_lite.world.instruments import SEEN
 
 # Objects that Sound, AudioSet-Instruments: L3-Net; AVE-Net with and without the shortcut.
 PAPER = {"sampled": 0.808, "naive": 0.876, "grid": 0.819}
 
 
-def plans(settings) -> dict[str, Plan]:
-    """Return the experiments of the lesson by name, with the epochs of the profile."""
-    control, short = settings.epochs_control, settings.epochs_shortcut
+IMPRINT = 2.0  # strength in the shortcut experiment: bursts of -39 dBFS
+LONGEST = 4  # times the profile's epochs, for a small data set
+
+
+def plans(settings, store: Store | None = None) -> dict[str, Plan]:
+    """Return the experiments of the lesson by name.
+
+    Parameters
+    ----------
+    settings : Profile
+        Its epochs are those of the built-in world.
+    store : Store, optional
+        One's own data: a small set has short epochs, so it gets more of them, up to four times as
+        many, to come nearer to the same number of steps.
+    """
+    times = 1
+    if store is not None:
+        usual = 2 * sum(row.count for row in SEEN)  # two pictures of each clip
+        times = max(1, min(LONGEST, round(usual / len(store.images("train")))))
+    control, short = settings.epochs_control * times, settings.epochs_shortcut
     rows = (
-        Plan("all", "all", settings.epochs),
-        Plan("sampled", "sampled", settings.epochs_sampled),
+        Plan("all", "all", settings.epochs * times),
+        Plan("sampled", "sampled", settings.epochs_sampled * times),
         Plan("shuffled", "all", control, shuffled=True),
         Plan("deaf", "all", control, blind="sound"),
-        Plan("naive", "sampled", short, grid=None, imprint=1.0),
-        Plan("grid", "sampled", short, imprint=1.0),
+        Plan("naive", "sampled", short, grid=None, imprint=IMPRINT),
+        Plan("grid", "sampled", short, imprint=IMPRINT),
     )
     return {plan.name: plan for plan in rows}
 
@@ -138,7 +156,7 @@ def result(
     if len(values) > 1:
         value, low, high = interval_over_seeds(values)
     return Result(
-        name, value, low, high, chance=0.5, paper=paper, unit="accuracy", seeds=[r.seed for r in runs],
+        name, value, low, high, chance=0.5, paper=paper, seeds=[r.seed for r in runs],
         n=scores[0].interval.n, profile=lesson.settings.name, data_hash=lesson.data_hash,
         device=str(next(runs[0].model.parameters()).device), minutes=sum(r.minutes for r in runs) / len(runs),
     )  # fmt: skip
@@ -207,7 +225,7 @@ def imprint_example(settings, *, name: str = "cello", seed: int = 3) -> tuple[np
     def second(strength: float) -> np.ndarray:
         return Scene(name, seed, seconds=2.0, imprint=strength).audio(0.0, 1.0, settings.sample_rate)
 
-    return second(0.0), second(1.0)
+    return second(0.0), second(IMPRINT)
 
 
 def above_chance(scores: Sequence[Score]) -> bool:

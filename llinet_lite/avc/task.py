@@ -162,9 +162,18 @@ def train(
     kind = {key: value for key, value in asdict(plan).items() if key != "epochs"}
     facts = {"data": store.content_hash, "batch_size": settings.batch_size, "plan": kind}
     history = fit(
-        model, step, batches, epochs=plan.epochs, run_dir=run_dir, validate=validate, settings=facts,
-        seed=seed, optimizer=adam(settings.learning_rate, settings.weight_decay), schedule=staircase(), quiet=quiet,
-    )  # fmt: skip
+        model,
+        step,
+        batches,
+        epochs=plan.epochs,
+        run_dir=run_dir,
+        validate=validate,
+        settings=facts,
+        seed=seed,
+        optimizer=adam(settings.learning_rate, settings.weight_decay),
+        schedule=staircase(),
+        quiet=quiet,
+    )
     if run_dir is not None and validate is not None:
         history.load_best(model)
     return model, history

@@ -28,19 +28,29 @@ class L3Net(nn.Module):
     Parameters
     ----------
     variant : "2017" (stride 1 in conv1_1) or "2018" (stride 2)
-    width : int, channels of the first block; 64 in the papers, with 128 units in the fused layer
-    hidden : int, units of the fused layer; None: 2 * width
+    width : int, channels of the first block; 64 in the papers
+    hidden : int, units of the fused layer; 128 in the papers, whatever the width
+
+    Notes
+    -----
+    The papers do not say how the head starts. Features come out of a ReLU and a maximum, so all of them have
+    the same large positive mean. With He's weights alone that mean decides which hidden units are on, the
+    same ones for every pair, and the head can only add up what each sense says alone, which is nothing here.
+    So each row of W_1 starts with mean zero over the picture part and over the sound part: the mean cancels,
+    the units answer to the pair, and training leaves its first plateau.
 
     Notebook: 01
     """
 
-    def __init__(self, variant: str = "2018", width: int = 64, hidden: int | None = None):
+    def __init__(self, variant: str = "2018", width: int = 64, hidden: int = 128):
         super().__init__()
         self.vision = VisionTower(variant, width)
         self.audio = AudioTower(variant, width)
         self.variant, self.width, self.features = variant, width, self.vision.features
-        hidden = 2 * width if hidden is None else hidden
         self.fc1 = initialise(nn.Linear(2 * self.features, hidden))
+        with torch.no_grad():
+            parts = self.fc1.weight.view(hidden, 2, self.features)  # picture part, sound part
+            parts -= parts.mean(-1, keepdim=True)
         self.fc2 = initialise(nn.Linear(hidden, 2))
 
     def embed_image(self, image: Tensor) -> Tensor:

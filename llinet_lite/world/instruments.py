@@ -22,12 +22,30 @@ from dataclasses import dataclass
 import numpy as np
 
 EXCITERS = (
-    "plucked", "bowed", "struck", "lip reed", "single reed", "free reed", "air jet", "bag",
+    "plucked",
+    "bowed",
+    "struck",
+    "lip reed",
+    "single reed",
+    "free reed",
+    "air jet",
+    "bag",
 )
 RESONATORS = (
-    "neck and box", "neck and membrane", "solid body", "frame and strings", "box and strings",
-    "bar", "tube bell", "membrane", "plate", "bowl", "cylindrical tube", "conical tube",
-    "reed bank", "pan",
+    "neck and box",
+    "neck and membrane",
+    "solid body",
+    "frame and strings",
+    "box and strings",
+    "bar",
+    "tube bell",
+    "membrane",
+    "plate",
+    "bowl",
+    "cylindrical tube",
+    "conical tube",
+    "reed bank",
+    "pan",
 )
 MATERIALS = ("wood", "dark wood", "brass", "silver", "steel", "skin", "bone", "cane")
 
@@ -148,8 +166,13 @@ ONTOLOGY_NAMES = {
 }
 
 INSTRUMENTS: tuple[Instrument, ...] = tuple(
-    Instrument(name, bool(seen), count,
-               ("Musical instrument", *family, ONTOLOGY_NAMES.get(name, name.capitalize())), *rest)
+    Instrument(
+        name,
+        bool(seen),
+        count,
+        ("Musical instrument", *family, ONTOLOGY_NAMES.get(name, name.capitalize())),
+        *rest,
+    )
     for name, seen, count, family, *rest in _ROWS
 )
 _LABELS = {row.name: i for i, row in enumerate(INSTRUMENTS)}
