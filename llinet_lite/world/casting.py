@@ -18,7 +18,7 @@ from .drawings import Pose
 from .instruments import SEEN, UNSEEN, Individual, individual, instrument
 
 KINDS = ("solo", "duet", "distractor", "offscreen", "silence")
-SCALES = (0.34, 0.80)  # longest side of an instrument, canvas sides
+SCALES = (0.34, 0.74)  # longest side of an instrument, canvas sides
 MARGIN = 0.43  # an instrument's centre stays this share of its longest side inside the canvas
 APART = 0.48  # two instruments' centres are at least this share of the sum of their longest sides apart
 TURN = 0.45  # radians, greatest turn to either side

@@ -254,7 +254,7 @@ class Thing:
 def clutter(
     rng: np.random.Generator, keep_clear: tuple[tuple[float, float, float], ...]
 ) -> tuple[Thing, ...]:
-    """Scatter clutter, up to five things behind the instruments and up to two before them.
+    """Scatter clutter, up to three things behind the instruments and one before them.
 
     Parameters
     ----------
