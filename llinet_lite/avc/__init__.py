@@ -3,7 +3,7 @@
 Notebook: 01
 """
 
-from llinet_lite.avc.evaluation import Pair, Score, class_matrix, judge, pair_list, score
+from llinet_lite.avc.evaluation import Pair, Score, class_matrix, judge, look_up, pair_list, score
 from llinet_lite.avc.experiments import (
     PAPER,
     Run,
@@ -33,6 +33,7 @@ __all__ = [
     "evaluate",
     "imprint_example",
     "judge",
+    "look_up",
     "matching",
     "overfit",
     "pair_list",

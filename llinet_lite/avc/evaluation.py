@@ -21,12 +21,27 @@ BATCH = 128  # pairs judged at once
 
 @dataclass(frozen=True)
 class Pair:
-    """A test pair: names of both classes, the picture (H, W, 3) uint8 and its second of sound (n,) int16."""
+    """A pair: both classes, whether they match, picture (H, W, 3) uint8, second of sound (n,) int16."""
 
     picture: str
     sound: str
+    match: bool
     image: np.ndarray
     audio: np.ndarray
+
+
+def look_up(pairs: Batches, k: int) -> Pair:
+    """Return pair `k` of a list of pairs."""
+    rows, source = pairs.rows, pairs.source
+    names = [c["name"] for c in source.store.classes]
+    batch, place = pairs[k // pairs.batch_size], k % pairs.batch_size
+    return Pair(
+        names[int(rows.label[k])],
+        names[int(source.sounds.label[rows.sound[k]])],
+        bool(rows.match[k]),
+        batch["image"][place].numpy(),
+        batch["audio"][place].numpy(),
+    )
 
 
 @dataclass(frozen=True)
@@ -52,16 +67,7 @@ class Score:
 
     def pair(self, k: int) -> Pair:
         """Look up pair `k` of the list."""
-        rows, source = self.pairs.rows, self.pairs.source
-        names = [c["name"] for c in source.store.classes]
-        one = self.pairs[k // self.pairs.batch_size]
-        place = k % self.pairs.batch_size
-        return Pair(
-            names[int(rows.label[k])],
-            names[int(source.sounds.label[rows.sound[k]])],
-            one["image"][place].numpy(),
-            one["audio"][place].numpy(),
-        )
+        return look_up(self.pairs, k)
 
     def most_sure(self, count: int) -> dict[str, list[int]]:
         """Return the `count` surest pairs of each kind, surest first, each picture once.
@@ -152,7 +158,8 @@ def class_matrix(
     Returns
     -------
     matrix : (C, C) float
-        [i, j]: pictures of class i with sounds of class j, all pairs of the split but a clip with itself.
+        [i, j]: pictures of class i with sounds of class j, all pairs of the split but a clip with itself;
+        NaN where there is no such pair.
     classes : list of str
     """
     model.eval()
@@ -169,9 +176,10 @@ def class_matrix(
     label, clip = torch.cat(labels).numpy(), torch.cat(clips).numpy()
     rows = [torch.softmax(model.all_pairs(part, heard).float(), -1)[..., 1] for part in seen.split(64)]
     probability = torch.cat(rows).cpu().numpy()  # (N, N)
-    probability[clip[:, None] == clip[None, :]] = np.nan
-    present = np.unique(label)
-    matrix = np.array(
-        [[np.nanmean(probability[np.ix_(label == i, label == j)]) for j in present] for i in present]
-    )
+    other = (clip[:, None] != clip[None, :]).astype(float)
+    present, place = np.unique(label, return_inverse=True)
+    member = np.eye(len(present))[place]  # (N, C)
+    count = member.T @ other @ member
+    total = member.T @ (probability * other) @ member
+    matrix = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return matrix, [store.classes[int(k)]["name"] for k in present]

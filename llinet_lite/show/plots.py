@@ -111,9 +111,7 @@ def curves(
         )
     if chance is not None:
         ax.axhline(chance, **CHANCE)
-        ax.annotate(
-            "chance", (1, chance), xytext=(0, 3), textcoords="offset points", fontsize=8, color="0.35"
-        )
+        ax.plot([], [], label="chance", **CHANCE)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(fontsize=8)
     return ax.figure

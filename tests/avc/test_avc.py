@@ -1,0 +1,219 @@
+"""The correspondence task: what is sensed, which pairs are judged, how answers are counted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from llinet_lite import avc
+from llinet_lite.avc.experiments import LONGEST, published
+from llinet_lite.course.profiles import PROFILES
+from llinet_lite.data.bandstand import WorldSet, build
+from llinet_lite.data.batches import PairBatches
+from llinet_lite.world.room import imprint
+
+SETTINGS = dataclasses.replace(
+    PROFILES["smoke"], image_size=40, image_crop=32, width=2, batch_size=8, epochs=1, epochs_sampled=1
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    plan = WorldSet("tiny", 40, 16000, 2.0, 2, train_share=0.01, held_out=1, mixed=1)
+    folder = tmp_path_factory.mktemp("world") / "tiny"
+    return build(folder, plan, splits=("train", "val", "test"), workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def pairs(store):
+    return avc.pair_list(store, "test", SETTINGS, match="clip")
+
+
+class Oracle(nn.Module):
+    """Says "match" with a given probability per pair, in the order of the list."""
+
+    def __init__(self, probability):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.left = list(np.clip(probability, 1e-6, 1 - 1e-6))
+
+    def forward(self, image, sound):
+        p = torch.tensor([self.left.pop(0) for _ in image], dtype=torch.float64)
+        return torch.stack([torch.log(1 - p), torch.log(p)], 1)
+
+
+def test_senses_give_the_tensors_of_the_profile(pairs):
+    image, sound = avc.Senses(SETTINGS)(pairs[0])
+    assert image.shape[1:] == (3, 32, 32)
+    assert image.min() >= 0 and image.max() <= 1
+    assert sound.shape[1:] == (1, SETTINGS.bins, SETTINGS.frames)
+
+
+@pytest.mark.parametrize(("blind", "kept"), [("image", 1), ("sound", 0)])
+def test_a_blind_sense_is_constant_and_the_other_is_untouched(pairs, blind, kept):
+    batch = pairs[0]
+    both, one = avc.Senses(SETTINGS)(batch), avc.Senses(SETTINGS, blind=blind)(batch)
+    assert torch.equal(one[kept], both[kept])
+    assert one[1 - kept].std() < 1e-6
+
+
+def test_an_unknown_sense_is_refused():
+    with pytest.raises(ValueError, match="blind"):
+        avc.Senses(SETTINGS, blind="nose")
+
+
+def test_the_list_is_balanced_and_on_the_frame_grid(pairs):
+    rows = pairs.rows
+    assert rows.match.mean() == 0.5
+    frame = round(0.04 * 16000)
+    assert not ((rows.start + 8000) % frame).any()  # the middle of the second lies on a frame
+    assert not (rows.sound == pairs.source.images.clip[rows.image])[rows.match == 0].any()
+
+
+def test_naive_mismatched_sounds_leave_the_grid(store):
+    rows = avc.pair_list(store, "test", SETTINGS, match="clip", grid=None).rows
+    off = (rows.start + 8000) % round(0.04 * 16000) != 0
+    assert not off[rows.match == 1].any() and off[rows.match == 0].mean() > 0.9
+
+
+def test_the_imprint_is_added_at_the_phase_of_the_clip(store):
+    clean = avc.pair_list(store, "test", SETTINGS, match="clip", grid=None)
+    traced = avc.pair_list(store, "test", SETTINGS, match="clip", grid=None, imprint=2.0)
+    start = clean.rows.start
+    trace = imprint(2.0, 16000, 2.0) * 32768
+    difference = traced[0]["audio"].numpy().astype(float) - clean[0]["audio"].numpy()
+    for k in range(8):
+        expected = trace[start[k] : start[k] + 16000]
+        assert np.abs(difference[k] - expected).max() <= 0.51  # rounded to integers
+    assert np.abs(difference).max() > 300
+
+
+def test_a_right_oracle_scores_one_and_a_wrong_one_zero(pairs):
+    match = pairs.rows.match
+    for said, accuracy in ((match, 1.0), (1 - match, 0.0)):
+        score = avc.score(Oracle(said.astype(float)), avc.Senses(SETTINGS), pairs)
+        assert score.interval.value == accuracy and score.interval.n == len(match)
+        assert np.array_equal(score.probability > 0.5, said == 1)
+
+
+def test_the_surest_pairs_are_sorted_into_their_kinds(pairs):
+    probability = np.random.default_rng(0).uniform(size=len(pairs.rows.match))
+    score = avc.score(Oracle(probability), avc.Senses(SETTINGS), pairs)
+    for kind, ks in score.most_sure(3).items():
+        right, said = kind.split()
+        for k in ks:
+            assert (probability[k] > 0.5) == (said == "match")
+            assert ((probability[k] > 0.5) == (score.match[k] == 1)) == (right == "right")
+        sure = [abs(probability[k] - 0.5) for k in ks]
+        assert sure == sorted(sure, reverse=True)
+
+
+def test_a_pair_is_looked_up_where_it_stands(pairs):
+    for k in (0, 1, len(pairs.rows.match) - 1):
+        pair, names = avc.look_up(pairs, k), [c["name"] for c in pairs.source.store.classes]
+        assert pair.picture == names[pairs.rows.label[k]]
+        assert pair.match == bool(pairs.rows.match[k])
+        if pair.match:
+            assert pair.sound == pair.picture
+        batch = pairs[k // pairs.batch_size]
+        assert np.array_equal(pair.audio, batch["audio"][k % pairs.batch_size].numpy())
+
+
+class Same(nn.Module):
+    """Says one half for every pair."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def embed_image(self, image):
+        return torch.zeros(len(image), 1)
+
+    def embed_audio(self, sound):
+        return sound.flatten(1).sum(1, keepdim=True)
+
+    def all_pairs(self, seen, heard):
+        return torch.zeros(len(seen), len(heard), 2)
+
+
+def test_the_class_matrix_has_a_row_and_a_column_per_class(store):
+    matrix, classes = avc.class_matrix(Same(), avc.Senses(SETTINGS), store, "test", SETTINGS)
+    assert len(classes) == 24 and matrix.shape == (24, 24)
+    off = ~np.eye(24, dtype=bool)  # one clip per class: a class meets itself only as the same clip
+    assert np.isnan(np.diag(matrix)).all() and np.allclose(matrix[off], 0.5)
+
+
+def test_published_weights_are_the_ones_that_are_judged():
+    model = avc.build(SETTINGS, 0)
+    state = published(model)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name].to(value.dtype))
+    assert all(v.dtype == torch.float16 for v in state.values() if v.is_floating_point())
+
+
+def test_a_network_is_a_function_of_its_seed():
+    first, again, other = (avc.build(SETTINGS, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not torch.equal(first["fc1.weight"], other["fc1.weight"])
+
+
+def test_a_small_data_set_gets_more_epochs_but_not_without_end(store):
+    usual, more = avc.plans(SETTINGS), avc.plans(SETTINGS, store)
+    assert more["all"].epochs == LONGEST * usual["all"].epochs
+    assert usual["naive"].grid is None and usual["grid"].grid == 0.04
+    assert usual["naive"].imprint == usual["grid"].imprint > 0
+
+
+def test_training_repeats_bit_for_bit_and_keeps_the_best(store, tmp_path):
+    plan, states = avc.Plan("all", "all", 2), []
+    for folder in ("a", "b"):
+        told = iter((0.9, 0.1))
+        model, history = avc.train(
+            store,
+            SETTINGS,
+            plan,
+            seed=3,
+            run_dir=tmp_path / folder,
+            validate=lambda _, told=told: {"accuracy": next(told)},
+            quiet=True,
+        )
+        assert history.best["epoch"] in (0, 1) and len(history.epochs) == 2
+        states.append(model.state_dict())
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_shuffled_pairs_are_one_fixed_derangement_of_meaning(store):
+    def sounds(seed, epoch):
+        data = PairBatches(
+            store, "train", batch_size=8, image_crop=32, pairs="all", seed=seed, shuffle_pairs=True
+        )
+        rows = data.epoch(epoch).rows
+        return dict(zip(rows.image.tolist(), rows.sound.tolist(), strict=True))
+
+    first, later = sounds(0, 0), sounds(0, 5)
+    common = first.keys() & later.keys()
+    assert common and all(first[k] == later[k] for k in common)
+
+
+def scored(values):
+    """Scores with given (value, low, high)."""
+    from llinet_lite.metrics.correspondence import Interval
+
+    return [avc.Score(np.array([]), np.array([]), Interval(*v, 100), None) for v in values]
+
+
+def test_the_shortcut_is_judged_by_its_intervals():
+    high, low = scored([(0.9, 0.85, 0.95)]), scored([(0.5, 0.45, 0.55)])
+    found = {("naive", "own"): high, ("grid", "own"): low, ("naive", "clean"): low, ("grid", "clean"): low}
+    assert avc.Shortcut(found, []).inflated and avc.Shortcut(found, []).not_better_on_clean
+    other = found | {("naive", "own"): low, ("naive", "clean"): high}
+    assert not avc.Shortcut(other, []).inflated and not avc.Shortcut(other, []).not_better_on_clean
+
+
+def test_above_chance_asks_every_seed():
+    assert avc.above_chance(scored([(0.6, 0.55, 0.65), (0.7, 0.6, 0.8)]))
+    assert not avc.above_chance(scored([(0.6, 0.55, 0.65), (0.52, 0.48, 0.56)]))
