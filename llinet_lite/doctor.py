@@ -46,6 +46,14 @@ class Finding:
         return line if self.ok else f"{line}\n      fix: {self.fix}"
 
 
+def _near(path: Path) -> str:
+    """Return a path as seen from the project, without naming this machine's folders."""
+    from llinet_lite.course.sources import PACKAGE
+
+    root = PACKAGE.parent
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> str:
     """Python 3.11 to 3.13, 64 bit."""
     if not (3, 11) <= version <= (3, 13):
@@ -55,7 +63,7 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> str:
         )
     if sys.maxsize < 2**32:
         raise Trouble("this Python is a 32-bit program; torch needs 64 bit", "install a 64-bit Python")
-    return f"{platform.python_version()} at {sys.executable}"
+    return f"{platform.python_version()} in {_near(Path(sys.prefix))}"
 
 
 def check_torch() -> str:
@@ -176,7 +184,7 @@ def check_disk(folder: Path | None = None) -> str:
             f"{free:.1f} GB free at {place}; stores and runs take {NEEDED_DISK:.0f} GB",
             "free some room, or set LLINET_RUNS to a folder on another disk",
         )
-    return f"{free:.0f} GB free for {folder}"
+    return f"{free:.0f} GB free for {_near(folder)}"
 
 
 def check_fonts() -> str:
