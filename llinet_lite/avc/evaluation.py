@@ -94,11 +94,12 @@ class Score:
 def judge(model: nn.Module, senses: Senses, pairs: Batches) -> np.ndarray:
     """Return the probability of "corresponds" for every pair of a list, (n,) float, in float32 arithmetic."""
     model.eval()
-    device = next(model.parameters()).device
-    answers = []
-    for batch in pairs:
-        image, sound = senses({key: value.to(device) for key, value in batch.items()})
-        answers.append(torch.softmax(model(image, sound).float(), dim=1)[:, 1].cpu())
+    device, answers = next(model.parameters()).device, []
+    senses = senses.to(device)
+    with torch.autocast(device.type, enabled=False):
+        for batch in pairs:
+            image, sound = senses({key: value.to(device) for key, value in batch.items()})
+            answers.append(torch.softmax(model(image, sound), dim=1)[:, 1].cpu())
     return torch.cat(answers).numpy()
 
 
@@ -162,24 +163,31 @@ def class_matrix(
         NaN where there is no such pair.
     classes : list of str
     """
+    images, sounds = store.images(split), store.sounds(split)
     model.eval()
-    device = next(model.parameters()).device
-    seen, heard, labels, clips = [], [], [], []
-    pairs = EvaluationSet(store, split, batch_size=BATCH, image_crop=settings.image_crop)
-    for batch in pairs:
-        image, sound = senses({key: value.to(device) for key, value in batch.items()})
-        seen.append(model.embed_image(image))
-        heard.append(model.embed_audio(sound))
-        labels.append(batch["label"])
-        clips.append(batch["group"])
-    seen, heard = torch.cat(seen), torch.cat(heard)  # (N, 8 * width) each
-    label, clip = torch.cat(labels).numpy(), torch.cat(clips).numpy()
+    seen = _embedded(model, senses, store, split, settings, "image")  # (N, 8 * width)
+    heard = _embedded(model, senses, store, split, settings, "sound")  # (M, 8 * width)
     rows = [torch.softmax(model.all_pairs(part, heard).float(), -1)[..., 1] for part in seen.split(64)]
-    probability = torch.cat(rows).cpu().numpy()  # (N, N)
-    other = (clip[:, None] != clip[None, :]).astype(float)
-    present, place = np.unique(label, return_inverse=True)
-    member = np.eye(len(present))[place]  # (N, C)
-    count = member.T @ other @ member
-    total = member.T @ (probability * other) @ member
+    probability = torch.cat(rows).cpu().numpy()  # (N, M)
+    other = (images.clip[:, None] != np.arange(len(sounds))).astype(float)
+    present = np.unique(np.concatenate([images.label, sounds.label]))
+    picture, sound = (np.equal.outer(table.label, present).astype(float) for table in (images, sounds))
+    count = picture.T @ other @ sound
+    total = picture.T @ (probability * other) @ sound
     matrix = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return matrix, [store.classes[int(k)]["name"] for k in present]
+
+
+def _embedded(
+    model: nn.Module, senses: Senses, store: Store, split: str, settings, item: str
+) -> torch.Tensor:
+    """Return the features of every picture, or of the middle second of every sound, (N, 8 * width)."""
+    device, parts = next(model.parameters()).device, []
+    senses = senses.to(device)
+    crop = settings.image_crop if item == "image" else None
+    for batch in EvaluationSet(store, split, batch_size=BATCH, image_crop=crop, item=item):
+        if item == "image":
+            parts.append(model.embed_image(senses.see(batch["image"].to(device))))
+        else:
+            parts.append(model.embed_audio(senses.hear(batch["audio"].to(device))))
+    return torch.cat(parts)

@@ -8,6 +8,7 @@ Notebook: 00
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +62,14 @@ class Teachable:
         Of the class, on held-out clips of seen classes.
     correlation : dict of str to float
         Of each attribute of the specimen with its linear prediction, within classes; 0 is chance.
+    minutes : float
+        Of training.
     """
 
     sense: str
     accuracy: Interval
     correlation: dict[str, float]
+    minutes: float
 
 
 def measure(
@@ -85,6 +89,7 @@ def measure(
     step = Senses(settings, augment=True)
 
     def loss(model, batch):
+        step.to(batch["image"].device)
         return nn.functional.cross_entropy(model.classify(model.features(*step(batch))), batch["label"])
 
     batches = PairBatches(
@@ -93,23 +98,24 @@ def measure(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = OneSense(sense, settings.width, len(store.classes))
-    steps = epochs * len(batches.epoch(0))
-    done = {"schedule": lambda epoch: 0.5 * (1 + np.cos(np.pi * min(epoch / epochs, 1.0)))}
+    start = time.perf_counter()
     fit(
         model,
         loss,
         batches,
         epochs=epochs,
         optimizer=adam(2e-3, 1e-5),
+        schedule=lambda epoch: 0.5 * (1 + np.cos(np.pi * min(epoch / epochs, 1.0))),
         seed=seed,
-        quiet=quiet or steps < 50,
-        **done,
+        quiet=quiet,
     )
+    minutes = (time.perf_counter() - start) / 60
     train, test = (_features(model, store, split, settings) for split in ("train", "test"))
-    said = model.classify(torch.from_numpy(test[0])).argmax(1).numpy()
+    said = model.cpu().classify(torch.from_numpy(test[0])).argmax(1).numpy()
     clips = store.images("test").clip
     accuracy = clip_bootstrap(said == test[1], clips)
-    return Teachable(sense, accuracy, {name: _correlation(store, train, test, name) for name in ATTRIBUTES})
+    correlation = {name: _correlation(store, train, test, name) for name in ATTRIBUTES}
+    return Teachable(sense, accuracy, correlation, minutes)
 
 
 def card(store: Store, settings, *, epochs: int = 14) -> list[Result]:
@@ -123,7 +129,7 @@ def card(store: Store, settings, *, epochs: int = 14) -> list[Result]:
     epochs : int
         Of the pictures; the sounds need half as many.
     """
-    known = {"profile": settings.name, "data_hash": store.content_hash, "seeds": (0,), "device": "cpu"}
+    known = {"profile": settings.name, "data_hash": store.content_hash, "seeds": (0,)}
     rows = []
     for sense, count in (("image", epochs), ("sound", epochs // 2)):
         told = measure(store, settings, sense, epochs=count)
@@ -146,10 +152,11 @@ def card(store: Store, settings, *, epochs: int = 14) -> list[Result]:
 @torch.inference_mode()
 def _features(model: OneSense, store: Store, split: str, settings) -> tuple[np.ndarray, np.ndarray]:
     """Return features (N, D) and labels (N,) of every picture, or of the second around it."""
-    senses, rows, labels = Senses(settings), [], []
+    device, rows, labels = next(model.parameters()).device, [], []
+    senses = Senses(settings).to(device)
     model.eval()
     for batch in EvaluationSet(store, split, batch_size=128, image_crop=settings.image_crop):
-        rows.append(model.features(*senses(batch)))
+        rows.append(model.features(*senses({key: value.to(device) for key, value in batch.items()})).cpu())
         labels.append(batch["label"])
     return torch.cat(rows).numpy(), torch.cat(labels).numpy()
 

@@ -19,6 +19,7 @@ from llinet_lite.objectives import avc_accuracy, avc_loss
 from llinet_lite.training import History, adam, fit, overfit_one_batch, staircase
 
 BLIND = ("", "image", "sound")
+WARM_RATE = 0.3  # of the learning rate, where a trained network goes on
 
 
 class Senses(nn.Module):
@@ -47,16 +48,24 @@ class Senses(nn.Module):
         self.image_augment, self.gain = ImageAugment(), AudioGain()
         self.augment, self.blind = augment, blind
 
+    def see(self, image: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Return pictures (B, H, W, 3) uint8 as (B, 3, H, W) in [0, 1], changed by `draws` if given."""
+        image = to_image(image)
+        if draws is not None:
+            image = self.image_augment(image, draws)
+        return torch.zeros_like(image) if self.blind == "image" else image
+
+    def hear(self, audio: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Return sounds (B, n) int16 as log-spectrograms (B, 1, F, T), their gain by `draws` if given."""
+        sound = to_waveform(audio)
+        if draws is not None:
+            sound = self.gain(sound, draws)
+        return self.spectrogram(torch.zeros_like(sound) if self.blind == "sound" else sound)
+
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return pictures (B, 3, H, W) in [0, 1] and log-spectrograms (B, 1, F, T)."""
-        image, sound = to_image(batch["image"]), to_waveform(batch["audio"])
-        if self.augment:
-            image, sound = self.image_augment(image, batch["draws"]), self.gain(sound, batch["draws"])
-        if self.blind == "image":
-            image = torch.zeros_like(image)
-        if self.blind == "sound":
-            sound = torch.zeros_like(sound)
-        return image, self.spectrogram(sound)
+        draws = batch["draws"] if self.augment else None
+        return self.see(batch["image"], draws), self.hear(batch["audio"], draws)
 
 
 class CorrespondenceStep(nn.Module):
@@ -102,6 +111,8 @@ class Plan:
         Control: a sense that is switched off.
     imprint : float
         Strength of the recorder imprint in the training sounds.
+    start : str
+        Name of the plan whose network is trained on; "" starts from random weights.
     """
 
     name: str
@@ -111,6 +122,16 @@ class Plan:
     shuffled: bool = False
     blind: str = ""
     imprint: float = 0.0
+    start: str = ""
+
+    @property
+    def facts(self) -> dict:
+        """What a checkpoint or reference weights of this plan must agree with; a run may be prolonged."""
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key != "epochs" and (key, value) != ("start", "")
+        }
 
     def senses(self, settings, *, augment: bool = False) -> Senses:
         """Return what a network of this plan sees."""
@@ -130,7 +151,15 @@ def build(settings, seed: int) -> L3Net:
 
 
 def train(
-    store: Store, settings, plan: Plan, *, seed: int, run_dir: Path | None, validate=None, quiet: bool = False
+    store: Store,
+    settings,
+    plan: Plan,
+    *,
+    seed: int,
+    run_dir: Path | None,
+    start: L3Net | None = None,
+    validate=None,
+    quiet: bool = False,
 ) -> tuple[L3Net, History]:
     """Train one L3-Net, or go on where an earlier call was stopped.
 
@@ -144,6 +173,8 @@ def train(
         Of the weights, the pairs and the augmentation.
     run_dir : Path or None
         Where checkpoints go.
+    start : L3Net, optional
+        Network to begin from, left as it is; training goes on at 0.3 times the learning rate.
     validate : callable, optional
         model -> dict with "accuracy", on which the best epoch is chosen.
 
@@ -157,10 +188,12 @@ def train(
         store, "train", batch_size=settings.batch_size, image_crop=settings.image_crop, pairs=plan.pairs,
         match=matching(store), grid=plan.grid, seed=seed, shuffle_pairs=plan.shuffled, imprint=plan.imprint,
     )  # fmt: skip
-    model = build(settings, seed)
+    model, rate = build(settings, seed), settings.learning_rate
+    if start is not None:
+        model.load_state_dict(start.state_dict())
+        rate *= WARM_RATE
     step = CorrespondenceStep(plan.senses(settings, augment=True), plan.pairs)
-    kind = {key: value for key, value in asdict(plan).items() if key != "epochs"}
-    facts = {"data": store.content_hash, "batch_size": settings.batch_size, "plan": kind}
+    facts = {"data": store.content_hash, "batch_size": settings.batch_size, "plan": plan.facts}
     history = fit(
         model,
         step,
@@ -170,7 +203,7 @@ def train(
         validate=validate,
         settings=facts,
         seed=seed,
-        optimizer=adam(settings.learning_rate, settings.weight_decay),
+        optimizer=adam(rate, settings.weight_decay),
         schedule=staircase(),
         quiet=quiet,
     )
@@ -191,18 +224,18 @@ def overfit(
     accuracy : float
         On the same pairs, after the last step.
     """
-    match = matching(store, "val")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pairs = PairBatches(
         store,
         "val",
-        batch_size=count,
+        batch_size=min(count, len(store.images("val"))),
         image_crop=settings.image_crop,
         pairs="sampled",
-        match=match,
+        match=matching(store, "val"),
         seed=seed,
     )
-    batch, model = pairs.epoch(0)[0], build(settings, seed)
-    step = CorrespondenceStep(Senses(settings), "sampled")
+    batch = {key: value.to(device) for key, value in pairs.epoch(0)[0].items()}
+    model, step = build(settings, seed).to(device), CorrespondenceStep(Senses(settings), "sampled").to(device)
     losses = overfit_one_batch(model, step, batch, steps=steps)
     with torch.inference_mode():
         accuracy = step(model, batch)[1]["train_accuracy"]

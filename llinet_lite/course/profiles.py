@@ -104,7 +104,7 @@ PROFILES: dict[str, Profile] = {
             epochs=16,
             epochs_sampled=6,
             epochs_control=4,
-            epochs_shortcut=6,
+            epochs_shortcut=4,
         ),
         Profile(
             name="laptop",
@@ -118,7 +118,7 @@ PROFILES: dict[str, Profile] = {
             epochs=20,
             epochs_sampled=12,
             epochs_control=4,
-            epochs_shortcut=6,
+            epochs_shortcut=4,
             seeds=(0, 1, 2),
         ),
         Profile(
