@@ -25,6 +25,8 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one that is, as in 'make setup PYTHON=python3.12'"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || $(PYTHON) -m virtualenv $(VENV) || \
+	  { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	    $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } || \
 	  { rm -rf $(VENV); echo "no virtual environment: install one of the packages python3-venv or virtualenv"; exit 1; }
 	@echo "installing the locked packages into $(VENV): about 6.5 GB, a few minutes"
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock

@@ -3,6 +3,8 @@
 pip resolves `.[test]` against an empty environment without installing it; what it
 would install becomes the pins. Run it through `make lock`, on Linux, with the oldest
 Python that pyproject.toml allows, so that every pin exists for the newer ones too.
+What only a newer Python needs, pip does not see from there: that is named in `LATER`,
+and tests/test_packaging.py finds what is missing in it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LINUX_ONLY = ("nvidia-", "cuda-", "triton")
+# Python 3.13 dropped aifc, sunau, chunk and audioop from its library; librosa and audioread still
+# ask for them, as packages that go by the marker. {package: (version, first Python that needs it)}
+LATER = {
+    "audioop-lts": ("0.2.2", "3.13"),
+    "standard-aifc": ("3.13.0", "3.13"),
+    "standard-chunk": ("3.13.0", "3.13"),
+    "standard-sunau": ("3.13.0", "3.13"),
+}
 HEADER = "# Written by `make lock`; do not edit. Every package of `.[test]` and of its dependencies.\n"
 
 
@@ -29,13 +39,21 @@ def resolve() -> dict[str, str]:
     return {p["name"].lower().replace("_", "-"): p["version"] for p in packages}
 
 
+def lines_of(pins: dict[str, str]) -> list[str]:
+    """Return the lines of the lock, in order: the pins, and those that only a later Python needs."""
+    lines = []
+    for name, version in sorted((pins | {name: later[0] for name, later in LATER.items()}).items()):
+        marker = ' ; sys_platform == "linux"' if name.startswith(LINUX_ONLY) else ""
+        if name in LATER:
+            marker = f' ; python_version >= "{LATER[name][1]}"'
+        lines.append(f"{name}=={version}{marker}\n")
+    return lines
+
+
 def main() -> None:
     pins = resolve()
     pins.pop("llinet-lite")
-    lines = []
-    for name, version in sorted(pins.items()):
-        marker = ' ; sys_platform == "linux"' if name.startswith(LINUX_ONLY) else ""
-        lines.append(f"{name}=={version}{marker}\n")
+    lines = lines_of(pins)
     (ROOT / "requirements.lock").write_text(HEADER + "".join(lines), encoding="utf-8")
     print(f"requirements.lock: {len(lines)} packages")
 

@@ -2,7 +2,8 @@
 
 Every command imports what it needs when it runs, so that `llinet --help` is quick.
 A mistake of the user ends in a sentence and exit code 2, a failed notebook in exit
-code 1; with LLINET_DEBUG=1 in the environment the traceback is shown as well.
+code 1, a course stopped by Ctrl-C in exit code 130; with LLINET_DEBUG=1 in the
+environment the traceback of a mistake or a failure is shown as well.
 """
 
 from __future__ import annotations
@@ -222,7 +223,11 @@ def course(
         keep=keep,
         **{name: path.expanduser().resolve() for name, path in places.items() if path},
     )
-    print(f"report: {run(asked)}")
+    try:
+        print(f"report: {run(asked)}")
+    except KeyboardInterrupt:
+        print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -242,7 +247,7 @@ def report(
 @app.command()
 def bench(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    quick: Annotated[bool, typer.Option("--quick", help="Few repetitions: does it run at all?")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Without the training step at paper size.")] = False,
 ) -> None:
     """Measure the speed of every stage; one table, one JSON file."""
     from llinet_lite import bench as stopwatch

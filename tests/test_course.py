@@ -213,6 +213,45 @@ def test_a_killed_run_goes_on_where_it_stopped(course):
     assert runner.state(course.folder)["01_second"]["status"] == "done"
 
 
+def test_ctrl_c_says_how_to_go_on(course):
+    notebook(course.notebooks, "01_second", RECORD, "import time; print('asleep'); time.sleep(600)", ENTRY)
+    command = [sys.executable, "-m", "llinet_lite", "course", "--runs", str(course.runs)]
+    command += ["--notebooks", str(course.notebooks)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while runs_of(course, "01_second") == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.endswith("\nllinet: stopped; the same command goes on where it stopped\n"), said
+    assert "llinet_lite/" not in said, "a traceback of ours (a dying kernel may log one of its own)"
+    assert runner.state(course.folder)["00_first"]["status"] == "done"
+    assert runner.state(course.folder)["01_second"]["status"] == "stopped"
+
+
+def test_to_publish_is_to_run_again(course, monkeypatch, tmp_path):
+    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    asked = dataclasses.replace(course, profile="laptop", only="00", retrain=True)
+    for publish, runs in ((False, 1), (False, 1), (True, 2), (True, 3)):
+        run(dataclasses.replace(asked, publish=publish))
+        assert runs_of(asked, "00_first") == runs
+
+
+def test_relative_folders_are_the_same_in_the_kernel(course, monkeypatch, tmp_path):
+    for name in ("RUNS", "CACHE", "RESULTS"):
+        monkeypatch.setenv(f"LLINET_{name}", f"some/{name}")
+    monkeypatch.chdir(tmp_path)
+    with runner._kernel_environment(Course(notebooks=course.notebooks)):
+        inside = {name: os.environ[f"LLINET_{name}"] for name in ("RUNS", "CACHE", "RESULTS")}
+    assert inside == {name: str(tmp_path.resolve() / "some" / name) for name in inside}
+    assert os.environ["LLINET_CACHE"] == "some/CACHE"
+    monkeypatch.delenv("LLINET_CACHE")
+    with runner._kernel_environment(Course(runs=Path("mine"), notebooks=course.notebooks)):
+        assert "LLINET_CACHE" not in os.environ, "it goes with the runs"
+        assert os.environ["LLINET_RUNS"] == str(tmp_path.resolve() / "mine")
+
+
 def test_two_runs_in_one_folder_are_refused(course):
     course.folder.mkdir(parents=True)
     with runner._alone(course.folder), pytest.raises(CourseError, match="another run is at work"):

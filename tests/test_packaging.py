@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -68,7 +70,74 @@ def test_the_lock_has_one_allowed_version_of_everything():
         assert name in pins, f"{name} is not locked: run `make lock`"
         assert requirement.specifier.contains(pins[name]), f"{requirement}: locked is {pins[name]}"
     lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()[1:]
-    assert all(re.fullmatch(r'[\w.-]+==[\w.+!]+( ; sys_platform == "linux")?', line) for line in lines)
+    marker = r'(sys_platform == "linux"|python_version >= "3\.\d+")'
+    assert all(re.fullmatch(rf"[\w.-]+==[\w.+!]+( ; {marker})?", line) for line in lines)
+
+
+# What the packages that only a later Python needs ask for themselves; they are not installed on 3.11.
+LATER = {
+    "audioop-lts": [],
+    "standard-aifc": [
+        'standard-chunk ; python_version >= "3.13"',
+        'audioop-lts ; python_version >= "3.13"',
+    ],
+    "standard-chunk": [],
+    "standard-sunau": ['audioop-lts ; python_version >= "3.13"'],
+}
+
+
+def needs(name: str) -> list[Requirement]:
+    """What a locked package asks for; empty if it is not installed, as those of another platform."""
+    try:
+        return [Requirement(text) for text in importlib.metadata.requires(name) or ()]
+    except importlib.metadata.PackageNotFoundError:
+        return [Requirement(text) for text in LATER.get(name, ())]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_holds_what_every_python_needs(python):
+    """Whatever a locked package asks for under this Python on Linux is locked for it too, and fits."""
+    here = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    here |= {"platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython"}
+    here |= {"platform_machine": "x86_64", "platform_python_implementation": "CPython", "extra": ""}
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    valid = {canonicalize_name(p.name) for p in pins if p.marker is None or p.marker.evaluate(here)}
+    faults = []
+    for name in sorted(valid):
+        for wanted in needs(name):
+            if wanted.marker and not wanted.marker.evaluate(here):
+                continue
+            pin = canonicalize_name(wanted.name)
+            if pin not in valid or not wanted.specifier.contains(locked()[pin], prereleases=True):
+                faults.append(f"{name} asks for {wanted}")
+    assert not faults, f"not locked for Python {python} (see LATER in .ci/lock.py): {faults}"
+    assert set(LATER) & valid == (set(LATER) if python == "3.13" else set())
+
+
+def test_make_lock_keeps_what_only_a_later_python_needs():
+    lock = runpy.run_path(str(ROOT / ".ci" / "lock.py"))
+    written = (ROOT / "requirements.lock").read_text("utf-8").splitlines(keepends=True)
+    assert set(lock["LATER"]) == set(LATER)
+    resolved = {name: version for name, version in locked().items() if name not in LATER}
+    assert lock["lines_of"](resolved) == written[1:]
+
+
+def test_setup_knows_a_python_without_ensurepip():
+    recipe = (ROOT / "Makefile").read_text("utf-8")
+    ways = [
+        "-m venv $(VENV)",
+        "-m virtualenv $(VENV)",
+        "--without-pip $(VENV)",
+        "--python $(BIN)/python install",
+    ]
+    places = [recipe.index(way) for way in [*ways, "no virtual environment: install"]]
+    assert places == sorted(places)
+
+
+def test_the_readme_has_no_gap_left():
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert not (gaps := [line for line in lines if "@@" in line]), gaps
 
 
 def test_torch_torchvision_and_torchaudio_are_one_set():

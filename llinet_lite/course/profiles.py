@@ -118,7 +118,7 @@ PROFILES: dict[str, Profile] = {
             epochs=20,
             epochs_sampled=12,
             epochs_control=4,
-            epochs_shortcut=4,
+            epochs_shortcut=3,
             seeds=(0, 1, 2),
         ),
         Profile(
@@ -165,7 +165,10 @@ class Cost:
 
 
 # lesson -> profile -> cost, measured on the profile's device; a lesson or profile not yet measured is absent.
-COSTS: dict[str, dict[str, Cost]] = {}
+COSTS: dict[str, dict[str, Cost]] = {
+    "00_welcome": {"smoke": Cost(0.5, 1.0), "laptop": Cost(1.8, 1.0)},
+    "01_audio_visual_correspondence": {"smoke": Cost(2.5, 2.0), "laptop": Cost(1.0, 2.0)},
+}
 
 
 def profile_named(name: str) -> Profile:

@@ -23,7 +23,7 @@ from .errors import CourseError, LessonFailed
 from .kept import keep
 from .lesson import REFERENCE
 from .parameters import assign, declared
-from .places import results_folder, run_name, runs_folder
+from .places import cache_folder, results_folder, run_name, runs_folder
 from .profiles import profile_named
 from .record import metrics, write_json
 
@@ -174,13 +174,15 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kernel_environment(course: Course) -> Iterator[None]:
-    """Set what the notebooks' processes inherit, and put it back after."""
+    """Set what the notebooks' processes inherit, and put it back after; they run in another folder."""
     before = dict(os.environ)
     os.environ.update(
         LLINET_RUNS=str(course.runs.resolve()),
-        LLINET_RESULTS=str(results_folder()),
+        LLINET_RESULTS=str(results_folder().resolve()),
         JUPYTER_PREFER_ENV_PATH="1",
     )
+    if os.environ.get("LLINET_CACHE"):  # by default it lies among the runs
+        os.environ["LLINET_CACHE"] = str(cache_folder())
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
     try:
         yield
@@ -201,7 +203,8 @@ def _lesson(course: Course, notebook: Path, parameters: dict, shared: str, place
     said = json.dumps(parameters, sort_keys=True)
     mark = sources.digest(sources.notebook_hash(notebook), said, shared)
     folder, executed = course.folder / notebook.stem, course.folder / notebook.name
-    if _done(course.folder, notebook.stem, mark):
+    # To publish is to run: the weights that it wrote before may be gone, which no hash here knows.
+    if not course.publish and _done(course.folder, notebook.stem, mark):
         print(f"{place} {notebook.stem}: done before and unchanged", flush=True)
         return
     for old in (folder / "metrics.json", folder / "figures" / "figures.json"):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from llinet_lite.data.store import Store, StoreError, StoreWriter, write_shard
 from llinet_lite.world.instruments import INSTRUMENTS
 from llinet_lite.world.scenes import Scene
 
-WORLD_VERSION = 1  # raise it whenever the same seed gives another picture or sound
+WORLD_VERSION = 2  # raise it whenever the same seed gives another picture or sound
 FRAME = 0.04  # seconds between two frames: 25 per second
 WINDOW = 1.0  # seconds of sound that belong to a frame
 SPLITS = ("train", "val", "test", "unseen", "scenes", "scenes_unseen")
@@ -51,14 +52,14 @@ class WorldSet:
         over the times whose second of sound lies inside the clip.
     train_share, unseen_share : float
         Share of the published class counts (2,857 training clips of 24 seen
-        classes, 747 clips of 8 unseen ones), 0 to 1.
+        classes, 747 clips of 8 unseen ones), 0 to 1; at 0 there is no such split.
     held_out : int
         Solo clips per seen class in ``val``, and as many in ``test``.
     mixed : int
         Clips of each of the four other kinds of scene in ``scenes`` (seen
         classes), and as many in ``scenes_unseen``.
     imprint : float
-        Strength of the trace locked to the frame clock; 0 is off, 1 the default strength.
+        Strength of the trace locked to the frame clock, 0 to 10; 0 is off, 1 the default strength.
     seed : int
         Another seed, another world: 0 to 9999.
     quality : int
@@ -82,7 +83,7 @@ class WorldSet:
         limits = {
             "image_size": (16, 1024), "sample_rate": (8000, 96000), "seconds": (1.2, 10.0), "frames": (1, 25),
             "train_share": (0.0, 1.0), "unseen_share": (0.0, 1.0), "held_out": (1, 9999), "mixed": (1, 9999),
-            "imprint": (0.0, 100.0), "seed": (0, 9999), "quality": (50, 100),
+            "imprint": (0.0, 10.0), "seed": (0, 9999), "quality": (50, 100),
         }  # fmt: skip
         for field, (low, high) in limits.items():
             value = getattr(self, field)
@@ -220,7 +221,7 @@ def build(folder, plan: WorldSet, splits=None, workers=None, progress=True, rebu
     plan : WorldSet
         For instance ``WORLD_SETS["laptop"]``.
     splits : sequence of str, optional
-        Some of SPLITS; default: all. A later call adds others.
+        Some of SPLITS; default: all that have clips. A later call adds others.
     workers : int, optional
         Processes; default: one per core. The bytes do not depend on it.
     progress : bool
@@ -237,11 +238,11 @@ def build(folder, plan: WorldSet, splits=None, workers=None, progress=True, rebu
     StoreError
         The folder holds a store with other settings, or the disk is too small.
     ValueError
-        Unknown split.
+        A split that is unknown, or has no clips in this plan.
 
     Notebook: 00
     """
-    wanted = {split: math.ceil(len(plan.clips(split)) / CLIPS_PER_SHARD) for split in splits or SPLITS}
+    wanted = _shards(plan, splits)
     with StoreWriter(folder, plan.plan(), rebuild) as writer:
         store = Store(folder) if (Path(folder) / "manifest.json").exists() else None
         wanted = {split: count for split, count in wanted.items() if not store or split not in store.splits}
@@ -258,6 +259,28 @@ def build(folder, plan: WorldSet, splits=None, workers=None, progress=True, rebu
         return writer.finish(_manifest(plan), wanted)
 
 
+def _shards(plan: WorldSet, splits) -> dict[str, int]:
+    """Number of shards of each split asked for, or of every split that has clips."""
+    counts = {split: math.ceil(len(plan.clips(split)) / CLIPS_PER_SHARD) for split in splits or SPLITS}
+    empty = [split for split, count in counts.items() if not count]
+    if splits and empty:
+        raise ValueError(
+            f"the plan {plan.name!r} has no clips in {', '.join(empty)}: "
+            f"raise {' and '.join(f'{split}_share' for split in empty)} above 0, or leave the split out"
+        )
+    return {split: count for split, count in counts.items() if count}
+
+
+def _nearby(folder) -> str:
+    """A folder as seen from here if it is at most one level up, else its name: no path of one machine."""
+    folder = Path(folder).resolve()
+    try:
+        seen = os.path.relpath(folder)
+    except ValueError:  # another drive
+        return folder.name
+    return folder.name if Path(seen).parts[:2] == ("..", "..") else seen
+
+
 def _announce(folder, plan: WorldSet, splits: list[str], workers: int, progress: bool) -> None:
     """Say how much and how long before anything starts; refuse a disk that is too small."""
     clips, gigabytes, seconds = plan.estimate(splits, workers)
@@ -270,7 +293,7 @@ def _announce(folder, plan: WorldSet, splits: list[str], workers: int, progress:
     if progress:
         print(
             f"Bandstand-32 {plan.name}: {clips} clips ({', '.join(splits)}), about {gigabytes:.2f} GB and "
-            f"{seconds / 60:.1f} minutes with {workers} processes -> {folder}",
+            f"{seconds / 60:.1f} minutes with {workers} processes -> {_nearby(folder)}",
             file=sys.stderr,
             flush=True,
         )

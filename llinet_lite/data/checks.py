@@ -6,6 +6,7 @@ Notebook: 04
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from llinet_lite.data.media import (
 
 SILENT = -60.0  # dB relative to full scale (RMS): quieter is silence
 CLIPPED = 1e-3  # share of samples at full scale that is worth a word
+SUFFIXES = {"sound": SOUND_SUFFIXES, "video": IMAGE_SUFFIXES, "segment": IMAGE_SUFFIXES}
 _SAME = {"MPEG": "MP3", "WAVEX": "WAV", "RF64": "WAV", "MPO": "JPEG"}  # formats that go by a family name
 
 
@@ -74,7 +76,7 @@ def inspect(root: str, file: str, role: str, min_seconds: float) -> Finding:
         With a ``reason`` if the file cannot be used. Never raises for a bad file.
     """
     path, found = Path(root, file), Finding(file, role)
-    suffixes = SOUND_SUFFIXES if role == "sound" else IMAGE_SUFFIXES
+    suffixes = SUFFIXES[role]
     expected = suffixes.get(path.suffix.lower())
     if expected is None:
         return replace(found, reason=f"not used: in {role}/ the suffix must be one of {', '.join(suffixes)}")
@@ -121,3 +123,50 @@ def _look_mask(found: Finding, path: Path, data: bytes, _) -> tuple[Finding, str
     share = float((image > 127).mean())
     reason = "" if 0 < share < 1 else f"the mask is {'full' if share else 'empty'}"
     return replace(found, size=(image.shape[1], image.shape[0]), reason=reason), kind
+
+
+def mislabelled(listings: list, findings: dict[str, Finding], excluded: dict, warnings: list) -> None:
+    """Exclude files that cannot be trusted to show or sound their class, and copies.
+
+    Parameters
+    ----------
+    listings : list of Listing
+        The files of the data set.
+    findings : dict of Finding
+        By file.
+    excluded : dict of str
+        Reason by file; added to.
+    warnings : list of dict
+        ``file`` and ``reason``; added to. Copies in the test folders are kept with a word.
+
+    Notes
+    -----
+    What is excluded already makes no other file a copy. Of several copies the
+    first whose name both a picture and a sound bear stays, else the first.
+    """
+    for item in listings:
+        if item.claims:
+            text = f"its name says {item.claims}, its folder says {item.name}; move or rename it"
+            excluded.setdefault(item.file, f"mislabelled: {text}")
+    good = [item for item in listings if item.file not in excluded and item.role != "segment"]
+    photos, recordings = ({i.stem_path for i in good if i.role == role} for role in ("video", "sound"))
+    both, copies = photos & recordings, defaultdict(list)
+    for item in sorted(good, key=lambda item: item.stem_path not in both):
+        copies[findings[item.file].sha256].append(item)
+    for group in copies.values():
+        _judge_copies(group, excluded, warnings)
+
+
+def _judge_copies(group: list, excluded: dict, warnings: list) -> None:
+    """What becomes of files with the same content."""
+    names = sorted({item.name for item in group})
+    for k, item in enumerate(group):
+        if len(names) > 1:
+            other = next(o.file for o in group if o.name != item.name)
+            text = f"the same content lies under {' and '.join(names)}, as {other}"
+            excluded.setdefault(item.file, f"mislabelled: {text}")
+        elif k and item.split == "train":
+            excluded.setdefault(item.file, f"copy: the same content as {group[0].file}")
+        elif k and item.split == group[k - 1].split:
+            text = f"copy, kept: the same content as {group[k - 1].file}"
+            warnings.append({"file": item.file, "reason": text})

@@ -7,12 +7,12 @@ The layout::
     test/<class>/{sound,video,segment}             unseen classes, with masks
 
 In ``train`` a sound belongs to every picture of its class, unless both carry
-the same names throughout; in the test folders the files of one name are one
-clip. The splits of the store are those of the built-in world: ``train``,
-``val`` and ``test`` (held out of train), ``unseen`` (test_without_seg) and
-``scenes_unseen`` (test). Index pickles are never opened, since a pickle can
-run code; the folders are walked instead. Whatever is left out stands in the
-manifest with its reason.
+the same names (at least 90 % of them; the rest is left out); in the test
+folders the files of one name are one clip. The splits of the store are those
+of the built-in world: ``train``, ``val`` and ``test`` (held out of train),
+``unseen`` (test_without_seg) and ``scenes_unseen`` (test). Index pickles are
+never opened, since a pickle can run code; the folders are walked instead.
+Whatever is left out stands in the manifest with its reason.
 
 Notebook: 04
 """
@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from llinet_lite.data.checks import Finding, inspect
+from llinet_lite.data.checks import SUFFIXES, Finding, inspect, mislabelled
 from llinet_lite.data.media import (
     encode_jpeg,
     encode_png,
@@ -47,7 +47,9 @@ IMPORT_VERSION = 1
 FILES_PER_TASK = 16
 ROWS_PER_SHARD = 32
 TARGETS = {"test_without_seg": "unseen", "test": "scenes_unseen"}
-SPLITS = ("train", "val", "test", "unseen", "scenes_unseen")
+SEEN_SPLITS = ("train", "val", "test")
+SPLITS = (*SEEN_SPLITS, "unseen", "scenes_unseen")
+PAIRED = 0.9  # share of the names of train with a picture and a sound, from which names pair them
 
 
 @dataclass
@@ -56,7 +58,9 @@ class _Part:
 
     images: list[Listing] = field(default_factory=list)
     sounds: list[Listing] = field(default_factory=list)
-    masks: dict[str, Listing] = field(default_factory=dict)  # by path of the picture
+    drawn: list[Listing] = field(default_factory=list)  # all masks
+    masks: dict[str, Listing] = field(default_factory=dict)  # those to use, by path of the picture
+    named: dict[str, set[str]] = field(default_factory=dict)  # classes by role, before any exclusion
     paired: bool = False
 
     @property
@@ -124,8 +128,8 @@ def import_folders(
     listings, classes, warnings = walk(root)
     findings = _inspect_all(root, listings, min_seconds, workers, progress)
     excluded = {file: found.reason for file, found in findings.items() if found.reason}
-    _mislabelled(listings, findings, excluded, warnings)
-    parts = _split(listings, holdout)
+    mislabelled(listings, findings, excluded, warnings)
+    parts = _split(listings, holdout, warnings)
     for split, part in parts.items():
         _pair(split, part, excluded, warnings)
     _refuse_empty(parts, classes, excluded)
@@ -190,70 +194,58 @@ def _inspect_all(root, listings, min_seconds, workers, progress) -> dict[str, Fi
     return {file: found[file] for file, _ in files}
 
 
-def _mislabelled(listings, findings, excluded: dict, warnings: list) -> None:
-    """Files that cannot be trusted to show or sound their class; copies."""
-    copies = defaultdict(list)
-    for item in listings:
-        if item.file not in excluded and item.role != "segment":
-            copies[findings[item.file].sha256].append(item)
-        if item.claims:
-            text = f"its name says {item.claims}, its folder says {item.name}; move or rename it"
-            excluded.setdefault(item.file, f"mislabelled: {text}")
-    for group in copies.values():
-        names = sorted({item.name for item in group})
-        for k, item in enumerate(group):
-            if len(names) > 1:
-                other = next(o.file for o in group if o.name != item.name)
-                text = f"the same content lies under {' and '.join(names)}, as {other}"
-                excluded.setdefault(item.file, f"mislabelled: {text}")
-            elif k and item.split == "train":
-                excluded.setdefault(item.file, f"copy: the same content as {group[0].file}")
-            elif k and item.split == group[k - 1].split:
-                text = f"copy, kept: the same content as {group[k - 1].file}"
-                warnings.append({"file": item.file, "reason": text})
-
-
-def _split(listings: list[Listing], holdout: float) -> dict[str, _Part]:
+def _split(listings: list[Listing], holdout: float, warnings: list) -> dict[str, _Part]:
     """Give every file its split; its place is decided by its name, whatever else is there or broken."""
-    train = [item for item in listings if item.split == "train" and item.role != "segment"]
-    ranked = defaultdict(list)
+    train = [i for i in listings if i.split == "train" and Path(i.file).suffix.lower() in SUFFIXES[i.role]]
+    photos, recordings = ({i.stem_path for i in train if i.role == role} for role in ("video", "sound"))
+    paired = _by_name(photos, recordings, warnings)
+    ranked = defaultdict(set)
     for item in train:
-        ranked[item.name, item.role].append(item)
+        if not paired or item.stem_path in photos & recordings:
+            ranked[item.name, "" if paired else item.role].add(item.stem)
     place = {}
-    for items in ranked.values():
-        items.sort(key=lambda item: hashlib.sha256(item.stem.encode()).hexdigest())
-        each = max(1, round(len(items) * holdout / 2)) if holdout and len(items) >= 3 else 0
-        place |= {item.file: "val" if k < each else "test" for k, item in enumerate(items[: 2 * each])}
+    for key, stems in ranked.items():
+        order = sorted(stems, key=lambda stem: hashlib.sha256(stem.encode()).hexdigest())
+        each = max(1, round(len(order) * holdout / 2)) if holdout and len(order) >= 3 else 0
+        place |= {(*key, stem): "val" if k < each else "test" for k, stem in enumerate(order[: 2 * each])}
     parts: dict[str, _Part] = defaultdict(_Part)
     for item in listings:
-        part = parts[place.get(item.file) or TARGETS.get(item.split, "train")]
-        if item.role == "segment":
-            part.masks[item.stem_path] = item
-        else:
-            (part.images if item.role == "video" else part.sounds).append(item)
-    photos, recordings = ({i.stem_path for i in train if i.role == role} for role in ("video", "sound"))
+        held = place.get((item.name, "" if paired else item.role, item.stem), "train")
+        part = parts[TARGETS.get(item.split, held)]
+        {"video": part.images, "sound": part.sounds, "segment": part.drawn}[item.role].append(item)
     for split, part in parts.items():
-        part.paired = photos == recordings if split in ("train", "val", "test") else True
+        part.paired = paired if split in SEEN_SPLITS else True
+        part.named = {role: {i.name for i in part.items if i.role == role} for role in ("video", "sound")}
     return {split: parts[split] for split in SPLITS if split in parts}
+
+
+def _by_name(photos: set[str], recordings: set[str], warnings: list) -> bool:
+    """Whether pictures and sounds of train are paired by name: at least PAIRED of the names are in both."""
+    both, names = len(photos & recordings), len(photos | recordings)
+    paired = bool(names) and both >= PAIRED * names
+    if not paired and 2 * both > names:
+        text = (
+            f"paired by class only: {both} of {names} names have both a picture and a sound, and pairing by "
+            f"name needs {100 * PAIRED:.0f} %; add or remove the files without a partner to pair by name"
+        )
+        warnings.append({"file": "train", "reason": text})
+    return paired
 
 
 def _pair(split: str, part: _Part, excluded: dict, warnings: list) -> None:
     """Drop what is excluded, what has no partner of its name, and, with masks, what has no mask."""
-    twins: dict[tuple[str, str], str] = {}
-    for item in part.items:
-        first = twins.setdefault((item.role, item.stem_path), item.file)
-        if first != item.file:
-            excluded.setdefault(item.file, f"ambiguous: {first} has the same name")
     sounds = {item.stem_path for item in part.sounds}
     if part.paired and not any(item.stem_path in sounds for item in part.images):
         part.paired = False
         text = "no picture has a sound of the same name: pictures and sounds are paired by class only"
         warnings.append({"file": split, "reason": text})
-    if split == "scenes_unseen":
-        for item in part.images:
-            mask = part.mask(item)
-            if mask is None or mask.file in excluded:
-                excluded.setdefault(item.file, "no mask: none of its name can be used in segment/")
+    masked = split == "scenes_unseen"
+    if part.paired or masked:
+        _first_of_a_name(part.items if part.paired else part.images, excluded)
+    part.masks = _first_of_a_name(part.drawn, excluded)
+    for item in part.images if masked else ():
+        if part.mask(item) is None:
+            excluded.setdefault(item.file, "no mask: none of its name can be used in segment/")
     if part.paired:
         good = [i for i in part.items if i.file not in excluded]
         pictures, recordings = ({i.stem_path for i in good if i.role == role} for role in ("video", "sound"))
@@ -263,23 +255,41 @@ def _pair(split: str, part: _Part, excluded: dict, warnings: list) -> None:
                 excluded.setdefault(item.file, f"no partner: no {what} of its name can be used")
     part.images = [item for item in part.images if item.file not in excluded]
     part.sounds = [item for item in part.sounds if item.file not in excluded]
+    pictures = {item.stem_path for item in part.images}
+    for mask in part.drawn:
+        if mask.stem_path not in pictures:
+            excluded.setdefault(mask.file, "no picture of its name can be used")
+
+
+def _first_of_a_name(items: list[Listing], excluded: dict) -> dict[str, Listing]:
+    """Exclude all usable files of a role and name but the first; masks by path of their picture."""
+    first: dict[tuple[str, str], Listing] = {}
+    for item in items:
+        if item.file not in excluded:
+            kept = first.setdefault((item.role, item.stem_path), item)
+            if kept is not item:
+                excluded[item.file] = f"ambiguous: {kept.file} has the same name"
+    return {path: item for (_, path), item in first.items()}
 
 
 def _refuse_empty(parts: dict[str, _Part], classes, excluded: dict) -> None:
-    """An empty class or split is an error that lists what was found."""
+    """A split that is empty, or that a class has vanished from, is an error that lists what was found."""
     problems = []
     for split, part in parts.items():
-        wanted = {name for name, seen in classes if seen == (split in ("train", "val", "test"))}
-        for items, what in ((part.images, "picture"), (part.sounds, "sound")):
-            empty = sorted(wanted - {item.name for item in items}) if split in ("train", "unseen") else []
+        due = {name for name, seen in classes if seen == (split == "train")}
+        for role, items, what in (("video", part.images, "picture"), ("sound", part.sounds, "sound")):
+            wanted = part.named[role] | (due if split in ("train", "unseen") else set())
+            empty = sorted(wanted - {item.name for item in items})
             if not items:
                 problems.append(f"split {split} is left without a single usable {what}")
             elif empty:
                 problems.append(f"split {split} is left without a usable {what} of {', '.join(empty)}")
     if problems:
+        held = any(text.startswith(("split val", "split test")) for text in problems)
+        fix = "mend or add files of these classes" + (", or change holdout" if held else "")
         reasons = "\n".join(f"  {file}: {reason}" for file, reason in list(excluded.items())[:20])
         raise FolderError(
-            "; ".join(problems) + f".\nLeft out ({len(excluded)} files):\n{reasons or '  none'}"
+            f"{'; '.join(problems)}; {fix}.\nLeft out ({len(excluded)} files):\n{reasons or '  none'}"
         )
 
 

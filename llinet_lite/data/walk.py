@@ -18,6 +18,7 @@ SPLIT_FOLDERS = {
     "test_without_seg": ("sound", "video"),
     "test": ("sound", "video", "segment"),
 }
+BROKEN_LINK = "broken link: what it points to is not there"
 _OFFICIAL = {row.name.replace(" ", ""): row.name for row in INSTRUMENTS}
 
 
@@ -109,6 +110,9 @@ def walk(root: Path) -> tuple[list[Listing], list[tuple[str, bool]], list[dict]]
     here = _visible(root)
     strays = [path.name for path in here if path.is_dir() and path.name not in SPLIT_FOLDERS]
     problems, warnings, listings = [], _passed_over(here, ""), []
+    layout = ", ".join(SPLIT_FOLDERS)
+    text = f"not opened: it is no part of the layout (the folders {layout})"
+    warnings += [{"file": name, "reason": text} for name in strays]
     for split in SPLIT_FOLDERS:
         if (root / split).is_dir():
             listings += _walk_split(root, split, problems, warnings)
@@ -116,6 +120,8 @@ def walk(root: Path) -> tuple[list[Listing], list[tuple[str, bool]], list[dict]]
         hint = _guess(split, strays)
         if hint.startswith("there is"):
             problems.append(f"{root / split} is missing; {hint}")
+        if (root / split).is_symlink():
+            problems.append(f"{root / split} is a broken link; mend or remove it")
         warnings.append({"file": split, "reason": f"no folder: the store has nothing of {split}"})
     if not any((root / split).is_dir() for split in SPLIT_FOLDERS):
         found = ", ".join(repr(path.name) for path in here) or "nothing"
@@ -129,10 +135,12 @@ def walk(root: Path) -> tuple[list[Listing], list[tuple[str, bool]], list[dict]]
 
 
 def _passed_over(paths: list[Path], prefix: str) -> list[dict]:
-    """Files where only folders belong."""
+    """Files, and links to nothing, where only folders belong."""
     entries = []
     for path in paths:
-        if path.is_file():
+        if not path.exists():
+            entries.append({"file": prefix + path.name, "reason": BROKEN_LINK})
+        elif not path.is_dir():
             reason = "only folders belong here"
             if path.suffix.lower() in (".pickle", ".pkl"):
                 reason = "a pickle can run code; the folders are walked instead"
@@ -153,26 +161,42 @@ def _walk_split(root: Path, split: str, problems: list[str], warnings: list[dict
         if name in names:
             problems.append(f"{folder} and {names[name]} are the same class ({name}); merge them")
         names[name] = folder
-        listings += _walk_class(root, split, folder, name, problems)
+        listings += _walk_class(root, split, folder, name, problems, warnings)
         extra = [path.name for path in _visible(folder) if path.name not in SPLIT_FOLDERS[split]]
         text = "not opened: it is no part of the layout"
         warnings += [{"file": f"{split}/{folder.name}/{entry}", "reason": text} for entry in extra]
     return listings
 
 
-def _walk_class(root: Path, split: str, folder: Path, name: str, problems: list[str]) -> list[Listing]:
-    """The files of one class folder."""
+def _walk_class(
+    root: Path, split: str, folder: Path, name: str, problems: list[str], warnings: list[dict]
+) -> list[Listing]:
+    """The files of one class folder; subfolders and links to nothing go to ``warnings``."""
     listings = []
     strays = [path.name for path in _visible(folder) if path.name not in SPLIT_FOLDERS["test"]]
     for role in SPLIT_FOLDERS[split]:
         if not (folder / role).is_dir():
             problems.append(f"{folder / role} is missing; {_guess(role, strays)}")
             continue
-        files = [path for path in _visible(folder / role) if path.is_file()]
+        entries = _visible(folder / role)
+        files = [path for path in entries if path.is_file()]
+        others = [path for path in entries if not path.is_file()]
+        warnings += [
+            {"file": path.relative_to(root).as_posix(), "reason": _no_file(path, role)} for path in others
+        ]
         if not files:
-            problems.append(f"{folder / role} is empty")
+            names = ", ".join(repr(path.name) for path in others)
+            found = f": it holds no file, only {names}" if others else ""
+            problems.append(f"{folder / role} is empty{found}")
         listings += [Listing(path.relative_to(root).as_posix(), split, name, role) for path in files]
     return listings
+
+
+def _no_file(path: Path, role: str) -> str:
+    """Why something among the files of a class is passed over."""
+    if path.is_dir():
+        return f"not opened: a subfolder; its files belong directly into {role}/"
+    return "not opened: it is no regular file" if path.exists() else BROKEN_LINK
 
 
 def _classes(listings: list[Listing], problems: list[str]) -> list[tuple[str, bool]]:

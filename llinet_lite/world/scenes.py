@@ -58,7 +58,7 @@ class Scene:
         Class of the second instrument; by default another one of the same
         pool, seen or unseen classes.
     seconds : float
-        Length, 0.2 to 60.
+        Length, 0.5 to 60: a phrase needs half a second.
     imprint : float
         Strength of the recorder's trace (:func:`llinet_lite.world.room.imprint`), 0 is none.
 
@@ -95,8 +95,8 @@ class Scene:
         self.seconds, self.strength = float(seconds), float(imprint)
         if self.seed < 0:
             raise ValueError(f"the seed of a scene must be a whole number >= 0, not {seed}")
-        if not 0.2 <= self.seconds <= 60:
-            raise ValueError(f"a scene lasts 0.2 to 60 s, not {seconds}")
+        if not 0.5 <= self.seconds <= 60:
+            raise ValueError(f"a scene lasts 0.5 to 60 s, not {seconds}: a phrase needs half a second")
         if not 0 <= self.strength <= 10:
             raise ValueError(f"the strength of the imprint is between 0 (none) and 10, not {imprint}")
         self.cast = cast(self.name, kind, partner, self._rng)
@@ -131,9 +131,11 @@ class Scene:
         ``class``, ``kind``, ``seed``, ``seconds``, ``imprint``; of the named
         instrument ``size``, ``brightness``, ``wear``, ``hue`` and ``pose``
         (x, y, scale in canvas sides, angle in radians, mirrored; None if not
-        visible); ``level_db`` and ``noise_db`` (RMS, dBFS), ``room``,
-        ``background``, ``camera``, ``clutter`` (number of things) and
-        ``cast``, the same for each of the cast. Nothing is rendered.
+        visible); ``level_db`` and ``noise_db`` (RMS, dBFS; in kind "silence"
+        nobody plays, and the sound is noise at ``noise_db``: ``level_db`` is
+        drawn and heard nowhere), ``room``, ``background``, ``camera``,
+        ``clutter`` (number of things) and ``cast``, the same for each of the
+        cast. Nothing is rendered.
         """
         players = [member.factors for member in self.cast]
         lead = {key: players[0][key] for key in ("size", "brightness", "wear", "hue", "pose")}
@@ -382,7 +384,7 @@ def clip(
     middle = scene.seconds / 2
     return Clip(
         image=scene.frame(middle, size),
-        waveform=scene.audio(0, scene.seconds, sample_rate),
+        waveform=scene.audio(0, scene.seconds, sample_rate).copy(),  # the scene's own is read-only
         mask=scene.mask(middle, size),
         factors=scene.factors,
     )

@@ -310,15 +310,15 @@ class Camera:
     cast : tuple of float
         Gain of red, green and blue, 0.85 to 1.15.
     slope : tuple of float
-        Gradient of the light along x and y, per canvas side, each -0.5 to 0.5.
+        Gradient of the light along x and y, per canvas side, each -0.35 to 0.35.
     vignette : float
         Loss of light in the corners, 0 to 0.4.
     blur : float
-        Standard deviation of the blur, canvas sides, 0 to 0.008.
+        Standard deviation of the blur, canvas sides, 0 to 0.005.
     noise : float
-        Standard deviation of the sensor noise, grey levels, 1 to 9.
+        Standard deviation of the sensor noise, grey levels, 1 to 5.
     quality : int
-        JPEG quality, 50 to 95.
+        JPEG quality, 60 to 95.
     """
 
     exposure: float

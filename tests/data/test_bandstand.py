@@ -146,7 +146,14 @@ def test_imprint_changes_the_sound_only():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("image_size", 0), ("sample_rate", 16001), ("seconds", 0.9), ("frames", 0), ("seed", -1)],
+    [
+        ("image_size", 0),
+        ("sample_rate", 16001),
+        ("seconds", 0.9),
+        ("frames", 0),
+        ("seed", -1),
+        ("imprint", 10.5),
+    ],
 )
 def test_settings_are_checked(field, value):
     with pytest.raises(ValueError, match=f"WorldSet.{field} must"):
@@ -167,6 +174,31 @@ def test_small_disk_is_refused_before_anything_starts(tmp_path, monkeypatch):
 def test_unknown_split(tmp_path):
     with pytest.raises(ValueError, match="no split 'dev'"):
         build(tmp_path / "s", TINY, ["dev"])
+
+
+def test_a_split_without_clips_is_left_out(tmp_path, capfd, monkeypatch):
+    plan = dataclasses.replace(TINY, train_share=0.0, unseen_share=0.0, mixed=1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no clips in train: raise train_share above 0"):
+        build("s", plan, ["train", "val"], workers=1)
+    assert not (tmp_path / "s" / "manifest.json").exists()
+    store = build("s", plan, workers=1)
+    assert list(store.splits) == ["val", "test", "scenes", "scenes_unseen"]
+    said = capfd.readouterr().err
+    assert "(val, test, scenes, scenes_unseen)" in said and "-> s\n" in said
+    assert build(tmp_path / "s", plan).content_hash == store.content_hash  # opened, not built
+
+
+@pytest.mark.parametrize(
+    ("folder", "seen"),
+    [("a/b", "a/b"), ("../c", "../c"), ("../../d/e", "e"), ("../../../f", "f"), (".", ".")],
+)
+def test_what_is_announced_names_no_path_of_one_machine(tmp_path, monkeypatch, folder, seen):
+    here = tmp_path / "up" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert bandstand._nearby(here / folder) == seen
+    assert bandstand._nearby(folder) == seen
 
 
 def test_estimates_keep_the_promised_sizes():

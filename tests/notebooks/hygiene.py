@@ -23,6 +23,7 @@ CELLS = (15, 60)
 WORDS = (1000, 2500)
 LONGEST_CELL, MEDIAN_CELL = 30, 8  # lines of code
 PROFILES = ("smoke", "laptop", "gpu", "paper")
+MEASURED = ("smoke", "laptop")  # profiles that everybody can run, so their cost must be known
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/svg+xml")
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -64,6 +65,9 @@ def _box(path: Path, page) -> Iterator[str]:
     for profile in PROFILES:
         if not re.search(rf"[`\"']{profile}[`\"']", top):
             yield f"its first {TOP} cells do not say what the lesson costs under `{profile}`"
+    for profile in MEASURED:
+        if re.search(rf"`{profile}`[^\n]*not measured", top):
+            yield f"the table of costs says 'not measured' for `{profile}`: measure it, and put it into COSTS"
     if "learn" not in first.source.lower():
         yield "the box does not say what one will learn"
 

@@ -80,6 +80,10 @@ FAULTS = {
     "kernel of a machine": (lambda p: p.metadata.kernelspec.update(name="my-env"), "kernel 'my-env'"),
     "no box": (lambda p: p.cells.pop(0), "is not the box"),
     "no cost": (source(0, BOX.replace("`gpu`", "gpu") + "word " * 1100), "costs under `gpu`"),
+    "cost not measured": (
+        output(1, "display_data", {"text/markdown": "| `laptop` | cpu | not measured | not measured |"}),
+        "says 'not measured' for `laptop`",
+    ),
     "no aim": (source(0, BOX.replace("learn", "see") + "word " * 1100), "what one will learn"),
     "no parameters": (lambda p: p.cells[1].metadata.pop("tags"), "has 0 cells tagged `parameters`"),
     "no profile": (source(1, "data = ''"), "does not set `profile`"),

@@ -66,6 +66,8 @@ def test_clip_is_the_middle_of_its_scene():
     assert np.array_equal(made.image, scene.frame(1.5, 64))
     assert np.array_equal(made.mask, scene.mask(1.5, 64))
     assert made.factors == scene.factors
+    made.waveform[:] = 0  # it is the caller's own
+    assert scene.audio(0, 3, 16000).any()
 
 
 # ------------------------------------------------------------------ picture
@@ -311,8 +313,10 @@ def test_bad_arguments_are_explained():
         Scene("violin", 0, "duet", partner="violin")
     with pytest.raises(ValueError, match="whole number >= 0"):
         Scene("violin", -1)
-    with pytest.raises(ValueError, match=r"lasts 0\.2 to 60 s"):
+    with pytest.raises(ValueError, match=r"lasts 0\.5 to 60 s"):
         Scene("violin", 0, seconds=100)
+    with pytest.raises(ValueError, match=r"lasts 0\.5 to 60 s, not 0\.4: a phrase needs half a second"):
+        Scene("violin", 0, seconds=0.4)
     with pytest.raises(ValueError, match="strength of the imprint"):
         Scene("violin", 0, imprint=-1)
     with pytest.raises(TypeError):
