@@ -8,7 +8,7 @@ STAMP   := $(VENV)/installed
 
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help course setup test lint unit hygiene smoke nbval lab bench lock clean-safe
+.PHONY: help course setup test lint unit hygiene smoke nbval lab bench notebooks lock clean-safe
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -63,6 +63,11 @@ lab: setup  ## open the course in JupyterLab
 
 bench: setup  ## speed of every stage -> results/
 	$(BIN)/llinet bench
+
+notebooks: setup  ## execute the committed notebooks again, in place, as they stand
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --log-level WARN \
+	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
+	  notebooks/[0-9]*.ipynb
 
 lock: setup  ## resolve pyproject.toml again -> requirements.lock
 	$(BIN)/python .ci/lock.py

@@ -235,11 +235,12 @@ def scored(values):
     return [avc.Score(np.array([]), np.array([]), Interval(*v, 100), None) for v in values]
 
 
-def test_the_shortcut_is_judged_by_its_intervals():
+def test_the_shortcut_is_judged_on_own_and_on_clean_pairs():
     high, low = scored([(0.9, 0.85, 0.95)]), scored([(0.5, 0.45, 0.55)])
     found = {("naive", "own"): high, ("grid", "own"): low, ("naive", "clean"): low, ("grid", "clean"): low}
     assert avc.Shortcut(found, []).inflated and avc.Shortcut(found, []).not_better_on_clean
-    other = found | {("naive", "own"): low, ("naive", "clean"): high}
+    assert not avc.Shortcut(found | {("grid", "own"): high}, []).inflated
+    other = found | {("naive", "clean"): high}
     assert not avc.Shortcut(other, []).inflated and not avc.Shortcut(other, []).not_better_on_clean
 
 
