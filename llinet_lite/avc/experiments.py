@@ -223,7 +223,7 @@ class Shortcut:
 
     @property
     def inflated(self) -> bool:
-        """Whether naive scores higher on its own pairs than grid does on its own, and than itself on clean ones."""
+        """Whether naive scores higher on its own pairs than grid does on its own, and than on clean ones."""
         own = self.mean("naive", "own")
         return own > max(self.mean("grid", "own"), self.mean("naive", "clean"))
 

@@ -191,7 +191,7 @@ def _size_of_cells(path: Path, page) -> Iterator[str]:
     words = sum(len(cell.source.split()) for cell in page.cells if cell.cell_type == "markdown")
     if not WORDS[0] <= words <= WORDS[1]:
         yield f"has {words} words, must have {WORDS[0]} to {WORDS[1]}"
-    lengths = [len(cell.source.strip().splitlines()) for cell in code_cells(page)]
+    lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code_cells(page)]
     for number, length in enumerate(lengths, start=1):
         if length > LONGEST_CELL:
             yield f"code cell {number} has {length} lines, more than a screen: move it into the package"
