@@ -222,9 +222,9 @@ def test_ctrl_c_says_how_to_go_on(course):
     while runs_of(course, "01_second") == 0 and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 130, said
-    assert said.endswith("\nllinet: stopped; the same command goes on where it stopped\n"), said
+    assert "llinet: stopped; the same command goes on where it stopped" in said, said
     assert "llinet_lite/" not in said, "a traceback of ours (a dying kernel may log one of its own)"
     assert runner.state(course.folder)["00_first"]["status"] == "done"
     assert runner.state(course.folder)["01_second"]["status"] == "stopped"
