@@ -36,8 +36,8 @@ class L3Net(nn.Module):
     The papers do not say how the head starts. Features come out of a ReLU and a maximum, so all of them have
     the same large positive mean. With He's weights alone that mean decides which hidden units are on, the
     same ones for every pair, and the head can only add up what each sense says alone, which is nothing here.
-    So each row of W_1 starts with mean zero over the picture part and over the sound part: the mean cancels,
-    the units answer to the pair, and training leaves its first plateau.
+    So each row of W_1 starts with mean zero over the picture part and over the sound part: the mean cancels
+    and the units answer to the pair. Its effect alone was not measured apart from batch size and head width.
 
     Notebook: 01
     """
