@@ -31,6 +31,7 @@ from llinet_lite.loop_parts import (
     NotFiniteError,
     StepModule,
     batch_size,
+    channels_last,
     duration,
     seed_of,
     to_device,
@@ -87,7 +88,7 @@ class Run:
         self.talks = fabric.is_global_zero and not self.options.quiet
         self.module.to(fabric.device)
         if settings["channels_last"]:
-            self.module.to(memory_format=torch.channels_last)
+            channels_last(self.module)
         optimizer = make_optimizer([weight for weight in self.module.parameters() if weight.requires_grad])
         for group in optimizer.param_groups:
             group["initial_lr"] = float(group["lr"])

@@ -19,7 +19,9 @@ __all__ = [
     "NotFiniteError",
     "StepModule",
     "batch_size",
+    "channels_last",
     "duration",
+    "leave_together",
     "seed_of",
     "to_device",
 ]
@@ -127,6 +129,14 @@ def seed_of(*parts) -> int:
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "little") >> 1
 
 
+def channels_last(module: nn.Module) -> None:
+    """Keep the weights of convolutions, in two and in three dimensions, with channels last in memory."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for tensor in module.parameters():
+        if tensor.ndim in layouts:
+            tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
+
+
 def duration(seconds: float) -> str:
     """Seconds as 1:02:03 or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
@@ -147,3 +157,14 @@ def to_device(batch, device):
 def batch_size(batch: dict) -> int:
     """Number of samples: the length of the first tensor."""
     return next(len(value) for value in batch.values() if isinstance(value, Tensor))
+
+
+def leave_together(fabric) -> None:
+    """Close the connection between the processes of a run, once all have arrived.
+
+    Left to the interpreter's end, its threads may still run when their objects go, and a process whose work
+    is done aborts ("terminate called without an active exception"). A next run connects anew.
+    """
+    fabric.barrier()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -20,7 +20,7 @@ from torch import nn
 
 from llinet_lite.checkpoint import CheckpointError, load_weights
 from llinet_lite.loop import Options, Run
-from llinet_lite.loop_parts import Interrupt, NotFiniteError, StepModule, to_device
+from llinet_lite.loop_parts import Interrupt, NotFiniteError, StepModule, leave_together, to_device
 
 __all__ = [
     "CheckpointError",
@@ -260,4 +260,6 @@ def fit(
     cards = [fabric.device] if name == "cuda" else []
     with torch.random.fork_rng(cards), Interrupt() as run.interrupt:
         run.train()
+    if devices > 1:
+        leave_together(fabric)
     return History.of(run)

@@ -1,6 +1,6 @@
 """How well a network tells which sound belongs to a picture, and what it confuses.
 
-Notebook: 01
+Notebook: 01, 02, 03
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from llinet_lite.avc.task import Senses
 from llinet_lite.data.batches import Batches, EvaluationSet, evaluation_pairs
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
+from llinet_lite.models import AVENet
 
 BATCH = 128  # pairs judged at once
 
@@ -65,6 +66,11 @@ class Score:
     interval: Interval
     pairs: Batches
 
+    @property
+    def items(self) -> np.ndarray:
+        """What each pair shares with others, (n, 2): clips, or photos and sounds apart."""
+        return _items(self.pairs)
+
     def pair(self, k: int) -> Pair:
         """Look up pair `k` of the list."""
         return look_up(self.pairs, k)
@@ -90,6 +96,11 @@ class Score:
         return {name: [int(k) for k in order if which[k]][:count] for name, which in kinds.items()}
 
 
+def batch_size(view: str) -> int:
+    """Return how many pairs are judged at once; fewer where each is a video."""
+    return BATCH // 4 if view == "frames" else BATCH
+
+
 @torch.inference_mode()
 def judge(model: nn.Module, senses: Senses, pairs: Batches) -> np.ndarray:
     """Return the probability of "corresponds" for every pair of a list, (n,) float, in float32 arithmetic."""
@@ -99,7 +110,8 @@ def judge(model: nn.Module, senses: Senses, pairs: Batches) -> np.ndarray:
     with torch.autocast(device.type, enabled=False):
         for batch in pairs:
             image, sound = senses({key: value.to(device) for key, value in batch.items()})
-            answers.append(torch.softmax(model(image, sound), dim=1)[:, 1].cpu())
+            logits = model.pairs(model.embed_image(image), model.embed_audio(sound))  # (B, 2)
+            answers.append(torch.softmax(logits, dim=1)[:, 1].cpu())
     return torch.cat(answers).numpy()
 
 
@@ -112,6 +124,7 @@ def pair_list(
     grid: float | None = 0.04,
     imprint: float = 0.0,
     seed: int = 0,
+    view: str = "frame",
 ) -> Batches:
     """Return the fixed, balanced list of pairs of a split; half of them match.
 
@@ -124,10 +137,12 @@ def pair_list(
         None: naive mismatched sounds, which start anywhere.
     imprint : float
         Strength of the recorder imprint in the sounds.
+    view : str
+        See :class:`~llinet_lite.avc.task.Plan`.
     """
     return evaluation_pairs(
-        store, split, batch_size=BATCH, image_crop=settings.image_crop, match=match, grid=grid,
-        imprint=imprint, seed=seed,
+        store, split, batch_size=batch_size(view), image_crop=settings.image_crop,
+        match=match, grid=grid, imprint=imprint, seed=seed, view=view,
     )  # fmt: skip
 
 
@@ -141,13 +156,29 @@ def score(model: nn.Module, senses: Senses, pairs: Batches) -> Score:
         where these are paired by class only.
     """
     probability = judge(model, senses, pairs)
+    rows = pairs.rows
+    interval = clip_bootstrap((probability > 0.5) == rows.match.astype(bool), _items(pairs))
+    return Score(probability, rows.match, interval, pairs)
+
+
+def _items(pairs: Batches) -> np.ndarray:
+    """Return what each pair shares with others, (n, 2): clips, or photos and sounds apart."""
     rows, clip = pairs.rows, pairs.source.images.clip
     if (clip < 0).all():
-        items = np.stack([rows.image, len(clip) + rows.sound], axis=1)  # (n, 2)
-    else:
-        items = np.stack([clip[rows.image], rows.sound], axis=1)  # (n, 2)
-    interval = clip_bootstrap((probability > 0.5) == rows.match.astype(bool), items)
-    return Score(probability, rows.match, interval, pairs)
+        return np.stack([rows.image, len(clip) + rows.sound], axis=1)
+    return np.stack([clip[rows.image], rows.sound], axis=1)
+
+
+@torch.inference_mode()
+def distances(model: AVENet, senses: Senses, pairs: Batches) -> np.ndarray:
+    """Return the distance of the two halves of every pair of a list, (n,) float in [0, 2]."""
+    device, parts = next(model.parameters()).device, []
+    model.eval()
+    senses = senses.to(device)
+    for batch in pairs:
+        image, sound = senses({key: value.to(device) for key, value in batch.items()})
+        parts.append(model.distance(model.embed_image(image), model.embed_audio(sound)).cpu())
+    return torch.cat(parts).numpy()
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """Training a network on the correspondence task: batches -> senses -> network -> loss.
 
-Notebook: 01
+Notebook: 01, 02, 03
 """
 
 from __future__ import annotations
@@ -13,12 +13,29 @@ from torch import Tensor, nn
 
 from llinet_lite.data.batches import PairBatches
 from llinet_lite.data.store import Store
-from llinet_lite.features import AudioGain, ImageAugment, LogSpectrogram, to_image, to_waveform
-from llinet_lite.models import L3Net
+from llinet_lite.features import (
+    AudioGain,
+    ImageAugment,
+    LogSpectrogram,
+    augment_frames,
+    flip_flow,
+    to_flow,
+    to_frames,
+    to_image,
+    to_waveform,
+)
+from llinet_lite.models import AVENet, AVENetMF, AVENetOF, AVOLNet, L3Net
 from llinet_lite.objectives import avc_accuracy, avc_loss
 from llinet_lite.training import History, adam, fit, overfit_one_batch, staircase
 
 BLIND = ("", "image", "sound")
+NETWORKS = {
+    "l3net": L3Net,
+    "avenet": AVENet,
+    "avenet-mf": AVENetMF,
+    "avenet-of": AVENetOF,
+    "avolnet": AVOLNet,
+}
 WARM_RATE = 0.3  # of the learning rate, where a trained network goes on
 
 
@@ -62,10 +79,28 @@ class Senses(nn.Module):
             sound = self.gain(sound, draws)
         return self.spectrogram(torch.zeros_like(sound) if self.blind == "sound" else sound)
 
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return pictures (B, 3, H, W) in [0, 1] and log-spectrograms (B, 1, F, T)."""
+    def image(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return what is seen of a batch: pictures (B, 3, H, W), or what its view adds to them.
+
+        Frames give (B, 3, T, H, W); flow is stacked onto the picture, (B, 3 + 20, H, W).
+        """
         draws = batch["draws"] if self.augment else None
-        return self.see(batch["image"], draws), self.hear(batch["audio"], draws)
+        if "frames" in batch:
+            frames = to_frames(batch["frames"])
+            return frames if draws is None else augment_frames(self.image_augment, frames, draws)
+        image = self.see(batch["image"], draws)
+        if "flow" not in batch:
+            return image
+        flow = to_flow(batch["flow"])
+        return torch.cat([image, flow if draws is None else flip_flow(flow, draws)], dim=1)
+
+    def sound(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the log-spectrograms (B, 1, F, T) of a batch."""
+        return self.hear(batch["audio"], batch["draws"] if self.augment else None)
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return what is seen, (B, 3, H, W) in [0, 1] for pictures, and log-spectrograms (B, 1, F, T)."""
+        return self.image(batch), self.sound(batch)
 
 
 class CorrespondenceStep(nn.Module):
@@ -89,18 +124,20 @@ class CorrespondenceStep(nn.Module):
             logits = model.all_pairs(model.embed_image(image), model.embed_audio(sound))  # (B, B, 2)
             target = batch["group"]
         else:
-            logits, target = model(image, sound), batch["match"]  # (B, 2)
+            logits = model.pairs(model.embed_image(image), model.embed_audio(sound))  # (B, 2)
+            target = batch["match"]
         loss = avc_loss(logits, target, self.pairs)
         return loss, {"train_accuracy": avc_accuracy(logits.detach(), target, self.pairs)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One experiment of lesson 01.
+    """One training experiment.
 
     Attributes
     ----------
     name : str
+        Unique among the plans of its network's family.
     pairs : {"sampled", "all"}
     epochs : int
     grid : float or None
@@ -112,7 +149,12 @@ class Plan:
     imprint : float
         Strength of the recorder imprint in the training sounds.
     start : str
-        Name of the plan whose network is trained on; "" starts from random weights.
+        Name of the plan, of the same family, whose network is trained on; "" starts from
+        random weights.
+    network : str
+        One of NETWORKS.
+    view : {"frame", "middle", "frames", "flow"}
+        What is seen of a clip; see :class:`llinet_lite.data.batches.PairBatches`.
     """
 
     name: str
@@ -123,14 +165,22 @@ class Plan:
     blind: str = ""
     imprint: float = 0.0
     start: str = ""
+    network: str = "l3net"
+    view: str = "frame"
+
+    @property
+    def family(self) -> str:
+        """Name of the network without its variant: "avenet" for AVE-Net, AVE+MF and AVE+OF."""
+        return self.network.split("-")[0]
 
     @property
     def facts(self) -> dict:
         """What a checkpoint or reference weights of this plan must agree with; a run may be prolonged."""
+        usual = {"start": "", "network": "l3net", "view": "frame"}  # not said
         return {
             key: value
             for key, value in asdict(self).items()
-            if key != "epochs" and (key, value) != ("start", "")
+            if key != "epochs" and (key not in usual or usual[key] != value)
         }
 
     def senses(self, settings, *, augment: bool = False) -> Senses:
@@ -143,11 +193,23 @@ def matching(store: Store, split: str = "train") -> str:
     return "class" if (store.images(split).clip < 0).all() else "clip"
 
 
-def build(settings, seed: int) -> L3Net:
-    """Return a fresh L3-Net of the profile's width; its weights are a function of the seed alone."""
+def build(settings, seed: int, network: str = "l3net") -> nn.Module:
+    """Return a fresh network of the profile's width; its weights are a function of the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return L3Net(variant="2018", width=settings.width)
+        return NETWORKS[network](variant="2018", width=settings.width)
+
+
+def warm(settings, seed: int, plan: Plan, start: nn.Module) -> nn.Module:
+    """Return a network that begins as `start` does, turned into the plan's network where that differs."""
+    kind = NETWORKS[plan.network]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if not isinstance(start, kind):
+            return kind.from_single_frame(start)
+        model = kind(variant="2018", width=settings.width)
+        model.load_state_dict(start.state_dict())
+        return model
 
 
 def train(
@@ -157,11 +219,11 @@ def train(
     *,
     seed: int,
     run_dir: Path | None,
-    start: L3Net | None = None,
+    start: nn.Module | None = None,
     validate=None,
     quiet: bool = False,
-) -> tuple[L3Net, History]:
-    """Train one L3-Net, or go on where an earlier call was stopped.
+) -> tuple[nn.Module, History]:
+    """Train one network, or go on where an earlier call was stopped.
 
     Parameters
     ----------
@@ -173,25 +235,28 @@ def train(
         Of the weights, the pairs and the augmentation.
     run_dir : Path or None
         Where checkpoints go.
-    start : L3Net, optional
-        Network to begin from, left as it is; training goes on at 0.3 times the learning rate.
+    start : Module, optional
+        Network to begin from, left as it is (AVE+MF and AVE+OF begin from an AVE-Net); training
+        goes on at 0.3 times the learning rate.
     validate : callable, optional
         model -> dict with "accuracy", on which the best epoch is chosen.
 
     Returns
     -------
-    model : L3Net
+    model : Module
         With the best epoch's weights if `validate` and `run_dir` were given, else the last one's.
     history : History
     """
     batches = PairBatches(
         store, "train", batch_size=settings.batch_size, image_crop=settings.image_crop, pairs=plan.pairs,
         match=matching(store), grid=plan.grid, seed=seed, shuffle_pairs=plan.shuffled, imprint=plan.imprint,
+        view=plan.view,
     )  # fmt: skip
-    model, rate = build(settings, seed), settings.learning_rate
-    if start is not None:
-        model.load_state_dict(start.state_dict())
-        rate *= WARM_RATE
+    rate = settings.learning_rate
+    if start is None:
+        model = build(settings, seed, plan.network)
+    else:
+        model, rate = warm(settings, seed, plan, start), WARM_RATE * rate
     step = CorrespondenceStep(plan.senses(settings, augment=True), plan.pairs)
     facts = {"data": store.content_hash, "batch_size": settings.batch_size, "plan": plan.facts}
     history = fit(
@@ -213,7 +278,7 @@ def train(
 
 
 def overfit(
-    store: Store, settings, *, seed: int, count: int = 32, steps: int = 60
+    store: Store, settings, *, seed: int, count: int = 32, steps: int = 60, network: str = "l3net"
 ) -> tuple[list[float], float]:
     """Learn one batch of sampled pairs by heart.
 
@@ -235,7 +300,8 @@ def overfit(
         seed=seed,
     )
     batch = {key: value.to(device) for key, value in pairs.epoch(0)[0].items()}
-    model, step = build(settings, seed).to(device), CorrespondenceStep(Senses(settings), "sampled").to(device)
+    model = build(settings, seed, network).to(device)
+    step = CorrespondenceStep(Senses(settings), "sampled").to(device)
     losses = overfit_one_batch(model, step, batch, steps=steps)
     with torch.inference_mode():
         accuracy = step(model, batch)[1]["train_accuracy"]

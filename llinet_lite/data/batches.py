@@ -63,11 +63,18 @@ class PairBatches:
         permutation. Nothing can be learned from it that holds elsewhere.
     imprint : float
         Strength of the recorder imprint that is added to the sounds as they are read; 0 is none.
+    view : {"frame", "middle", "frames", "flow"}
+        What is seen. "frame": every picture of the split. The other three take the first picture of every
+        clip and share their pairs and draws: "middle" shows that picture alone, "frames" the 25 frames
+        around it, "flow" that picture and ten fields of optical flow (*Objects that Sound*, section 3.2).
+        "frames" and "flow" need :func:`llinet_lite.data.motion.build_motion`.
 
     Raises
     ------
     ValueError
         Settings that the store cannot fulfil; the message says which.
+    StoreError
+        The frames or the flow are not built.
 
     Examples
     --------
@@ -92,15 +99,16 @@ class PairBatches:
         seed: int = 0,
         shuffle_pairs: bool = False,
         imprint: float = 0.0,
+        view: str = "frame",
     ):
         for name, value, known in (("pairs", pairs, PAIRS), ("match", match, MATCHES)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-        self.source = Source(store, split, image_crop, seconds)
+        self.source = Source(store, split, image_crop, seconds, view)
         self.source.set_imprint(imprint)
         self.batch_size, self.pairs, self.match, self.grid = batch_size, pairs, match, grid
         self.misalign, self.seed, self.shuffle_pairs = misalign, seed, shuffle_pairs
-        count = len(self.source.images)
+        count = len(self.source.pool)
         if not 2 <= batch_size <= count:
             raise ValueError(
                 f"batch_size must lie between 2 and {count}, the pictures of {split}, not {batch_size}"
@@ -199,12 +207,11 @@ class PairBatches:
         -------
         batches : Batches
         """
-        rng, size, count = _rng(self.seed, e, _ORDER), self.batch_size, len(self.source.images)
+        rng, size, pool = _rng(self.seed, e, _ORDER), self.batch_size, self.source.pool
         if self.pairs == "all" and self.match == "clip":
-            return Batches(
-                self.source, self.matched(spread(self.source.images.clip, size, rng), rng, rng), size
-            )
-        rows = self.matched(rng.permutation(count)[: count // size * size], rng, rng)
+            image = pool[spread(self.source.images.clip[pool], size, rng)]
+            return Batches(self.source, self.matched(image, rng, rng), size)
+        rows = self.matched(pool[rng.permutation(len(pool))[: len(pool) // size * size]], rng, rng)
         if self.pairs == "sampled":
             place = rng.random((len(rows.image) // size, size)).argsort(
                 axis=1
@@ -221,11 +228,11 @@ class PairBatches:
         Parameters
         ----------
         count : int, optional
-            Number of pairs (even); default: twice the number of pictures.
+            Number of pairs (even); default: twice the number of pictures that take part.
         """
         rng = _rng(self.seed, 0, _LIST)
-        image = rng.permutation(len(self.source.images))
-        image = np.sort(image if count is None else image[: count // 2])
+        image = rng.permutation(len(self.source.pool))
+        image = self.source.pool[np.sort(image if count is None else image[: count // 2])]
         right = self.matched(image, rng)
         wrong = right.take(np.arange(len(image)))
         self._mismatch(wrong, np.arange(len(image)), rng)
@@ -250,7 +257,7 @@ def evaluation_pairs(
     count : int, optional
         Number of pairs; default: all.
     **settings
-        seconds, match, grid, seed, imprint of :class:`PairBatches`.
+        seconds, match, grid, seed, imprint, view of :class:`PairBatches`.
 
     Returns
     -------
@@ -259,44 +266,8 @@ def evaluation_pairs(
 
     Notebook: 01
     """
-    size = min(batch_size, len(store.images(split)))
-    batches = PairBatches(store, split, batch_size=size, image_crop=image_crop, **settings).fixed(count)
+    batches = PairBatches(store, split, batch_size=2, image_crop=image_crop, **settings).fixed(count)
     return Batches(batches.source, batches.rows, batch_size)
-
-
-class ClassPairs:
-    """Pictures, each with a random sound of the same class: the training pairs of LLINet.
-
-    Parameters
-    ----------
-    store, split, batch_size, image_crop, seed
-        As for :class:`PairBatches`.
-    seconds : float or None
-        Length of the window, anywhere in the sound; None: the whole sound.
-
-    Notebook: 04
-    """
-
-    def __init__(
-        self, store: Store, split: str, *, batch_size: int, image_crop: int, seconds=1.0, seed: int = 0
-    ):
-        self.source, self.batch_size, self.seed = Source(store, split, image_crop, seconds), batch_size, seed
-        count = len(self.source.images)
-        if not 1 <= batch_size <= count:
-            raise ValueError(
-                f"batch_size must lie between 1 and {count}, the pictures of {split}, not {batch_size}"
-            )
-
-    def epoch(self, e: int) -> Batches:
-        """The batches of epoch ``e``: every row matches, ``group`` is the class."""
-        rng, count = _rng(self.seed, e, _ORDER), len(self.source.images)
-        image = rng.permutation(count)[: count // self.batch_size * self.batch_size]
-        sound = self.source.same_class(self.source.images.label[image], rng)
-        return Batches(
-            self.source,
-            self.source.rows(image, sound, self.source.anywhere(sound, rng), rng),
-            self.batch_size,
-        )
 
 
 class EvaluationSet(Batches):
@@ -313,6 +284,8 @@ class EvaluationSet(Batches):
         Length of the window; None: the whole sound.
     objects : bool
         Add the masks to the batches.
+    view : {"frame", "middle", "frames", "flow"}
+        As for :class:`PairBatches`.
 
     Notebook: 02
     """
@@ -327,34 +300,37 @@ class EvaluationSet(Batches):
         seconds=1.0,
         item="pair",
         objects=False,
+        view="frame",
     ):
         if item not in ITEMS:
             raise ValueError(f"item must be one of {', '.join(ITEMS)}, not {item!r}")
         if item != "sound" and image_crop is None:
             raise ValueError(f"item={item!r} reads pictures: give image_crop")
-        rows, source = getattr(self, f"_{item}s")(store, split, image_crop, seconds)
+        if item == "sound" and view != "frame":
+            raise ValueError(f"item='sound' shows no pictures: leave out view={view!r}")
+        rows, source = getattr(self, f"_{item}s")(store, split, image_crop, seconds, view)
         super().__init__(source, rows, batch_size, objects)
 
     @staticmethod
-    def _pairs(store, split, image_crop, seconds):
+    def _pairs(store, split, image_crop, seconds, view):
         if (store.images(split).clip < 0).any():
             raise ValueError(f"{split} is paired by class only: use item='image' and item='sound'")
-        whole = Source(store, split, image_crop, seconds)
+        whole = Source(store, split, image_crop, seconds, view)
         if seconds is None:
-            image = np.arange(len(whole.images))
-            sound = whole.images.clip.astype(np.int64)
+            image = whole.pool
+            sound = whole.images.clip[image].astype(np.int64)
             return whole.rows(image, sound, np.zeros_like(sound), None), whole
-        pairs = PairBatches(store, split, batch_size=2, image_crop=image_crop, seconds=seconds)
-        return pairs.matched(np.arange(len(whole.images)), _rng(0, 0, _LIST)), pairs.source
+        pairs = PairBatches(store, split, batch_size=2, image_crop=image_crop, seconds=seconds, view=view)
+        return pairs.matched(whole.pool, _rng(0, 0, _LIST)), pairs.source
 
     @staticmethod
-    def _images(store, split, image_crop, seconds):
-        source = Source(store, split, image_crop, 0)
-        image = np.arange(len(source.images))
+    def _images(store, split, image_crop, seconds, view):
+        source = Source(store, split, image_crop, 0, view)
+        image = source.pool
         return source.rows(image, image, image, None), source
 
     @staticmethod
-    def _sounds(store, split, image_crop, seconds):
+    def _sounds(store, split, image_crop, seconds, view):
         source = Source(store, split, None, seconds)
         sound = np.arange(len(source.sounds))
         label, half = source.sounds.label.astype(np.int64), np.full((len(sound), DRAWS), 0.5, np.float32)

@@ -5,16 +5,19 @@ Notebook: 01
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from llinet_lite.data.motion import FIELDS, Motion, first_pictures
 from llinet_lite.data.store import Store
 from llinet_lite.world.room import imprint
 
 DRAWS = 8  # uniforms per row for augmentation on the device
+VIEWS = ("frame", "middle", "frames", "flow")  # what a network sees of a clip
 
 
 @dataclass
@@ -70,7 +73,9 @@ class Batches(Dataset):
     image (B, H, W, 3) uint8; audio (B, n) int16; label, match, group, index
     (B,) int64; draws (B, 8) float32. ``index`` is the row of the image table
     (of the sound table, where there are no images). Objects (B, H, W) uint8
-    where masks were asked for.
+    where masks were asked for. The view "frames" has frames (B, 25, H, W, 3)
+    uint8 in place of image, the view "flow" also has flow (B, 20, H, W) int8:
+    u, v of field 0, u, v of field 1 ...; all cropped alike.
     """
 
     def __init__(self, source: Source, rows: Rows, batch_size: int, objects: bool = False):
@@ -88,9 +93,7 @@ class Batches(Dataset):
         rows = self.rows.take(slice(i * self.batch_size, (i + 1) * self.batch_size))
         source, batch = self.source, {}
         if source.image_crop:
-            batch["image"], masks = source.read_images(rows, self.objects)
-            if self.objects:
-                batch["objects"] = masks
+            batch |= source.read_images(rows, self.objects)
         if source.length:
             batch["audio"] = source.read_sounds(rows)
         index = rows.image if source.image_crop else rows.sound
@@ -103,9 +106,16 @@ class Batches(Dataset):
 class Source:
     """Reads the pictures and the sounds of one split; the part that all data sets here share."""
 
-    def __init__(self, store: Store, split: str, image_crop: int | None, seconds: float | None):
-        self.store, self.split, self.image_crop = store, split, image_crop
+    def __init__(
+        self, store: Store, split: str, image_crop: int | None, seconds: float | None, view: str = "frame"
+    ):
+        if view not in VIEWS:
+            raise ValueError(f"view must be one of {', '.join(VIEWS)}, not {view!r}")
+        self.store, self.split, self.image_crop, self.view = store, split, image_crop, view
         self.images, self.sounds = store.images(split), store.sounds(split)
+        # rows of the image table that take part
+        self.pool = np.arange(len(self.images)) if view == "frame" else first_pictures(self.images)
+        self.motion = Motion(store, split) if view in ("frames", "flow") else None
         self.length = 0  # samples of a window; 0: no sounds
         self.trace = None  # the recorder imprint of a whole clip, (n,) float, added to every window
         size = store.manifest["image_size"]
@@ -141,23 +151,36 @@ class Source:
         self.__dict__.update(state)
         self.images, self.sounds = self.store.images(self.split), self.store.sounds(self.split)
 
-    def read_images(self, rows: Rows, objects: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Decode and crop: (B, crop, crop, 3) uint8, and the masks (B, crop, crop) if wanted."""
-        size = self.image_crop
-        images = np.empty((len(rows.image), size, size, 3), np.uint8)
-        masks = np.zeros((len(rows.image), size, size), np.uint8) if objects else None
-        for k, row in enumerate(rows.image.tolist()):
-            image = self.images.image(row)
-            top, left = (
-                int(p * (side - size + 1)) for p, side in zip(rows.crop[k], image.shape, strict=False)
-            )
-            images[k] = image[top : top + size, left : left + size]
+    def read_images(self, rows: Rows, objects: bool) -> dict[str, np.ndarray]:
+        """Decode and crop what the view shows, and the masks if wanted; see :class:`Batches`."""
+        size, batch = self.image_crop, defaultdict(list)
+        for row, place in zip(rows.image.tolist(), rows.crop, strict=True):
+            name, picture = self._picture(row)
+            sides = picture.shape[-3:-1]
+            top, left = (int(p * (side - size + 1)) for p, side in zip(place, sides, strict=True))
+            window = (..., slice(top, top + size), slice(left, left + size))
+            batch[name].append(picture[(*window, slice(None))])
+            if self.view == "flow":
+                batch["flow"].append(self._flow(row)[window])
             if objects:
-                index = self.images.objects(row)
-                if index is None:
-                    raise ValueError(f"{self.split} holds no masks ({self.images.id[row]})")
-                masks[k] = index[top : top + size, left : left + size]
-        return images, masks
+                batch["objects"].append(self._mask(row)[window])
+        return {name: np.stack(parts) for name, parts in batch.items()}
+
+    def _picture(self, row: int) -> tuple[str, np.ndarray]:
+        """One frame (H, W, 3), or all of them (25, H, W, 3), and their name in a batch."""
+        if self.view == "frames":
+            return "frames", self.motion.frames(np.searchsorted(self.pool, row))
+        return "image", self.images.image(row)
+
+    def _flow(self, row: int) -> np.ndarray:
+        fields = self.motion.flow(np.searchsorted(self.pool, row))
+        return fields.reshape(2 * FIELDS, *fields.shape[2:])  # (10, 2, H, W) -> (20, H, W)
+
+    def _mask(self, row: int) -> np.ndarray:
+        index = self.images.objects(row)
+        if index is None:
+            raise ValueError(f"{self.split} holds no masks ({self.images.id[row]})")
+        return index
 
     def read_sounds(self, rows: Rows) -> np.ndarray:
         """(B, n) int16: one window per row."""
@@ -185,10 +208,13 @@ class Source:
         """Start samples, uniform over all windows that fit."""
         return rng.integers(0, self.sounds.length[sound] - self.length + 1)
 
-    def same_class(self, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A uniformly drawn sound of each given class."""
-        order = np.argsort(self.sounds.label, kind="stable")
-        ranked = self.sounds.label[order]
+    def same_class(
+        self, label: np.ndarray, rng: np.random.Generator, sounds: np.ndarray | None = None
+    ) -> np.ndarray:
+        """A uniformly drawn sound of each given class; `sounds`: their labels, if not the table's."""
+        sounds = self.sounds.label if sounds is None else sounds
+        order = np.argsort(sounds, kind="stable")
+        ranked = sounds[order]
         first, last = np.searchsorted(ranked, label, "left"), np.searchsorted(ranked, label, "right")
         if (first == last).any():
             name = self.store.classes[int(label[first == last][0])]["name"]

@@ -19,6 +19,7 @@ __all__ = [
     "clip_bootstrap",
     "is_above_chance",
     "paired_difference",
+    "resampled_means",
     "wilson",
 ]
 
@@ -100,7 +101,7 @@ def _clip_pairs(clips, n: int) -> np.ndarray:
     return np.unique(clips, return_inverse=True)[1].reshape(n, 2)
 
 
-def _resampled_means(values: np.ndarray, clips, draws: int, seed: int) -> np.ndarray:
+def resampled_means(values: np.ndarray, clips, draws: int, seed: int) -> np.ndarray:
     """Means of `values` (n,) or (n, k) when clips are drawn with replacement, (draws,) or (draws, k).
 
     A pair of clips drawn a and b times counts a * b times; a clip with itself, a times.
@@ -123,8 +124,7 @@ def clip_bootstrap(correct, clips, *, level: float = 0.95, draws: int = 2000, se
     """Bootstrap interval of an accuracy whose pairs share clips.
 
     Clips, not pairs, are drawn with replacement, and a pair counts as often as both of its clips were drawn
-    (the
-    vertex bootstrap: Snijders and Borgatti 1999, *Non-parametric standard errors and tests for network
+    (the vertex bootstrap: Snijders and Borgatti 1999, *Non-parametric standard errors and tests for network
     statistics*).
 
     Parameters
@@ -142,7 +142,7 @@ def clip_bootstrap(correct, clips, *, level: float = 0.95, draws: int = 2000, se
     Notebook: 01
     """
     correct = _flags(correct, "correct").astype(float)
-    means = _resampled_means(correct, clips, draws, seed)
+    means = resampled_means(correct, clips, draws, seed)
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(correct.mean()), float(low), float(high), len(correct))
 
@@ -153,18 +153,23 @@ def paired_difference(
     """Bootstrap interval of the accuracy of `first` minus that of `second` on the same pairs.
 
     Both networks see the same drawn clips each time, so what is hard for both cancels. Arguments as
-    `clip_bootstrap`, with `first`, `second` (n,) the right (1) and wrong (0) decisions of the two networks.
+    `clip_bootstrap`, with `first`, `second` (n,) the right (1) and wrong (0) decisions of the two networks,
+    or (S, n) those of S seeds each, whose mean is taken first.
     """
-    first, second = _flags(first, "first"), _flags(second, "second")
-    if len(first) != len(second):
-        raise ValueError(
-            f"first has {len(first)} decisions and second {len(second)}; they must be the same pairs."
-        )
-    difference = first.astype(float) - second.astype(float)
-    low, high = np.quantile(
-        _resampled_means(difference, clips, draws, seed), [0.5 - level / 2, 0.5 + level / 2]
+    first, second = (
+        np.stack([_flags(row, name) for row in np.atleast_2d(answers)])
+        for name, answers in (("first", first), ("second", second))
     )
-    return Interval(float(difference.mean()), float(low), float(high), len(first))
+    if first.shape != second.shape:
+        raise ValueError(
+            f"first has {first.shape[1]} decisions of {len(first)} seeds, second {second.shape[1]} of "
+            f"{len(second)}; they must be the same pairs and as many seeds."
+        )
+    difference = (first.astype(float) - second).mean(0)  # (S, n) -> (n,)
+    low, high = np.quantile(
+        resampled_means(difference, clips, draws, seed), [0.5 - level / 2, 0.5 + level / 2]
+    )
+    return Interval(float(difference.mean()), float(low), float(high), len(difference))
 
 
 def is_above_chance(interval: Interval, chance: float = 0.5) -> bool:

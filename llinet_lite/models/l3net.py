@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import AudioTower, VisionTower, initialise
+from llinet_lite.models.towers import AudioTower, VisionTower, centre_rows, initialise, refuse_unequal
 
 __all__ = ["L3Net"]
 
@@ -48,9 +48,7 @@ class L3Net(nn.Module):
         self.audio = AudioTower(variant, width)
         self.variant, self.width, self.features = variant, width, self.vision.features
         self.fc1 = initialise(nn.Linear(2 * self.features, hidden))
-        with torch.no_grad():
-            parts = self.fc1.weight.view(hidden, 2, self.features)  # picture part, sound part
-            parts -= parts.mean(-1, keepdim=True)
+        centre_rows(self.fc1, parts=2)  # picture part, sound part
         self.fc2 = initialise(nn.Linear(hidden, 2))
 
     def embed_image(self, image: Tensor) -> Tensor:
@@ -95,8 +93,5 @@ class L3Net(nn.Module):
         -------
         Tensor (B, 2): logits; class 1 = corresponds
         """
-        if len(image) != len(spectrogram):
-            raise ValueError(
-                f"{len(image)} pictures and {len(spectrogram)} sounds make no pairs; give as many of each."
-            )
+        refuse_unequal(image, spectrogram)
         return self.pairs(self.embed_image(image), self.embed_audio(spectrogram))

@@ -6,14 +6,16 @@ acoustic guitar to electric guitar is 2, to drum is 5. The built-in world
 carries the branch of that ontology which holds its 32 classes
 (:attr:`Instrument.family <llinet_lite.world.instruments.Instrument.family>`),
 so that no download is needed; :func:`from_ontology` reads the real file and
-finds the same distances.
+finds the same distances, :func:`ontology_distances` those of other classes.
 
 Notebook: 02
 """
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Sequence
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -78,10 +80,7 @@ def distance(a: str, b: str) -> int:
 
 
 def from_ontology(path: str | PathLike) -> np.ndarray:
-    """Measure the distances in the real AudioSet ontology.
-
-    Thirty-eight of its nodes have several parents, so this is a graph and
-    not a tree; its seven top-level nodes are joined by one virtual root.
+    """Measure the distances of the 32 classes in the real AudioSet ontology.
 
     Parameters
     ----------
@@ -95,12 +94,56 @@ def from_ontology(path: str | PathLike) -> np.ndarray:
 
     Raises
     ------
+    FileNotFoundError, ValueError
+        As :func:`ontology_distances`.
+    """
+    return ontology_distances(path, [row.name for row in INSTRUMENTS])
+
+
+def ontology_distances(path: str | PathLike, names: Sequence[str]) -> np.ndarray:
+    """Measure the distances of any named classes in the real AudioSet ontology.
+
+    Thirty-eight of its nodes have several parents, so this is a graph and
+    not a tree; its seven top-level nodes are joined by one virtual root.
+
+    Parameters
+    ----------
+    path : path-like
+        ``ontology.json`` as published with AudioSet.
+    names : sequence of n str
+        A class of the built-in world, the name of a node, or one of the names
+        that a node lists between commas (xylophone is "Marimba, xylophone");
+        case, hyphens and underscores do not matter.
+
+    Returns
+    -------
+    (n, n) int64 array, read-only
+        Number of edges on the shortest path between the named nodes.
+
+    Raises
+    ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not the ontology, or lacks one of the 32 classes.
+        If the file is not the ontology, or lacks one of the names.
     """
     path = Path(path)
+    graph = _read_ontology(path)
+    nodes = _by_plain_name(graph)
+    wanted = [_node_name(name) for name in names]
+    missing = list(dict.fromkeys(name for name in wanted if _plain(name) not in nodes))
+    if missing:
+        near = [nodes[p] for name in missing for p in difflib.get_close_matches(_plain(name), nodes, n=2)]
+        raise ValueError(
+            f"{path} has no node named {', '.join(missing)}; is it the complete ontology.json? In the place "
+            "of a class that AudioSet does not know, give the name of the node that is nearest in meaning"
+            + (f" (similar names: {', '.join(dict.fromkeys(near))})." if near else ".")
+        )
+    return _between([nodes[_plain(name)] for name in wanted], graph)
+
+
+def _read_ontology(path: Path) -> nx.Graph:
+    """Nodes are names, edges join parent and child; a virtual root "" joins the top-level nodes."""
     if not path.is_file():
         raise FileNotFoundError(f"no ontology at {path}: give the path of AudioSet's ontology.json")
     try:
@@ -115,12 +158,29 @@ def from_ontology(path: str | PathLike) -> np.ndarray:
     graph = nx.Graph(edges)
     children = {child for _, child in edges}
     graph.add_edges_from(("", name) for name in names.values() if name not in children)  # virtual root
-    by_plain_name = {name.lower(): name for name in graph}
-    wanted = [row.family[-1] for row in INSTRUMENTS]
-    missing = [name for name in wanted if name.lower() not in by_plain_name]
-    if missing:
-        raise ValueError(f"{path} has no node named {', '.join(missing)}; is it the complete ontology.json?")
-    return _between([by_plain_name[name.lower()] for name in wanted], graph)
+    return graph
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _node_name(name: str) -> str:
+    """The ontology's name of a class of the built-in world; any other name as it is."""
+    try:
+        return instrument(name).family[-1]
+    except KeyError:
+        return name
+
+
+def _by_plain_name(graph: nx.Graph) -> dict[str, str]:
+    """Node of every whole name, and of every name between commas that only one node has."""
+    parts: dict[str, list[str]] = {}
+    for node in filter(None, graph):
+        for part in node.split(","):
+            parts.setdefault(_plain(part), []).append(node)
+    single = {part: nodes[0] for part, nodes in parts.items() if len(nodes) == 1}
+    return single | {_plain(node): node for node in graph if node}
 
 
 def _between(nodes: list[str], graph: nx.Graph) -> np.ndarray:

@@ -1,45 +1,16 @@
-"""From waveform and picture to what the networks see, in batches, on the device.
+"""From waveform to log-spectrogram, in batches, on the device.
 
-Everything here is a function of its arguments: augmentation takes its randomness from `draws`, uniform
-numbers in [0, 1) that the batch carries, so a training step is a function of (seed, epoch, index) and can be
-repeated exactly.
-
-Notebook: 01 (log-spectrogram, augmentation), 04 (log-mel).
+Notebook: 01 (log-spectrogram, gain), 04 (log-mel)
 """
 
 from collections.abc import Iterator
-from enum import IntEnum
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = [
-    "AudioGain",
-    "Draw",
-    "ImageAugment",
-    "LogMel",
-    "LogSpectrogram",
-    "centre_crop",
-    "random_crop",
-    "resize_short_side",
-    "to_image",
-    "to_waveform",
-]
-
-
-class Draw(IntEnum):
-    """Which column of `draws` (B, 8) decides what; the same column never decides two things."""
-
-    FLIP = 0
-    BRIGHTNESS = 1
-    SATURATION = 2
-    ORDER = 3
-    GAIN = 4
-    CROP_Y = 5
-    CROP_X = 6
-    FREE = 7
+from llinet_lite.features.draws import Draw, column_of
 
 
 def to_waveform(audio: Tensor) -> Tensor:
@@ -58,23 +29,6 @@ def to_waveform(audio: Tensor) -> Tensor:
     if audio.is_floating_point():
         return audio.to(torch.float32)
     raise TypeError(f"to_waveform takes int16 or floating-point audio, got {audio.dtype}; convert it first.")
-
-
-def to_image(images: Tensor) -> Tensor:
-    """Pixels of photographs to numbers in [0, 1], colours first.
-
-    Parameters
-    ----------
-    images : Tensor (B, H, W, 3) uint8
-
-    Returns
-    -------
-    Tensor (B, 3, H, W) float32 in [0, 1]; the memory order stays that of the input, which is channels_last
-    """
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        found = f"{tuple(images.shape)} {images.dtype}"
-        raise TypeError(f"to_image takes (B, H, W, 3) uint8 pictures, got {found}; reorder or convert them.")
-    return images.permute(0, 3, 1, 2).to(torch.float32) / 255.0  # (B, H, W, 3) -> (B, 3, H, W)
 
 
 def _check_waveform(waveform: Tensor, shortest: int, name: str) -> Tensor:
@@ -263,64 +217,6 @@ class LogMel(nn.Module):
             return torch.cat(parts)
 
 
-def _column(draws: Tensor, column: Draw, like: Tensor, *, ndim: int) -> Tensor:
-    """One column of `draws` (B, 8) on the device of `like`, shaped (B, 1, ...) with `ndim` axes."""
-    if draws.ndim != 2 or draws.shape[0] != like.shape[0] or draws.shape[1] <= column:
-        raise ValueError(
-            f"draws must be ({like.shape[0]}, 8) uniform numbers, a row per sample, got {tuple(draws.shape)}."
-        )
-    return draws[:, column].to(like.device, like.dtype).reshape(-1, *[1] * (ndim - 1))
-
-
-class ImageAugment(nn.Module):
-    """Flip, brightness and saturation, each decided by its column of `draws`.
-
-    Brightness adds up to `brightness` to every colour, saturation moves each pixel from or to its grey value
-    by a factor in `saturation`; which of the two comes first is drawn too. The papers name these changes
-    without their strengths; +-32/255 and [0.5, 1.5] are those of the Inception networks of the same time.
-
-    Parameters
-    ----------
-    flip : bool, mirror half of the pictures
-    brightness : float, largest step, in units of the [0, 1] range
-    saturation : (float, float), smallest and largest factor
-
-    Notebook: 01
-    """
-
-    def __init__(self, flip: bool = True, brightness: float = 32 / 255, saturation=(0.5, 1.5)):
-        super().__init__()
-        self.flip, self.brightness, self.saturation = flip, brightness, tuple(saturation)
-        grey = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)  # ITU-R BT.601
-        self.register_buffer("grey", grey, persistent=False)
-
-    def _saturate(self, image: Tensor, factor: Tensor) -> Tensor:
-        grey = (image * self.grey.to(image)).sum(1, keepdim=True)  # (B, 3, H, W) -> (B, 1, H, W)
-        return torch.lerp(grey, image, factor).clamp(0, 1)
-
-    def forward(self, image: Tensor, draws: Tensor) -> Tensor:
-        """Change a batch of pictures.
-
-        Parameters
-        ----------
-        image : Tensor (B, 3, H, W) float in [0, 1]
-        draws : Tensor (B, 8) uniform in [0, 1)
-
-        Returns
-        -------
-        Tensor (B, 3, H, W) in [0, 1]
-        """
-        if self.flip:
-            image = torch.where(_column(draws, Draw.FLIP, image, ndim=4) < 0.5, image.flip(-1), image)
-        step = (2 * _column(draws, Draw.BRIGHTNESS, image, ndim=4) - 1) * self.brightness
-        low, high = self.saturation
-        factor = low + (high - low) * _column(draws, Draw.SATURATION, image, ndim=4)
-        first = _column(draws, Draw.ORDER, image, ndim=4) < 0.5  # brightness first?
-        image = (image + torch.where(first, step, 0.0)).clamp(0, 1)
-        image = self._saturate(image, factor)
-        return (image + torch.where(first, 0.0, step)).clamp(0, 1)
-
-
 class AudioGain(nn.Module):
     """One gain for the whole clip, uniform in [1 - strength, 1 + strength]; 10 % in *Look, Listen and Learn*.
 
@@ -335,65 +231,4 @@ class AudioGain(nn.Module):
 
     def forward(self, waveform: Tensor, draws: Tensor) -> Tensor:
         """Scale (B, samples) float by the gains of `draws` (B, 8); the result is not clipped."""
-        return waveform * (1 + self.strength * (2 * _column(draws, Draw.GAIN, waveform, ndim=2) - 1))
-
-
-def resize_short_side(image: Tensor, size: int = 256) -> Tensor:
-    """Scale a batch of equally large pictures so that the shorter side is `size` pixels.
-
-    Parameters
-    ----------
-    image : Tensor (B, 3, H, W) float
-    size : int, pixels
-
-    Returns
-    -------
-    Tensor (B, 3, H', W') with min(H', W') == size, anti-aliased
-    """
-    height, width = image.shape[-2:]
-    scale = size / min(height, width)
-    shape = (size, round(width * scale)) if height <= width else (round(height * scale), size)
-    if shape == (height, width):
-        return image
-    return F.interpolate(image, shape, mode="bilinear", align_corners=False, antialias=True)
-
-
-def _check_crop(image: Tensor, size: int) -> tuple[int, int]:
-    spare = image.shape[-2] - size, image.shape[-1] - size
-    if min(spare) < 0:
-        raise ValueError(
-            f"A crop of {size} pixels does not fit into a picture of {image.shape[-2]} x {image.shape[-1]}; "
-            "use resize_short_side first or ask for a smaller crop."
-        )
-    return spare
-
-
-def centre_crop(image: Tensor, size: int = 224) -> Tensor:
-    """Cut the middle (B, 3, size, size) out of (B, 3, H, W)."""
-    spare_y, spare_x = _check_crop(image, size)
-    top, left = spare_y // 2, spare_x // 2
-    return image[..., top : top + size, left : left + size]
-
-
-def random_crop(image: Tensor, draws: Tensor, size: int = 224) -> Tensor:
-    """Cut one square out of each picture, at the place its `draws` say; every place is equally likely.
-
-    Parameters
-    ----------
-    image : Tensor (B, 3, H, W)
-    draws : Tensor (B, 8) uniform in [0, 1)
-    size : int, pixels
-
-    Returns
-    -------
-    Tensor (B, 3, size, size)
-    """
-    spare_y, spare_x = _check_crop(image, size)
-    place = draws.to(image.device, torch.float64)
-    top = (_column(draws, Draw.CROP_Y, place, ndim=1) * (spare_y + 1)).long().clamp(max=spare_y)
-    left = (_column(draws, Draw.CROP_X, place, ndim=1) * (spare_x + 1)).long().clamp(max=spare_x)
-    steps = torch.arange(size, device=image.device)
-    sample = torch.arange(len(image), device=image.device)[:, None, None]
-    rows, columns = (top[:, None] + steps)[:, :, None], (left[:, None] + steps)[:, None, :]
-    cropped = image.permute(0, 2, 3, 1)[sample, rows, columns]  # (B, H, W, 3) -> (B, size, size, 3)
-    return cropped.permute(0, 3, 1, 2)
+        return waveform * (1 + self.strength * (2 * column_of(draws, Draw.GAIN, waveform, ndim=2) - 1))
