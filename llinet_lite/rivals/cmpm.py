@@ -1,0 +1,191 @@
+"""CMPM and CMPC: projections of one sense on the other as probabilities, matched with the labels.
+
+Notebook: 06
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from llinet_lite.models.towers import full_precision, image_head, refuse_unequal
+from llinet_lite.rivals.base import Rival
+from llinet_lite.rivals.hinge import unit
+from llinet_lite.training import adam
+
+__all__ = ["CMPM", "cmpc_loss", "cmpm_loss", "projection_loss"]
+
+SMALL = 1e-8  # inside the logarithm and under its fraction, as in the authors' code
+
+
+def projection_loss(anchor: Tensor, other: Tensor, labels: Tensor) -> Tensor:
+    r"""One direction of :func:`cmpm_loss`: which of the others does an anchor's projection choose?
+
+    .. math:: p_{ij} = \mathrm{softmax}_j(x_i \cdot \bar z_j), \quad
+        q_{ij} = \frac{[y_i = y_j]}{\sum_k [y_i = y_k]}, \quad
+        L = \frac1B \sum_{ij} p_{ij} \ln\left(\frac{p_{ij}}{q_{ij} + \epsilon} + \epsilon\right)
+
+    with z of length 1 and x as long as it likes: the length is the sharpness of p. This is KL(p || q), not
+    KL(q || p): probability on an item of another class costs about -ln epsilon = 18.4, while an item of the
+    right class may go without.
+
+    Source: Zhang and Lu, *Deep Cross-Modal Projection Learning for Image-Text Matching* (2018), with epsilon
+    = 1e-8 in both places as in their code.
+
+    Parameters
+    ----------
+    anchor, other : Tensor (B, D), x and z, not normalised
+    labels : Tensor (B,) integer
+
+    Returns
+    -------
+    Tensor, a scalar in nats, 0 where p = q
+
+    Notebook: 06
+    """
+    refuse_unequal(anchor, other)
+    with torch.autocast(anchor.device.type, enabled=False):
+        p = (full_precision(anchor) @ unit(other).T).softmax(1)  # (B, B)
+        same = (labels[:, None] == labels[None, :]).to(p.dtype)
+        q = same / same.sum(1, keepdim=True)
+        return (p * torch.log(p / (q + SMALL) + SMALL)).sum(1).mean()
+
+
+def cmpm_loss(image: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
+    """Cross-modal projection matching: :func:`projection_loss` of pictures on sounds plus sounds on pictures.
+
+    Parameters
+    ----------
+    image, audio : Tensor (B, D), embeddings, not normalised
+    labels : Tensor (B,) integer
+
+    Returns
+    -------
+    Tensor, a scalar in nats; 2 x 13.85 for uniform p at B = 32 with two items of a class
+
+    Warns
+    -----
+    UserWarning
+        If every embedding has length 1 (within 1e-3): the projections then lie in [-1, 1], the softmax stays
+        nearly flat (16 classes of two items, each as far from the others as can be: 16 % of its mass on the
+        right two), and the loss cannot fall. No error, since a small batch may happen upon it.
+
+    Notebook: 06
+    """
+    lengths = torch.cat([full_precision(image), full_precision(audio)]).detach().norm(dim=1)
+    if bool(((lengths - 1).abs() < 1e-3).all()):
+        warnings.warn(
+            "cmpm_loss got embeddings of length 1: their softmax stays nearly flat and the loss cannot fall. "
+            "Leave out the normalisation before this loss.",
+            stacklevel=2,
+        )
+    return projection_loss(image, audio, labels) + projection_loss(audio, image, labels)
+
+
+def cmpc_loss(image: Tensor, audio: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    r"""Cross-modal projection classification: the part of one sense that the other confirms tells the class.
+
+    .. math:: \hat x_i = (x_i \cdot \bar z_i)\, \bar z_i, \qquad
+        L = -\frac1B \sum_i \ln \mathrm{softmax}(\bar W \hat x_i)_{y_i}
+            - \frac1B \sum_i \ln \mathrm{softmax}(\bar W \hat z_i)_{y_i}
+
+    and z-hat likewise, with the rows of W, one per class, scaled to length 1; no bias, no factor.
+
+    Source: Zhang and Lu (2018), see :func:`projection_loss`.
+
+    Parameters
+    ----------
+    image, audio : Tensor (B, D), x and z, not normalised; row i of both is one pair
+    labels : Tensor (B,) integer, 0 to K - 1
+    weight : Tensor (K, D), W
+
+    Returns
+    -------
+    Tensor, a scalar in nats, 2 ln K for a classifier that cannot tell
+
+    Notebook: 06
+    """
+    refuse_unequal(image, audio)
+    with torch.autocast(image.device.type, enabled=False):
+        image, audio = full_precision(image), full_precision(audio)
+        classes = unit(weight).to(image.dtype)  # (K, D)
+        loss = image.new_zeros(())
+        for x, z in ((image, audio), (audio, image)):
+            projected = (x * unit(z)).sum(1, keepdim=True) * unit(z)  # (B, D)
+            loss = loss + F.cross_entropy(projected @ classes.T, labels.long())
+        return loss
+
+
+class CMPM(Rival):
+    r"""Deep cross-modal projection learning, its matching loss alone or with its classification.
+
+    Pictures: the trunk's pooled features through FC ReLU FC; sounds: the audio encoder; neither normalised.
+    Loss: :func:`cmpm_loss`, plus `cmpc` times :func:`cmpc_loss`. Adam with 2e-4 and weight decay 4e-5.
+
+    Source: Zhang and Lu (2018) and their code. Encoders there: ResNet-152 or MobileNet and a bidirectional
+    LSTM, each with one linear layer to 512. Left out is their moving average of the weights (0.9999), which
+    needs more than 10 000 steps to forget how it began; a run here has fewer. Epsilon of Adam is 1e-8, which
+    their code asks for on the command line (its own default is 1).
+
+    Parameters
+    ----------
+    features, classes, width, size : see :class:`llinet_lite.rivals.base.Rival`
+    cmpc : bool or float, weight of the classification. LLINet's table says CMPM: the matching loss alone is
+        the safe reading, hence False; True or 1 is the sum as published
+
+    Notebook: 06
+    """
+
+    title = "CMPM"
+    learning_rate = 2e-4
+
+    def __init__(
+        self, *, features: int, classes: int, width: int = 64, size: int = 1024, cmpc: bool | float = False
+    ):
+        super().__init__(features=features, classes=classes, width=width, size=size)
+        if not 0 <= cmpc < float("inf"):
+            raise ValueError(f"cmpc is the weight of the classification, 0 or more, not {cmpc}.")
+        self.cmpc = float(cmpc)
+        self.image = image_head(features, size)
+        if self.cmpc:
+            self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes, size)))
+
+    def embed_image(self, seen: dict[str, Tensor]) -> Tensor:
+        """Pooled features (B, F) in `seen` -> embeddings (B, D), not normalised."""
+        return self.image(seen["pooled"])
+
+    def embed_audio(self, logmel: Tensor) -> Tensor:
+        """Log-mel (B, T, 40) -> embeddings (B, D), not normalised."""
+        return self.audio(logmel)
+
+    def matching(self, image: Tensor, audio: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of embeddings (B, D), (B, D) and its parts.
+
+        The directions are taken one by one: the check of `cmpm_loss` would make an accelerator wait, and
+        these embeddings come out of linear layers. Their mean lengths are reported: what sharpens p.
+        """
+        parts = {
+            "image_to_audio": projection_loss(image, audio, labels),
+            "audio_to_image": projection_loss(audio, image, labels),
+        }
+        loss = parts["image_to_audio"] + parts["audio_to_image"]
+        if self.cmpc:
+            parts["classification"] = cmpc_loss(image, audio, labels, self.weight)
+            loss = loss + self.cmpc * parts["classification"]
+        lengths = {"image_length": image, "audio_length": audio}
+        parts |= {name: full_precision(vectors).norm(dim=1).mean() for name, vectors in lengths.items()}
+        return loss, {name: value.detach() for name, value in parts.items()}
+
+    def loss(
+        self, seen: dict[str, Tensor], logmel: Tensor, labels: Tensor, progress: float = 0.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :meth:`llinet_lite.rivals.base.Rival.loss`; `progress` changes nothing here."""
+        return self.matching(self.embed_image(seen), self.embed_audio(logmel), labels)
+
+    def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
+        """Adam, 2e-4 times `rate`, weight decay 4e-5."""
+        return adam(rate * self.learning_rate, 4e-5)
