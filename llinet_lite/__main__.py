@@ -247,12 +247,17 @@ def report(
 @app.command()
 def bench(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    quick: Annotated[bool, typer.Option("--quick", help="Without the training step at paper size.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Without training steps at paper size and slow indexes.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With approximate indexes of a million vectors: an hour more.")
+    ] = False,
 ) -> None:
     """Measure the speed of every stage; one table, one JSON file."""
     from llinet_lite import bench as stopwatch
 
-    rows = stopwatch.run(quick=quick)
+    rows = stopwatch.run(quick=quick, full=full)
     out.mkdir(parents=True, exist_ok=True)
     stopwatch.save(rows, out / "bench.json")
     print(f"{out / 'bench.json'}: {len(rows)} rows")

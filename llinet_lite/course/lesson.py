@@ -145,6 +145,12 @@ class Lesson:
             )
         return store
 
+    def motion(self, splits: tuple[str, ...]) -> None:
+        """Film the clips of these splits, 25 frames and ten flow fields each, where that is not done yet."""
+        from . import stores
+
+        stores.motion(self.store(splits), splits)
+
     @property
     def data_hash(self) -> str:
         """Content hash of the opened store; empty before :meth:`store` was called."""
@@ -152,13 +158,17 @@ class Lesson:
 
     @property
     def training_dir(self) -> Path:
-        """Folder for checkpoints, named by what they depend on.
+        """Folder for checkpoints of this profile and data, named by what they depend on.
 
         A change of the code that trains, of the data or of the settings gives a new name,
-        so that no run goes on from, or passes for, a checkpoint of other code.
+        so that no run goes on from, or passes for, a checkpoint of other code. Numbers of
+        epochs and seeds are not among them (each run has them in its own folder's name),
+        so lessons that need the same network share it.
         """
-        settings = json.dumps(dataclasses.asdict(dataclasses.replace(self.settings, seeds=(0,))))
-        return self.folder / f"training-{digest(training_hash(), data_hash(self.data), settings)[:12]}"
+        settings = dataclasses.asdict(self.settings)
+        kept = {k: v for k, v in settings.items() if k != "seeds" and not k.startswith("epochs")}
+        mark = digest(training_hash(), data_hash(self.data), json.dumps(kept, sort_keys=True))
+        return self.run_dir / f"training-{mark[:12]}"
 
     # ---- what the lesson leaves behind
 
@@ -250,13 +260,14 @@ class Lesson:
     def reference(self, name: str) -> Path | None:
         """Return the file of the reference weights `name`, or None where the lesson has to train.
 
-        None if the profile is another than `laptop` or was changed, `retrain` was asked
-        for, the data are one's own, or no such weights are published. :meth:`card` tells
-        how they were made.
+        None if the profile is another than `laptop` or was changed, the data are one's own,
+        or no such weights are published; and if `retrain` was asked for, unless they are an
+        earlier lesson's. :meth:`card` tells how they were made.
         """
-        if self.retrain or self.data is not None or self.overrides or self.settings.name != REFERENCE:
+        if self.data is not None or self.overrides or self.settings.name != REFERENCE:
             return None
-        return reference.find(name, REFERENCE)
+        path = reference.find(name, REFERENCE)
+        return None if path and self.retrain and self.card(path)["lesson"] == self.name else path
 
     @staticmethod
     def card(path: Path) -> dict:

@@ -39,8 +39,26 @@ class Profile:
     epochs_control, epochs_shortcut : int
         Epochs of the controls (shuffled pairs, one modality), and of the two networks of
         the shortcut experiment.
+    epochs_ave, epochs_avol, epochs_motion, epochs_vgg : int
+        Epochs of AVE-Net; of AVOL-Net; of AVE+MF, AVE+OF and their one-frame control; of the
+        VGG16 that is trained where there are no ImageNet weights.
+    epochs_trunk, epochs_llinet, epochs_rivals : int
+        Epochs of the stand-in for a trunk trained on ImageNet; of LLINet; of each of its rivals.
+    llinet_pixels : int
+        Side of the square that LLINet and its rivals see, pixels; 0: as `image_crop`.
+    llinet_seconds : float
+        Window of sound in their training pairs; they are tested on whole sounds.
+    embedding : int
+        Size of their embeddings; 1024 in the paper.
+    keep_activations : bool
+        Whether their frozen trunk is computed once for every picture, which forgoes augmentation.
+    trunk : str
+        The image network they stand on; "auto" is the one of the paper where its weights are at hand, else
+        the stand-in.
     learning_rate, weight_decay : float
         Of Adam.
+    motion_starts_warm : bool
+        Whether AVE+MF, AVE+OF and their control go on from a trained AVE-Net.
     seeds : tuple of int
         Seeds of the runs behind a published number.
     """
@@ -61,23 +79,41 @@ class Profile:
     epochs_sampled: int
     epochs_control: int
     epochs_shortcut: int
+    epochs_ave: int
+    epochs_avol: int
+    epochs_motion: int
+    epochs_vgg: int
+    epochs_trunk: int
+    epochs_llinet: int
+    epochs_rivals: int
+    llinet_seconds: float
+    embedding: int
+    keep_activations: bool
+    trunk: str
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
+    motion_starts_warm: bool = True
+    llinet_pixels: int = 0
     seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self):
-        if self.image_crop > self.image_size:
-            raise ValueError(
-                f"profile {self.name}: a crop of {self.image_crop} px out of {self.image_size} px"
-            )
+        for crop in (self.image_crop, self.llinet_crop):
+            if crop > self.image_size:
+                raise ValueError(f"profile {self.name}: a crop of {crop} px out of {self.image_size} px")
         if not self.hop <= self.window <= self.n_fft:
             raise ValueError(f"profile {self.name}: needs hop <= window <= n_fft")
-        epochs = ("epochs", "epochs_sampled", "epochs_control", "epochs_shortcut")
-        for field in ("width", "batch_size", *epochs, "frames", "sample_rate", "image_crop", "hop"):
+        epochs = [field.name for field in fields(self) if field.name.startswith("epochs")]
+        sizes = ("width", "batch_size", "frames", "sample_rate", "image_crop", "hop", "embedding")
+        for field in (*sizes, *epochs):
             if getattr(self, field) < 1:
                 raise ValueError(f"profile {self.name}: {field} is {getattr(self, field)}, must be 1 or more")
         if not self.seeds or not all(isinstance(seed, int) for seed in self.seeds):
             raise ValueError(f"profile {self.name}: seeds is {self.seeds!r}, must be integers, one or more")
+
+    @property
+    def llinet_crop(self) -> int:
+        """Side of the square that LLINet and its rivals see, pixels."""
+        return self.llinet_pixels or self.image_crop
 
     @property
     def bins(self) -> int:
@@ -88,6 +124,13 @@ class Profile:
 _TINY_AUDIO = {"sample_rate": 16_000, "window": 160, "hop": 160, "n_fft": 256, "frames": 100}
 _FULL_AUDIO = {"sample_rate": 48_000, "window": 480, "hop": 240, "n_fft": 512, "frames": 200}
 _FULL_IMAGE = {"image_size": 256, "image_crop": 224, "width": 64}
+_FULL_LLINET = {
+    "llinet_pixels": 244,
+    "llinet_seconds": 3.02,
+    "embedding": 1024,
+    "keep_activations": False,
+    "trunk": "auto",
+}
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -101,10 +144,21 @@ PROFILES: dict[str, Profile] = {
             **_TINY_AUDIO,
             width=16,
             batch_size=32,
-            epochs=16,
+            epochs=12,
             epochs_sampled=6,
             epochs_control=4,
             epochs_shortcut=4,
+            epochs_ave=8,
+            epochs_avol=8,
+            epochs_motion=1,
+            epochs_vgg=3,
+            epochs_trunk=2,
+            epochs_llinet=2,
+            epochs_rivals=1,
+            llinet_seconds=1.0,
+            embedding=128,
+            keep_activations=True,
+            trunk="standin",
         ),
         Profile(
             name="laptop",
@@ -119,6 +173,17 @@ PROFILES: dict[str, Profile] = {
             epochs_sampled=12,
             epochs_control=4,
             epochs_shortcut=3,
+            epochs_ave=14,
+            epochs_avol=20,
+            epochs_motion=2,
+            epochs_vgg=8,
+            epochs_trunk=10,
+            epochs_llinet=8,
+            epochs_rivals=6,
+            llinet_seconds=1.0,
+            embedding=256,
+            keep_activations=True,
+            trunk="standin",
             seeds=(0, 1, 2),
         ),
         Profile(
@@ -132,8 +197,17 @@ PROFILES: dict[str, Profile] = {
             epochs_sampled=25,
             epochs_control=10,
             epochs_shortcut=20,
+            epochs_ave=25,
+            epochs_avol=30,
+            epochs_motion=15,
+            epochs_vgg=15,
+            epochs_trunk=20,
+            epochs_llinet=30,
+            epochs_rivals=30,
+            **_FULL_LLINET,
+            motion_starts_warm=False,
             learning_rate=3e-4,
-            seeds=(0, 1, 2),
+            seeds=(0, 1, 2, 3, 4),
         ),
         Profile(
             name="paper",
@@ -146,6 +220,15 @@ PROFILES: dict[str, Profile] = {
             epochs_sampled=100,
             epochs_control=20,
             epochs_shortcut=60,
+            epochs_ave=100,
+            epochs_avol=100,
+            epochs_motion=100,
+            epochs_vgg=60,
+            epochs_trunk=60,
+            epochs_llinet=100,
+            epochs_rivals=100,
+            **_FULL_LLINET,
+            motion_starts_warm=False,
             learning_rate=1e-4,
         ),
     )
@@ -168,6 +251,11 @@ class Cost:
 COSTS: dict[str, dict[str, Cost]] = {
     "00_welcome": {"smoke": Cost(0.5, 1.0), "laptop": Cost(1.8, 1.0)},
     "01_audio_visual_correspondence": {"smoke": Cost(2.5, 2.0), "laptop": Cost(1.0, 2.0)},
+    "02_ave_net": {"smoke": Cost(3.5, 2.5), "laptop": Cost(7.0, 3.0)},  # laptop: 5 of these film the clips
+    "03_avol_net": {"smoke": Cost(1.5, 2.0), "laptop": Cost(1.5, 2.5)},
+    "04_llinet_encoders": {"smoke": Cost(0.4, 1.5), "laptop": Cost(1.0, 2.0)},
+    "05_llinet_losses": {"smoke": Cost(0.7, 2.0), "laptop": Cost(2.0, 2.5)},
+    "06_cross_modal_retrieval": {"smoke": Cost(1.2, 2.0), "laptop": Cost(2.0, 3.0)},
 }
 
 

@@ -10,16 +10,36 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent
 WEIGHTS = PACKAGE / "weights"
 # Code that starts notebooks but that no notebook runs: a change there changes no result.
-_OUTSIDE_LESSONS = {
+_OUTSIDE_LESSONS = (
     "__main__.py",
-    "bench.py",
+    "bench/",
     "doctor.py",
     "course/engine.py",
     "course/parameters.py",
     "course/report.py",
     "course/runner.py",
-}
-_OUTSIDE_TRAINING = ("show/", "course/", "results.py", "bench.py", "doctor.py", "__main__.py")
+)
+# Code that decides the weights a training run ends with; measuring and showing them is not part of it.
+_TRAINING = (
+    "world/",
+    "data/",
+    "features/",
+    "models/",
+    "objectives.py",
+    "training.py",
+    "loop.py",
+    "loop_parts.py",
+    "checkpoint.py",
+    "classifier.py",
+    *(f"rivals/{name}.py" for name in ("base", "hinge", "vgg", "dar", "ulslvc", "sir", "scan")),
+    *(f"rivals/{name}.py" for name in ("dscmr", "timam", "cmpm", "cme")),
+    "avc/evaluation.py",
+    "avc/task.py",
+    "zeroshot/activations.py",
+    "zeroshot/evaluation.py",
+    "zeroshot/ours.py",
+    "zeroshot/task.py",
+)
 
 
 def digest(*parts: bytes | str) -> str:
@@ -34,12 +54,12 @@ def digest(*parts: bytes | str) -> str:
 
 def package_hash(package: Path = PACKAGE) -> str:
     """Return the hash of the package's source as far as a lesson can depend on it."""
-    return _source_hash(package, lambda name: name not in _OUTSIDE_LESSONS)
+    return _source_hash(package, lambda name: not name.startswith(_OUTSIDE_LESSONS))
 
 
 def training_hash(package: Path = PACKAGE) -> str:
-    """Return the hash of the source that decides a training run: all but what shows and writes down."""
-    return _source_hash(package, lambda name: not name.startswith(_OUTSIDE_TRAINING))
+    """Return the hash of the source that decides what a training run ends with."""
+    return _source_hash(package, lambda name: name.startswith(_TRAINING))
 
 
 def _source_hash(package: Path, wanted: Callable[[str], bool]) -> str:

@@ -46,12 +46,32 @@ def world(
         If the profile has no built-in world.
     """
     from llinet_lite.data import bandstand
+    from llinet_lite.data.store import Store
 
     if settings.name not in bandstand.WORLD_SETS:
         raise CourseError(f"the profile {settings.name} has no built-in world: name your data with --data")
     plan = dataclasses.replace(bandstand.WORLD_SETS[settings.name], **changes)
+    target = folder or _world_folder(settings.name, plan)
+    if (target / "manifest.json").is_file():  # opened without the lock that a build, or a film of it, holds
+        store = Store(target)
+        if store.manifest["plan"] == plan.plan() and set(bandstand.SPLITS) <= set(store.splits):
+            return store
     with contextlib.redirect_stderr(sys.stdout):  # progress is no warning: a notebook shows stderr in red
-        return bandstand.build(folder or _world_folder(settings.name, plan), plan, workers=workers)
+        return bandstand.build(target, plan, workers=workers)
+
+
+def motion(store: Store, splits: tuple[str, ...]) -> None:
+    """Film the clips of a built-in world, 25 frames and ten flow fields each, where that is not done yet.
+
+    Raises
+    ------
+    StoreError
+        If the store holds photos.
+    """
+    from llinet_lite.data.motion import build_motion
+
+    with contextlib.redirect_stderr(sys.stdout):
+        build_motion(store, splits)
 
 
 def _world_folder(profile: str, plan: object) -> Path:

@@ -3,7 +3,7 @@
 Every function draws on axes it is given or returns a new figure; showing it
 (with alt text) is the business of :func:`llinet_lite.show.figure`.
 
-Notebook: 00, 01
+Notebook: 00, 01, 04
 """
 
 from __future__ import annotations
@@ -15,7 +15,19 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+
+__all__ = [
+    "CHANCE",
+    "PALETTE",
+    "curves",
+    "logmel",
+    "outline",
+    "scores",
+    "spectrogram",
+    "use_style",
+    "wall",
+    "waveform",
+]
 
 PALETTE = sns.color_palette("colorblind")
 CHANCE = {"color": "0.35", "linestyle": "--", "linewidth": 1}
@@ -49,17 +61,47 @@ def spectrogram(ax: Axes, levels: np.ndarray, *, seconds: float, top_hz: float, 
     seconds, top_hz : float
         Length of the time axis, and frequency of the last row.
     """
-    low, high = np.quantile(levels, [0.05, 0.995])
-    ax.imshow(
-        levels,
-        origin="lower",
-        aspect="auto",
-        cmap="magma",
-        vmin=low,
-        vmax=high,
-        extent=(0, seconds, 0, top_hz / 1000),
-    )
+    _levels(ax, levels, (0, seconds, 0, top_hz / 1000))
     ax.set(xlabel="time (s)", ylabel="frequency (kHz)", title=title)
+
+
+def _levels(ax: Axes, levels: np.ndarray, extent: tuple[float, float, float, float]) -> None:
+    low, high = np.quantile(levels, [0.05, 0.995])
+    look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": low, "vmax": high}
+    ax.imshow(levels, **look, extent=extent)
+
+
+def logmel(ax: Axes, levels: np.ndarray, *, seconds: float, sample_rate: int, title: str = "") -> None:
+    """Draw a log-mel spectrogram, one row per mel band, low bands at the bottom.
+
+    Parameters
+    ----------
+    levels : (T, M) array
+        As from `features.sound.LogMel`: M bands on Slaney's mel scale up to half the sample
+        rate; the colour scale spans their 5 % and 99.5 % quantiles.
+    seconds : float
+        Length of the time axis.
+    sample_rate : int
+        Hz; it tells which frequencies the bands stand for.
+
+    Raises
+    ------
+    ValueError
+        If `levels` has not two axes.
+
+    Notebook: 04
+    """
+    import librosa  # here, so that lessons without mel bands start without waiting for it
+
+    if levels.ndim != 2:
+        raise ValueError(f"logmel draws one sound, (T, M), not {levels.shape}: take one of the batch")
+    bands = levels.shape[1]
+    centres = librosa.mel_frequencies(bands + 2, fmin=0, fmax=sample_rate / 2)[1:-1]  # (M,) Hz
+    _levels(ax, levels.T, (0, seconds, -0.5, bands - 0.5))
+    marks = np.array([250, 500, 1000, 2000, 4000, 8000, 16000])
+    marks = marks[(marks >= centres[0]) & (marks <= centres[-1])]
+    ax.set_yticks(np.interp(marks, centres, np.arange(bands)), [str(hz) for hz in marks])
+    ax.set(xlabel="time (s)", ylabel="mel band (centre in Hz)", title=title)
 
 
 def waveform(ax: Axes, samples: np.ndarray, sample_rate: int, *, title: str = "") -> None:
@@ -147,48 +189,4 @@ def scores(
         ax.plot([], [], "D", markerfacecolor="none", color=PALETTE[1], label="paper")
     ax.plot([], [], label="chance", **CHANCE)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
-    return fig
-
-
-def _box(ax: Axes, x: float, y: float, text: str, color) -> None:
-    ax.add_patch(
-        FancyBboxPatch(
-            (x - 0.44, y - 0.27),
-            0.88,
-            0.54,
-            boxstyle="round,pad=0.02,rounding_size=0.06",
-            facecolor=(*color, 0.22),
-            edgecolor=color,
-            linewidth=1.2,
-        )
-    )
-    ax.text(x, y, text, ha="center", va="center", fontsize=8)
-
-
-def two_streams(
-    picture: Sequence[tuple[str, str]], sound: Sequence[tuple[str, str]], joined: Sequence[tuple[str, str]]
-) -> Figure:
-    """Draw a two-stream network with the shape on every arrow.
-
-    Parameters
-    ----------
-    picture, sound, joined : sequence of (box text, shape that leaves the box)
-        The two streams, left to right, and the boxes after they meet.
-    """
-    steps = max(len(picture), len(sound))
-    fig, ax = plt.subplots(figsize=(1.45 * (steps + len(joined)), 2.7))
-    for y, stream, color in ((1.0, picture, PALETTE[0]), (-1.0, sound, PALETTE[1])):
-        for k, (text, shape) in enumerate(stream):
-            x = k * 1.5
-            _box(ax, x, y, text, color)
-            end = (x + 1.04, y) if k + 1 < len(stream) else (steps * 1.5 - 0.46, 0.16 * np.sign(y))
-            ax.annotate("", end, (x + 0.48, y), arrowprops={"arrowstyle": "->", "color": "0.3"})
-            ax.text(x + 0.74, y + (0.36 if y > 0 else -0.42), shape, ha="center", fontsize=7, color="0.2")
-    for k, (text, shape) in enumerate(joined):
-        x = (steps + k) * 1.5
-        _box(ax, x, 0, text, PALETTE[2])
-        ax.text(x + 0.74, 0.36, shape, ha="center", fontsize=7, color="0.2")
-        ax.annotate("", (x + 1.04, 0), (x + 0.48, 0), arrowprops={"arrowstyle": "->", "color": "0.3"})
-    ax.set(xlim=(-0.6, (steps + len(joined)) * 1.5 - 0.2), ylim=(-1.6, 1.6))
-    ax.axis("off")
     return fig
