@@ -11,9 +11,11 @@ from llinet_lite.checkpoint import (
     CheckpointError,
     JsonLines,
     load_weights,
+    packed,
     refuse_other_settings,
     remove_stale,
     save_weights,
+    unpacked,
     write_atomic,
 )
 
@@ -93,3 +95,23 @@ def test_settings_that_differ_are_named():
         CheckpointError, match="a is 2 now and was 1; b is 'absent' now and was 0; c is 3 now"
     ):
         refuse_other_settings("x", {"a": 1, "b": 0}, {"a": 2, "c": 3})
+
+
+def test_packed_weights_are_small_close_and_packed_but_once():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(32, 5))
+    state = model.state_dict() | {"zero": torch.zeros(4, 6), "tiny": 1e-12 * torch.randn(4, 6)}
+    small = packed(state)
+    assert small["0.weight"].dtype == torch.int8 and small["0.bias"].dtype == torch.float16
+    again = unpacked(small)
+    assert again.keys() == state.keys()
+    for name, value in state.items():
+        if value.is_floating_point() and value.ndim > 1:
+            step = value.flatten(1).abs().amax(1) / 127
+            error = (again[name] - value).flatten(1).abs().amax(1)
+            assert (error <= 0.51 * step * (1 + 2**-7) + 127 * step * 2**-8).all(), name
+        else:
+            assert torch.equal(again[name], value.half().float() if value.is_floating_point() else value)
+    twice = unpacked(packed(again))
+    assert all(torch.equal(twice[name], again[name]) for name in state)
+    model.load_state_dict({name: again[name] for name in model.state_dict()})

@@ -208,10 +208,10 @@ def test_bench_writes_its_table(capsys, tmp_path, monkeypatch):
     from llinet_lite import bench
 
     calls = []
-    monkeypatch.setattr(bench, "run", lambda *, quick: calls.append(quick) or ["a row"])
+    monkeypatch.setattr(bench, "run", lambda **how: calls.append(how) or ["a row"])
     monkeypatch.setattr(bench, "save", lambda rows, path: path.write_text(json.dumps(rows)))
     code, out, _ = llinet(capsys, "bench", "--quick", "--out", tmp_path / "new")
-    assert code == 0 and calls == [True] and "bench.json: 1 rows" in out
+    assert code == 0 and calls == [{"quick": True, "full": False}] and "bench.json: 1 rows" in out
     assert (tmp_path / "new" / "bench.json").is_file()
 
 

@@ -217,7 +217,14 @@ def test_ctrl_c_says_how_to_go_on(course):
     notebook(course.notebooks, "01_second", RECORD, "import time; print('asleep'); time.sleep(600)", ENTRY)
     command = [sys.executable, "-m", "llinet_lite", "course", "--runs", str(course.runs)]
     command += ["--notebooks", str(course.notebooks)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what a shell starts in the background, as these tests may be, ignores Ctrl-C; so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 90
     while runs_of(course, "01_second") == 0 and time.monotonic() < deadline:
         time.sleep(0.2)

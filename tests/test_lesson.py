@@ -38,9 +38,47 @@ def test_lesson_places_and_settings(in_tmp):
     assert lesson.run_dir == in_tmp / "smoke" and lesson.folder == in_tmp / "smoke" / "01_x"
     assert lesson.settings.seeds == (3, 4) and PROFILES["smoke"].seeds == (0,)
     assert lesson.settings.bins == 129 and profile_named("gpu").bins == 257
-    assert lesson.training_dir.parent == lesson.folder
-    assert lesson.training_dir == Lesson("01_x", profile="smoke").training_dir, "seeds share the folder"
+    assert lesson.training_dir.parent == lesson.run_dir
+    assert lesson.training_dir == Lesson("02_y", profile="smoke").training_dir, "lessons and seeds share it"
     assert lesson.training_dir.name != Lesson("01_x", profile="laptop").training_dir.name
+
+
+def test_checkpoints_are_shared_by_runs_that_differ_in_length_only(in_tmp):
+    plain = Lesson("01_x", profile="smoke").training_dir
+    for name in ("epochs", "epochs_sampled", "epochs_ave", "epochs_avol", "epochs_motion", "epochs_vgg"):
+        longer = Lesson("02_y", profile="smoke", overrides={name: 99})
+        assert getattr(longer.settings, name) == 99 and longer.training_dir == plain
+    for changes in ({"width": 8}, {"batch_size": 16}, {"learning_rate": 1e-4}, {"image_crop": 32}):
+        assert Lesson("01_x", profile="smoke", overrides=changes).training_dir != plain
+
+
+def test_checkpoints_are_named_after_the_code_that_trains(in_tmp, tmp_path):
+    package = tmp_path / "package"
+    trains = (
+        "avc/task.py",
+        "data/rows.py",
+        "features/image.py",
+        "models/avenet.py",
+        "loop.py",
+        "rivals/vgg.py",
+    )
+    shows = (
+        "avc/search.py",
+        "metrics/retrieval/graded.py",
+        "rivals/cca.py",
+        "show/heat.py",
+        "course/lesson.py",
+    )
+    for name in trains + shows:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("x = 1\n")
+        assert (sources.PACKAGE / name).is_file(), "a file of today's package"
+    before = sources.training_hash(package)
+    for name in trains + shows:
+        (package / name).write_text("x = 2\n")
+        assert (sources.training_hash(package) != before) == (name in trains), name
+        (package / name).write_text("x = 1\n")
+    assert sources.training_hash(package) == before
 
 
 def test_lesson_records_and_replaces(in_tmp):
@@ -100,6 +138,8 @@ def test_reference_weights_come_back_and_are_checked(in_tmp):
     for key, value in load_file(path).items():
         torch.testing.assert_close(value, state[key], rtol=0, atol=0)  # dtype, too
     assert lesson.reference("l3net-all") is None, "retrain was asked for"
+    assert Lesson("02_y", profile="laptop", retrain=True).reference("l3net-all") == path, "another lesson's"
+    assert Lesson("02_y", profile="gpu", retrain=True).reference("l3net-all") is None
     assert Lesson("01_x", profile="laptop").reference("l3net-all") == path
     assert Lesson("01_x", profile="gpu").reference("l3net-all") is None, "other sizes"
     assert Lesson("01_x", profile="laptop").reference("nosuch") is None
@@ -130,7 +170,7 @@ def test_reference_weights_have_a_name_and_a_limit(in_tmp, monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        ({"epoch": 3}, "no 'epoch' to override: it has batch_size, epochs"),
+        ({"epoch": 3}, "no 'epoch' to override: it has batch_size, embedding, epochs"),
         ({"name": "x"}, "no 'name' to override"),
         ({"epochs": 1.5}, "epochs is overridden by 1.5, must be of type int"),
         ({"width": True}, "width is overridden by True"),

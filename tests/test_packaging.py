@@ -26,16 +26,25 @@ FLOORS = (
     ("data",),
     ("features",),
     ("models", "objectives", "metrics"),
-    ("training", "rivals"),
+    ("training",),
+    ("classifier",),
+    ("rivals",),
     ("results", "show"),
-    ("avc",),
+    ("avc", "zeroshot"),
     ("course",),
     ("bench", "doctor"),
     ("__main__",),
 )
 # One loop, in four files.
 PART_OF = {"checkpoint": "training", "loop": "training", "loop_parts": "training"}
-NAMES = {"av": "av", "cv2": "opencv-python-headless", "IPython": "ipython", "PIL": "pillow", "yaml": "pyyaml"}
+NAMES = {
+    "av": "av",
+    "cv2": "opencv-python-headless",
+    "faiss": "faiss-cpu",
+    "IPython": "ipython",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
 
 
 def asked() -> dict[str, Requirement]:

@@ -7,25 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from avc_fakes import SETTINGS, fresh
 from torch import nn
 
 from llinet_lite import avc
-from llinet_lite.avc.experiments import LONGEST, published
-from llinet_lite.course.profiles import PROFILES
-from llinet_lite.data.bandstand import WorldSet, build
+from llinet_lite.avc.plans import LONGEST
+from llinet_lite.checkpoint import rounded
 from llinet_lite.data.batches import PairBatches
+from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.models import AVENetMF, AVENetOF, AVOLNet
 from llinet_lite.world.room import imprint
 
-SETTINGS = dataclasses.replace(
-    PROFILES["smoke"], image_size=40, image_crop=32, width=2, batch_size=8, epochs=1, epochs_sampled=1
-)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    plan = WorldSet("tiny", 40, 16000, 2.0, 2, train_share=0.01, held_out=1, mixed=1)
-    folder = tmp_path_factory.mktemp("world") / "tiny"
-    return build(folder, plan, splits=("train", "val", "test"), workers=1, progress=False)
+NETWORKS = ("l3net", "avenet", "avolnet")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +34,13 @@ class Oracle(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.left = list(np.clip(probability, 1e-6, 1 - 1e-6))
 
-    def forward(self, image, sound):
+    def embed_image(self, image):
+        return image
+
+    def embed_audio(self, sound):
+        return sound
+
+    def pairs(self, image, sound):
         p = torch.tensor([self.left.pop(0) for _ in image], dtype=torch.float64)
         return torch.stack([torch.log(1 - p), torch.log(p)], 1)
 
@@ -149,16 +148,18 @@ def test_the_class_matrix_has_a_row_and_a_column_per_class(store):
 
 def test_published_weights_are_the_ones_that_are_judged():
     model = avc.build(SETTINGS, 0)
-    state = published(model)
+    state = rounded(model)
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name].to(value.dtype))
     assert all(v.dtype == torch.float16 for v in state.values() if v.is_floating_point())
 
 
-def test_a_network_is_a_function_of_its_seed():
-    first, again, other = (avc.build(SETTINGS, seed).state_dict() for seed in (0, 0, 1))
+@pytest.mark.parametrize("network", [*NETWORKS, "avenet-mf", "avenet-of"])
+def test_a_network_is_a_function_of_its_seed(network):
+    first, again, other = (avc.build(SETTINGS, seed, network).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[k], again[k]) for k in first)
-    assert not torch.equal(first["fc1.weight"], other["fc1.weight"])
+    name = next(k for k in first if k.endswith("conv1_1.conv.weight"))
+    assert not torch.equal(first[name], other[name])
 
 
 def test_a_small_data_set_gets_more_epochs_but_not_without_end(store):
@@ -208,8 +209,9 @@ def test_a_plan_without_a_start_has_the_facts_it_always_had():
     assert avc.Plan("grid", "sampled", 3, start="all").facts["start"] == "all"
 
 
-def test_judging_is_in_32_bits_even_under_autocast(pairs):
-    model, senses = avc.build(SETTINGS, 0), avc.Senses(SETTINGS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_judging_is_in_32_bits_even_under_autocast(pairs, network):
+    model, senses = avc.build(SETTINGS, 0, network), avc.Senses(SETTINGS)
     plain = avc.judge(model, senses, pairs)
     with torch.autocast("cpu", torch.bfloat16):
         assert np.array_equal(avc.judge(model, senses, pairs), plain)
@@ -230,8 +232,6 @@ def test_shuffled_pairs_are_one_fixed_derangement_of_meaning(store):
 
 def scored(values):
     """Scores with given (value, low, high)."""
-    from llinet_lite.metrics.correspondence import Interval
-
     return [avc.Score(np.array([]), np.array([]), Interval(*v, 100), None) for v in values]
 
 
@@ -247,3 +247,141 @@ def test_the_shortcut_is_judged_on_own_and_on_clean_pairs():
 def test_above_chance_asks_every_seed():
     assert avc.above_chance(scored([(0.6, 0.55, 0.65), (0.7, 0.6, 0.8)]))
     assert not avc.above_chance(scored([(0.6, 0.55, 0.65), (0.52, 0.48, 0.56)]))
+
+
+# --------------------------------------------------------------- what a plan sees, and with which network
+
+
+def test_plans_name_their_network_and_its_family():
+    for family, networks in {"l3net": {"l3net"}, "avolnet": {"avolnet"}}.items():
+        assert {plan.network for plan in avc.plans(SETTINGS, family=family).values()} == networks
+    known = avc.plans(SETTINGS, family="avenet")
+    assert {plan.family for plan in known.values()} == {"avenet"}
+    assert (known["mf"].network, known["mf"].view) == ("avenet-mf", "frames")
+    assert (known["of"].network, known["of"].view) == ("avenet-of", "flow")
+    assert (known["single"].network, known["single"].view) == ("avenet", "middle"), "the control of both"
+    assert all(plan.name == name for name, plan in known.items())
+
+
+@pytest.mark.parametrize(("warm", "start"), [(True, "all"), (False, "")])
+def test_motion_begins_from_a_trained_network_only_where_the_profile_says_so(warm, start):
+    settings = dataclasses.replace(SETTINGS, motion_starts_warm=warm)
+    known = avc.plans(settings, family="avenet")
+    assert {known[name].start for name in ("single", "mf", "of")} == {start}
+
+
+def test_papers_numbers_are_of_known_networks():
+    assert avc.PAPER["l3net"]["sampled"] == 0.808 and avc.PAPER["avenet"]["sampled"] == 0.819
+    assert (avc.PAPER["avenet"]["mf"], avc.PAPER["avenet"]["of"]) == (0.847, 0.849)
+    assert (avc.PAPER["l3net"]["naive"], avc.PAPER["l3net"]["grid"]) == (0.876, 0.819)
+
+
+@pytest.mark.parametrize("view", ["middle", "frames", "flow"])
+def test_the_three_views_of_a_clip_share_their_pairs(store, view):
+    pairs = avc.pair_list(store, "test", SETTINGS, match="clip", view=view)
+    usual = avc.pair_list(store, "test", SETTINGS, match="clip", view="middle")
+    assert len(pairs.rows.match) == 2 * len(store.sounds("test"))
+    for ours, theirs in zip(pairs.rows.arrays(), usual.rows.arrays(), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_batch_of_motion_becomes_what_its_network_takes(store):
+    shapes = {"middle": (3, 32, 32), "frames": (3, 25, 32, 32), "flow": (23, 32, 32)}
+    networks = {"middle": "avenet", "frames": "avenet-mf", "flow": "avenet-of"}
+    for view, shape in shapes.items():
+        batch = avc.pair_list(store, "test", SETTINGS, match="clip", view=view)[0]
+        image, sound = avc.Senses(SETTINGS)(batch)
+        assert image.shape[1:] == shape and sound.shape[1:] == (1, SETTINGS.bins, SETTINGS.frames)
+        model = avc.build(SETTINGS, 0, networks[view]).eval()
+        with torch.no_grad():
+            assert model.embed_image(image).shape == (len(image), 128)
+    still = avc.pair_list(store, "test", SETTINGS, match="clip", view="middle")[0]["image"]
+    seen = avc.Senses(SETTINGS).see(still)
+    flow = avc.pair_list(store, "test", SETTINGS, match="clip", view="flow")[0]
+    frames = avc.Senses(SETTINGS).image(
+        avc.pair_list(store, "test", SETTINGS, match="clip", view="frames")[0]
+    )
+    assert torch.equal(avc.Senses(SETTINGS).image(flow)[:, :3], seen)
+    assert len(frames) < len(seen), "fewer videos at once"
+    assert torch.equal(frames[:, :, 12], seen[: len(frames)]), "the picture is the middle frame"
+
+
+def test_augmentation_mirrors_frames_and_flow_like_the_picture(store):
+    """Draws at which pictures are mirrored: every frame is, and the horizontal flow changes its sign."""
+    plain, augmented = avc.Senses(SETTINGS), avc.Senses(SETTINGS, augment=True)
+    for view in ("frames", "flow"):
+        batch = avc.pair_list(store, "test", SETTINGS, match="clip", view=view)[0]
+        before = plain.image(batch)
+        sizes = {"mirrored": 0, "kept": 0}
+        for value in (0.1, 0.9):
+            draws = torch.full_like(batch["draws"], 0.5)
+            draws[:, 0] = value
+            after = augmented.image(batch | {"draws": draws})
+            moving = (slice(None), slice(3, None)) if view == "flow" else slice(None)
+            turned = before.flip(-1)[moving].clone()
+            if view == "flow":
+                turned[:, ::2] *= -1
+            for name, expected in (("mirrored", turned), ("kept", before[moving])):
+                sizes[name] += torch.allclose(after[moving], expected, atol=1e-4)
+        assert sizes == {"mirrored": 1, "kept": 1}
+
+
+@pytest.mark.parametrize(("kind", "network"), [(AVENetMF, "avenet-mf"), (AVENetOF, "avenet-of")])
+def test_a_network_for_motion_begins_with_the_answers_of_the_still_one(store, kind, network):
+    from llinet_lite.avc.task import warm
+
+    start = fresh("avenet").model
+    view = "frames" if network.endswith("mf") else "flow"
+    model = warm(SETTINGS, 0, avc.Plan("x", "all", 1, network=network, view=view), start).eval()
+    assert type(model) is kind
+    batch = avc.pair_list(store, "test", SETTINGS, match="clip", view=view)[0]
+    if view == "frames":
+        batch["frames"] = batch["frames"][:, 12:13].expand(-1, 25, -1, -1, -1)  # nothing moves
+    image, _ = avc.Senses(SETTINGS)(batch)
+    still = image[:, :, 12] if view == "frames" else image[:, :3]
+    with torch.no_grad():
+        assert torch.allclose(model.embed_image(image), start.embed_image(still), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["avenet", "avolnet"])
+def test_every_network_learns_by_both_kinds_of_pairs(store, network):
+    for pairs in ("all", "sampled"):
+        plan = avc.Plan("x", pairs, 1, network=network)
+        before = avc.build(SETTINGS, 0, network)
+        model, history = avc.train(store, SETTINGS, plan, seed=0, run_dir=None, quiet=True)
+        assert np.isfinite(history.epochs[-1]["loss"])
+        name = next(k for k in model.state_dict() if k.endswith("conv1_1.conv.weight"))
+        assert not torch.equal(model.state_dict()[name], before.state_dict()[name])
+
+
+def test_overfitting_one_batch_lowers_the_loss(store):
+    losses, accuracy = avc.overfit(store, SETTINGS, seed=0, count=4, steps=12, network="avenet")
+    assert len(losses) == 12 and losses[-1] < losses[0] and accuracy >= 0.5
+
+
+def test_distances_are_those_that_the_network_decides_by(store, pairs):
+    model = fresh("avenet").model
+    distance = avc.distances(model, avc.Senses(SETTINGS), pairs)
+    assert distance.shape == pairs.rows.match.shape and (distance >= 0).all() and (distance <= 2).all()
+    weight, bias = model.fc3.weight.detach().numpy()[:, 0], model.fc3.bias.detach().numpy()
+    logits = distance[:, None] * weight + bias
+    expected = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    assert np.allclose(avc.judge(model, avc.Senses(SETTINGS), pairs), expected, atol=1e-5)
+
+
+def test_the_class_matrix_of_a_map_takes_its_largest_cell(store):
+    run = fresh("avolnet")
+    matrix, classes = avc.class_matrix(run.model, avc.Senses(SETTINGS), store, "test", SETTINGS)
+    assert isinstance(run.model, AVOLNet) and matrix.shape == (len(classes),) * 2
+    off = ~np.eye(len(classes), dtype=bool)
+    assert (matrix[off] > 0).all() and (matrix[off] < 1).all()
+
+
+def test_the_items_of_a_score_are_clips_or_photos_and_sounds_apart(store, photos, pairs):
+    score = avc.score(fresh("avenet").model, avc.Senses(SETTINGS), pairs)
+    match = pairs.rows.match == 1
+    assert (score.items[match, 0] == score.items[match, 1]).all(), "one clip"
+    assert (score.items[~match, 0] != score.items[~match, 1]).all()
+    apart = avc.pair_list(photos, "test", SETTINGS, match="class")
+    items = avc.score(fresh("avenet").model, avc.Senses(SETTINGS), apart).items
+    assert not set(items[:, 0]) & set(items[:, 1])

@@ -6,7 +6,8 @@ import torch
 from data_fakes import FRAMES, LABELS, RATE, SIZE, fake_store, pattern
 from torch.utils.data import DataLoader
 
-from llinet_lite.data.batches import ClassPairs, EvaluationSet, PairBatches, evaluation_pairs
+from llinet_lite.data.batches import EvaluationSet, PairBatches, evaluation_pairs
+from llinet_lite.data.class_pairs import ClassPairs
 from llinet_lite.data.rows import derange, spread
 
 COMMON = {"batch_size": 32, "image_crop": 16, "seconds": 1.0, "seed": 5}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llinet_lite.data.batches import ClassPairs, PairBatches
+from llinet_lite.data.batches import PairBatches
+from llinet_lite.data.class_pairs import ClassPairs
 from llinet_lite.data.folders import import_folders, report
 from llinet_lite.data.media import write_image, write_sound
 from llinet_lite.data.store import StoreError

@@ -9,7 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from llinet_lite.features.sound import LogMel
 from llinet_lite.show import Card, Exercise, display, plots
 from llinet_lite.show.browse import WorldBrowser
 
@@ -108,3 +110,19 @@ def test_a_spectrogram_has_units():
     assert ax.get_xlabel() == "time (s)" and ax.get_ylabel() == "frequency (kHz)"
     assert ax.get_xlim() == (0, 1) and ax.get_ylim() == (0, 8)
     plt.close(fig)
+
+
+def test_a_log_mel_names_its_bands_in_hertz():
+    """A tone of 1 kHz is brightest in the row that the axis calls 1000."""
+    tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
+    levels = LogMel(16000)(torch.from_numpy(tone)[None])[0].numpy()  # (101, 40)
+    fig, ax = plt.subplots()
+    plots.logmel(ax, levels, seconds=1.0, sample_rate=16000)
+    row = dict(zip([text.get_text() for text in ax.get_yticklabels()], ax.get_yticks(), strict=True))
+    drawn = ax.images[0].get_array()
+    assert drawn.shape == (40, 101) and abs(drawn[:, 50].argmax() - row["1000"]) <= 0.5
+    assert list(row) == ["250", "500", "1000", "2000", "4000"], "bands end below 8000 Hz"
+    assert ax.get_xlabel() == "time (s)" and "Hz" in ax.get_ylabel() and ax.get_xlim() == (0, 1)
+    plt.close(fig)
+    with pytest.raises(ValueError, match="one of the batch"):
+        plots.logmel(ax, levels[None], seconds=1.0, sample_rate=16000)

@@ -1,0 +1,224 @@
+"""AVOL-Net against the paper's figure, plain loops and finite differences."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from llinet_lite.models import AVENet, AVOLNet, layer_table
+from llinet_lite.objectives import avc_accuracy, avc_loss
+
+
+def small(seed=0, **options):
+    torch.manual_seed(seed)
+    return AVOLNet(width=4, **options)
+
+
+def batch(count=4, seed=1):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 3, 32, 32, generator=rng), torch.randn(count, 1, 65, 40, generator=rng)
+
+
+def vectors(pictures, sounds, size=6, seed=2, sides=(3, 4)):
+    """Embeddings (pictures, size, *sides) and (sounds, size) in float64."""
+    rng = torch.Generator().manual_seed(seed)
+    shapes = (pictures, size, *sides), (sounds, size)
+    return tuple(torch.randn(shape, generator=rng, dtype=torch.float64) for shape in shapes)
+
+
+def test_layers_are_the_papers():
+    with torch.device("meta"):
+        model = AVOLNet()
+        inputs = torch.empty(1, 3, 224, 224), torch.empty(1, 1, 257, 200)
+        rows = layer_table(model, *inputs).set_index("layer")
+        logit, heat = model(*inputs)
+        assert model.embed_image(inputs[0]).shape == (1, 128, 14, 14)
+        towers = layer_table(AVENet(), *inputs).set_index("layer")
+    assert rows.output["vision.conv4_2"] == (512, 14, 14) and "vision.pool4" not in rows.index
+    assert rows.output[["conv5", "conv6", "conv7"]].tolist() == [(128, 14, 14), (128, 14, 14), (1, 14, 14)]
+    assert rows.parameters[["conv5", "conv6", "conv7"]].tolist() == [512 * 128 + 128, 128 * 128 + 128, 2]
+    assert rows.macs[["conv5", "conv6", "conv7"]].tolist() == [196 * 512 * 128, 196 * 128 * 128, 196]
+    assert rows.output["audio.pool4"] == (512,)
+    assert rows.output[["audio_head.fc1", "audio_head.fc2"]].tolist() == [(128,), (128,)]
+    same = rows.index[rows.index.str.match(r"(vision|audio)\.")]
+    assert len(same) == 11 + 12 and rows.loc[same].equals(towers.loc[same])
+    assert rows.parameters.sum() == sum(parameter.numel() for parameter in model.parameters()) == 9_537_794
+    assert logit.shape == (1,) and heat.shape == (1, 14, 14)
+
+
+def test_conv5_has_a_relu_and_conv6_has_none():
+    model = small().double().eval()
+    maps = model.vision.maps(batch()[0].double())
+    hidden = torch.einsum("bchw,dc->bdhw", maps, model.conv5.weight[..., 0, 0]).clamp(min=0)  # biases are 0
+    want = torch.einsum("bchw,dc->bdhw", hidden, model.conv6.weight[..., 0, 0])
+    got = model.embed_image(batch()[0].double())
+    torch.testing.assert_close(got, want)
+    assert (hidden == 0).any() and got.min() < 0 < got.max()
+
+
+def test_nothing_is_normalised():
+    model = small().eval()
+    image, sound = batch()
+    assert model.embed_audio(sound).norm(dim=-1).std() > 0.01
+    head, a = model.audio_head, model.embed_audio(sound)
+    with torch.no_grad():
+        head.fc2.weight.mul_(3)
+    torch.testing.assert_close(model.embed_audio(sound), 3 * a)
+    assert model.embed_image(image).norm(dim=1).std() > 0.01
+
+
+def test_maps_and_logits_are_a_plain_loop():
+    model, (v, a) = small(size=6).double(), vectors(3, 3)
+    with torch.no_grad():
+        model.conv7.weight.fill_(0.7)
+        model.conv7.bias.fill_(-0.2)
+    maps, heat, pairs = model.logit_map(v, a), model.heat(v, a), model.pairs(v, a)
+    assert maps.shape == heat.shape == (3, 3, 4)
+    for i in range(3):
+        cells = [[0.7 * float(v[i, :, y, x] @ a[i]) - 0.2 for x in range(4)] for y in range(3)]
+        assert maps[i].tolist() == [pytest.approx(row) for row in cells]
+        largest = max(max(row) for row in cells)
+        assert pairs[i].tolist() == [0, pytest.approx(largest)]
+        assert heat[i].max().item() == pytest.approx(torch.tensor(largest).sigmoid().item())
+
+
+def test_the_largest_probability_is_the_probability_of_the_largest_logit():
+    model, (v, a) = small(size=6), vectors(5, 5)
+    maps = model.logit_map(v, a)
+    z = model.pairs(v, a)[:, 1]
+    torch.testing.assert_close(maps.sigmoid().amax((1, 2)), maps.amax((1, 2)).sigmoid())
+    torch.testing.assert_close(model.heat(v, a).amax((1, 2)), z.sigmoid())
+    torch.testing.assert_close(model.pairs(v, a).softmax(-1)[:, 1], z.sigmoid())
+
+
+def test_two_way_cross_entropy_is_the_logistic_loss():
+    torch.manual_seed(0)
+    z = (20 * torch.randn(50)).double().requires_grad_()
+    target = torch.randint(0, 2, (50,))
+    two = avc_loss(torch.stack([torch.zeros_like(z), z], -1), target)
+    one = F.binary_cross_entropy_with_logits(z, target.double())
+    assert two.item() == pytest.approx(one.item(), rel=1e-12)
+    torch.testing.assert_close(torch.autograd.grad(two, z), torch.autograd.grad(one, z))
+    model, (v, a) = small(size=6).double(), vectors(4, 4)
+    logit, target = model.logit_map(v, a).amax((1, 2)), torch.tensor([1, 0, 0, 1])
+    want = F.binary_cross_entropy_with_logits(logit, target.double())
+    assert avc_loss(model.pairs(v, a), target).item() == pytest.approx(want.item())
+
+
+@pytest.mark.parametrize("target", [1, 0])
+def test_a_match_pulls_the_best_cell_up_and_a_mismatch_pushes_it_down(target):
+    model, (v, a) = small(size=6).double(), vectors(1, 1)
+    v.requires_grad_()
+    before = model.heat(v, a)
+    avc_loss(model.pairs(v, a), torch.tensor([target])).backward()
+    cells = (v.grad != 0).any(1)  # (1, h, w)
+    assert cells.sum() == 1 and cells.flatten()[before.argmax()]
+    after = model.heat(v - 0.1 * v.grad, a)
+    change = (after - before).flatten()[cells.flatten()].item()
+    assert (change > 0) == (target == 1) and change != 0
+
+
+def test_gradients_are_finite_differences():
+    model, (v, a) = small(size=6).double(), vectors(2, 2)
+    with torch.no_grad():
+        model.conv7.weight.fill_(0.3)
+    inputs = (v.requires_grad_(), a.requires_grad_())
+    assert torch.autograd.gradcheck(model.logit_map, inputs)
+    assert torch.autograd.gradcheck(model.heat, inputs)
+    assert torch.autograd.gradcheck(model.pairs, inputs)
+    assert torch.autograd.gradcheck(model.all_pairs, inputs)
+    weights = [parameter.detach().requires_grad_() for parameter in model.conv7.parameters()]
+
+    def scaled(weight, bias):
+        model.conv7.weight, model.conv7.bias = torch.nn.Parameter(weight), torch.nn.Parameter(bias)
+        return torch.func.functional_call(model.conv7, {"weight": weight, "bias": bias}, (v.detach(),))
+
+    assert torch.autograd.gradcheck(scaled, weights)
+
+
+def test_conv7_is_a_convolution_that_starts_positive():
+    conv7 = AVOLNet(width=1).conv7
+    x = torch.randn(5, 1, 3, 4)
+    want = F.conv2d(x, conv7.weight, conv7.bias)
+    torch.testing.assert_close(conv7(x), want)
+    assert conv7.weight.item() == pytest.approx(128**-0.5) and conv7.bias.item() == -1
+    assert all(parameter.requires_grad for parameter in conv7.parameters())
+
+
+def test_training_begins_undecided():
+    image, sound = batch(16)
+    model = small()
+    logits = model.all_pairs(model.embed_image(image), model.embed_audio(sound))
+    assert avc_loss(logits, torch.arange(16), "all") < 0.9
+    assert 0.2 < logits.softmax(-1)[..., 1].mean() < 0.8
+
+
+@pytest.mark.parametrize("variant", ["2018", "2017"])
+def test_all_pairs_is_forward_on_the_pairs(variant):
+    model = small(variant=variant).double().eval()
+    image, sound = (x.double() for x in batch(5))
+    v, a = model.embed_image(image[:3]), model.embed_audio(sound)
+    logits = model.all_pairs(v, a)
+    assert logits.shape == (3, 5, 2)
+    for i in range(3):
+        for j in range(5):
+            logit, heat = model(image[i : i + 1], sound[j : j + 1])
+            torch.testing.assert_close(logits[i, j], torch.stack([torch.zeros_like(logit[0]), logit[0]]))
+            torch.testing.assert_close(heat, model.heat(v[i : i + 1], a[j : j + 1]))
+            assert heat.min() >= 0 and heat.max() <= 1 and heat.shape[1:] == v.shape[2:]
+    torch.testing.assert_close(model.pairs(v, a[:3]), logits[:, :3].diagonal().T)
+
+
+def test_every_weight_matters_and_so_does_each_sense():
+    model = small()
+    image, sound = batch()
+    model(image, sound)[0].square().sum().backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+    model.eval()
+    base = model(image, sound)[1]
+    assert not torch.allclose(base, model(image.flip(0), sound)[1])
+    assert not torch.allclose(base, model(image, sound.flip(0))[1])
+
+
+def test_overfits_a_batch():
+    model = small()
+    image, sound = batch(8)
+    group = torch.arange(8)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(60):
+        logits = model.all_pairs(model.embed_image(image), model.embed_audio(sound))
+        loss = avc_loss(logits, group, "all")
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.1 and avc_accuracy(logits, group, "all") == 1
+    assert model.conv7.weight > 0
+
+
+def test_weights_are_a_function_of_the_seed_and_survive_a_file(tmp_path):
+    model, same, other = (small(seed).eval() for seed in (3, 3, 4))
+    image, sound = batch()
+    assert torch.equal(model(image, sound)[1], same(image, sound)[1])
+    assert not torch.equal(model(image, sound)[1], other(image, sound)[1])
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    assert torch.equal(model(image, sound)[1], other(image, sound)[1])
+
+
+def test_refusals_are_sentences():
+    model = small(size=6)
+    image, sound = batch()
+    v, a = vectors(3, 3)
+    with pytest.raises(ValueError, match=r"VisionTower takes \(B, 3, H, W\), got \(4, 1, 65, 40\)"):
+        model.embed_image(sound)
+    with pytest.raises(ValueError, match="4 pictures and 1 sounds make no pairs"):
+        model(image, sound[:1])
+    with pytest.raises(ValueError, match="3 pictures and 1 sounds make no pairs"):
+        model.heat(v, a[:1])
+    with pytest.raises(ValueError, match=r"AVOLNet compares .* got \(3, 6, 3, 4\) and \(3, 5\); give what"):
+        model.all_pairs(v, a[:, :5])
+    with pytest.raises(ValueError, match=r"AVOLNet compares .* got \(3, 6\) and \(3, 6\)"):
+        model.pairs(a, a)
+    with pytest.raises(ValueError, match="width is the number of channels"):
+        AVOLNet(width=0)

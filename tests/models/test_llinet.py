@@ -1,0 +1,302 @@
+"""LLINet: sizes of the paper, the gate against a plain loop, what learns and what stays."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from llinet_lite.models import LLINet, Trunk
+
+
+def small(gate="spatial", seed=0, trunk="standin", **options):
+    torch.manual_seed(seed)
+    return LLINet(trunk, gate, width=2, size=6, **options)
+
+
+def batch(count=4, seed=1):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 3, 32, 32, generator=rng), torch.randn(count, 16, 40, generator=rng)
+
+
+def count(*modules):
+    return sum(weight.numel() for module in modules for weight in module.parameters())
+
+
+def statistics(module):
+    return {key: value.clone() for key, value in module.named_buffers() if "running" in key}
+
+
+# ---- the paper's network
+
+
+def test_paper_sizes():
+    with torch.device("meta"):
+        model, image, sound = LLINet(), torch.empty(2, 3, 244, 244), torch.empty(2, 303, 40)
+        early, late = model.see(image)
+        embedding, local = model.attend(early, late)
+        audio = model.embed_audio(sound)
+        whole = model(image, sound)
+        assert model.localize(image, sound).shape == (2, 16, 16)
+        assert [part.shape for part in model.embed_image(image)] == [(2, 1024), (2, 1024, 16, 16)]
+    assert (early.shape, late.shape) == ((2, 512, 31, 31), (2, 1024, 16, 16))
+    assert (embedding.shape, local.shape) == ((2, 1024), (2, 1024, 16, 16))
+    assert audio.shape == model.transform(audio).shape == (2, 1024)
+    assert [part.shape for part in whole] == [(2, 1024), (2, 1024), (2, 16, 16)]
+    # 23 bottlenecks: three weights and norms each, the first from 512 channels and with a shortcut
+    inner = 1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024)
+    first = inner - 512 * 256 + 512 * 1024 + 2 * 1024
+    assert count(model.attention) == 22 * inner + first == 26_090_496
+    assert count(model.image_head) == 2048 * 2048 + 2048 + 2048 * 1024 + 1024
+    assert count(model.audio) == 8_793_152 and count(model.transformation) == 1024 * 1024 + 1024
+    assert model.trunk.title == "ResNet-101, untrained" and model.trunk.normalisation == "imagenet"
+    weight = LLINet("standin", width=8, size=64).image_head.fc1.weight  # U(-0.1, 0.1)
+    assert weight.abs().max() <= 0.1 and weight.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.05)
+
+
+# ---- the gate
+
+
+@pytest.mark.parametrize("gate", ["spatial", "batch", "none"])
+@torch.no_grad()
+def test_the_gate_is_a_plain_loop(gate):
+    model = small(gate).double().eval()
+    early, late = model.see(batch(3)[0].double())
+    local = model.attention(early)
+    pictures, channels, height, width = local.shape
+    opened = torch.empty_like(late)
+    for b in range(pictures):
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    rivals = {
+                        "spatial": local[b, c].flatten(),
+                        "batch": local[:, c, y, x],
+                        "none": torch.tensor([math.inf]),
+                    }[gate]
+                    share = sum(math.exp(float(rival - local[b, c, y, x])) for rival in rivals)
+                    opened[b, c, y, x] = late[b, c, y, x] * (1 + 1 / share)
+    pooled = model.trunk.network.layer4(opened).mean((2, 3))
+    expected = model.image_head.fc2(model.image_head.fc1(pooled).clamp(min=0))
+    got, kept = model.attend(early, late)
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(kept, local)
+    assert local.min() >= 0
+
+
+def test_only_the_batch_gate_looks_at_the_other_pictures():
+    image, _ = batch()
+    other = image.clone()
+    other[1:] = batch(3, seed=5)[0]
+    for gate, depends in {"spatial": False, "batch": True, "none": False}.items():
+        model = small(gate).eval()
+        one, two = model.embed_image(image)[0][0], model.embed_image(other)[0][0]
+        assert torch.allclose(one, two, rtol=1e-4, atol=1e-6) != depends, gate
+
+
+def test_alone_the_batch_gate_doubles():
+    model = small("batch").eval()
+    early, late = model.see(batch(1)[0])
+    plain = small("none").eval()
+    torch.testing.assert_close(model.attend(early, late)[0], plain.attend(early, 2 * late)[0])
+    assert not torch.allclose(model.attend(early, late)[0], plain.attend(early, late)[0])
+
+
+def test_a_gate_of_uniform_features_is_one_plus_one_in_cells():
+    model = small().eval()
+    early, late = model.see(batch()[0])
+    model.attention = torch.nn.Identity()  # to be shown a map of equal cells
+    got, _ = model.attend(torch.full_like(late, 3.0), late)
+    expected, _ = small("none").eval().attend(early, late * (1 + 1 / late[0, 0].numel()))
+    torch.testing.assert_close(got, expected)
+
+
+# ---- sound, transformation, map
+
+
+def test_sounds_have_length_one_and_pictures_not():
+    model = small().eval()
+    image, sound = batch()
+    audio = model.embed_audio(sound)
+    torch.testing.assert_close(audio.norm(dim=1), torch.ones(4))
+    raw = model.audio(sound)
+    torch.testing.assert_close(audio, raw / raw.norm(dim=1, keepdim=True))
+    assert model.embed_image(image)[0].norm(dim=1).sub(1).abs().min() > 1e-3
+
+
+@torch.no_grad()
+def test_the_map_is_a_plain_loop():
+    model = small().double().eval()
+    image, sound = (x.double() for x in batch(3))
+    local, audio = model.embed_image(image)[1], model.embed_audio(sound)
+    linear = model.transformation
+    asked = [
+        [max(0.0, float(row @ a + b)) for row, b in zip(linear.weight, linear.bias, strict=True)]
+        for a in audio
+    ]
+    scores = model.localize(image, sound)
+    for i in range(3):
+        for y in range(scores.shape[1]):
+            for x in range(scores.shape[2]):
+                cell = local[i, :, y, x].tolist()
+                expected = sum(v * a for v, a in zip(cell, asked[i], strict=True))
+                assert scores[i, y, x].item() == pytest.approx(expected)
+    assert scores.min() >= 0 and scores.std() > 0
+    embedding, heard, again = model(image, sound)
+    torch.testing.assert_close(embedding, model.embed_image(image)[0])
+    torch.testing.assert_close((heard, again), (audio, scores))
+    with pytest.raises(ValueError, match="3 pictures and 2 sounds make no pairs"):
+        model.localize(image, sound[:2])
+
+
+# ---- what learns
+
+
+def test_the_attention_layer_starts_as_a_copy_and_is_its_own():
+    trunk = Trunk("standin", width=2)
+    trunk.network.layer3[0].bn1.running_mean.fill_(0.3)
+    model = small(trunk=trunk).eval()
+    early, late = model.see(batch()[0])
+    assert torch.equal(early, trunk.eval().early(batch()[0])) and torch.equal(late, trunk.late(early))
+    assert torch.equal(model.attention(early), late)
+    with torch.no_grad():
+        next(model.attention.parameters()).zero_()
+    assert torch.equal(model.see(batch()[0])[1], late)
+
+
+def test_gradients_reach_what_is_trained_and_nothing_frozen():
+    model = small()
+    image, sound = batch()
+    embedding, _, scores = model(image, sound)
+    embedding.square().sum().backward(retain_graph=True)  # through the frozen top
+    assert all(weight.grad.abs().sum() > 0 for weight in model.attention.parameters())
+    assert all(weight.grad.abs().sum() > 0 for weight in model.image_head.parameters() if weight.ndim > 1)
+    assert all(weight.grad is None for weight in (*model.audio.parameters(), model.transformation.weight))
+    model.zero_grad()
+    scores.square().sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in model.attention.parameters())
+    assert all(weight.grad.abs().sum() > 0 for weight in model.audio.parameters() if weight.ndim > 1)
+    assert model.transformation.weight.grad.abs().sum() > 0
+    assert all(weight.grad is None for weight in model.image_head.parameters())
+    assert all(weight.grad is None and not weight.requires_grad for weight in model.trunk.parameters())
+    early, late = model.see(image)
+    assert not early.requires_grad and not late.requires_grad
+
+
+def test_a_frozen_trunk_still_gives_a_trained_attention_layer():
+    model = small(trunk=Trunk("standin", width=2).freeze().eval())
+    assert all(weight.requires_grad for weight in model.attention.parameters())
+    assert all(layer.training for layer in model.attention.modules())
+
+
+@pytest.mark.parametrize("frozen_bn", [None, "eval", "train"])
+def test_statistics_of_the_trunk(frozen_bn):
+    model = small(frozen_bn=frozen_bn)
+    before = statistics(model.trunk)
+    model(*batch())
+    after = statistics(model.trunk)
+    assert {not torch.equal(after[key], before[key]) for key in before} == {frozen_bn == "train"}
+    own = statistics(model.attention)
+    model.eval()(*batch())
+    assert all(torch.equal(value, own[key]) for key, value in statistics(model.attention).items())
+    assert all(torch.equal(value, after[key]) for key, value in statistics(model.trunk).items())
+
+
+def test_options_of_the_trunk_hold_unless_said_otherwise():
+    trunk = Trunk("standin", width=2, frozen_bn="train", normalisation="released")
+    kept = small(trunk=trunk).trunk
+    assert (kept.frozen_bn, kept.normalisation) == ("train", "released")
+    asked = small(trunk=trunk, frozen_bn="eval", normalisation="imagenet").trunk
+    assert (asked.frozen_bn, asked.normalisation) == ("eval", "imagenet")
+
+
+def test_the_trunk_that_was_given_stays_as_it_was():
+    trunk = Trunk("standin", width=2)
+    before = {key: value.clone() for key, value in trunk.state_dict().items()}
+    model = small(trunk=trunk, frozen_bn="train", normalisation="released")
+    model(*batch())
+    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
+    assert (trunk.frozen_bn, trunk.normalisation, trunk.frozen) == ("eval", "imagenet", False)
+    assert all(weight.requires_grad for weight in trunk.parameters())
+
+
+def test_three_groups_hold_every_trained_weight_once():
+    model = small()
+    groups = {group["name"]: group["params"] for group in model.parameter_groups()}
+    assert list(groups) == ["image", "audio", "transform"]
+    ours = [id(weight) for group in groups.values() for weight in group]
+    assert len(ours) == len(set(ours))
+    assert set(ours) == {id(weight) for weight in model.parameters() if weight.requires_grad}
+    assert {id(weight) for weight in model.attention.parameters()} <= {
+        id(weight) for weight in groups["image"]
+    }
+    assert sum(weight.numel() for weight in groups["audio"]) == count(model.audio)
+    optimizer = torch.optim.SGD(model.parameter_groups(), lr=0.1)
+    assert [group["name"] for group in optimizer.param_groups] == list(groups)
+
+
+# ---- small files
+
+
+@pytest.mark.parametrize("frozen_bn", ["eval", "train"])
+def test_the_small_state_gives_the_network_back(tmp_path, frozen_bn):
+    trunk = Trunk("standin", width=2)
+    start = {key: value.clone() for key, value in trunk.state_dict().items()}
+    model = small(trunk=trunk, frozen_bn=frozen_bn)
+    for _ in range(2):
+        model(*batch())  # moves statistics
+    save_file(model.trainable_state(), tmp_path / "state.safetensors")
+    state = load_file(tmp_path / "state.safetensors")
+    frozen = {key for key, _ in model.named_parameters() if key.startswith("trunk.")}
+    assert not frozen & state.keys() and any(key.startswith("trunk.") for key in state) == (
+        frozen_bn == "train"
+    )
+    fresh = Trunk("standin", width=2)
+    fresh.load_state_dict(start)
+    other = small(seed=9, trunk=fresh, frozen_bn=frozen_bn)
+    other.load_trainable_state(state)
+    for got, want in zip(other.eval()(*batch()), model.eval()(*batch()), strict=True):
+        torch.testing.assert_close(got, want)
+
+
+def test_the_state_of_another_network_is_refused():
+    model = small()
+    state = model.trainable_state()
+    before = {key: value.clone() for key, value in state.items()}
+    wider = LLINet("standin", width=2, size=8).trainable_state()
+    short = {key: value for key, value in state.items() if key != "transformation.bias"}
+    strange = {**state, "attention.9.weight": torch.zeros(1)}
+    drifted = small(frozen_bn="train").trainable_state()
+    firsts = (
+        "image_head.fc2.weight",
+        "transformation.bias",
+        "attention.9.weight",
+        "trunk.network.bn1.running_mean",
+    )
+    for wrong, first in zip((wider, short, strange, drifted), firsts, strict=True):
+        with pytest.raises(ValueError, match=rf"another LLINet .*stand-in of width 2.* first {first}"):
+            model.load_trainable_state(wrong)
+    assert all(torch.equal(value, before[key]) for key, value in model.trainable_state().items())
+
+
+def test_unknown_words_are_refused_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match="gate 'channel' is unknown; choose one of 'spatial', 'batch', 'none'"
+    ):
+        small("channel")
+    with pytest.raises(ValueError, match="trunk 'alexnet' is unknown; choose one of 'resnet18', "):
+        small(trunk="alexnet")
+    with pytest.raises(ValueError, match="frozen_bn 'no' is unknown"):
+        small(frozen_bn="no")
+    with pytest.raises(ValueError, match="normalisation 'no' is unknown"):
+        small(normalisation="no")
+
+
+def test_under_autocast_the_gate_and_lengths_keep_full_precision():
+    model = small().eval()
+    image, sound = batch()
+    with torch.autocast("cpu", torch.bfloat16):
+        embedding, audio, scores = model(image, sound)
+    assert audio.dtype == scores.dtype == torch.float32
+    torch.testing.assert_close(audio.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(embedding.float(), model.embed_image(image)[0], rtol=0.1, atol=0.1)

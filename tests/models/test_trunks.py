@@ -1,0 +1,389 @@
+"""Trunks against torchvision's own networks; weights from files, whole, partial and wrong."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
+
+from llinet_lite.features import to_image
+from llinet_lite.models import Trunk, trunk_weights
+from llinet_lite.models.trunk_weights import TITLES, VARIABLE, torchvision_files
+from llinet_lite.models.trunks import build_trunk, find_weights, load_trunk_weights
+
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+# name, size of the picture, early, late, top
+SIZES = [
+    ("resnet18", 224, (128, 28, 28), (256, 14, 14), (512, 7, 7)),
+    ("resnet34", 224, (128, 28, 28), (256, 14, 14), (512, 7, 7)),
+    ("resnet50", 224, (512, 28, 28), (1024, 14, 14), (2048, 7, 7)),
+    ("resnet101", 244, (512, 31, 31), (1024, 16, 16), (2048, 8, 8)),
+    ("squeezenet1_0", 224, (256, 27, 27), (512, 27, 27), (512, 13, 13)),
+    ("mobilenet_v2", 224, (32, 28, 28), (96, 14, 14), (1280, 7, 7)),
+    ("standin", 112, (32, 28, 28), (64, 14, 14), (128, 7, 7)),
+]
+
+
+def pictures(count=2, side=64, seed=1):
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def tiny(seed=0, **options):
+    torch.manual_seed(seed)
+    return Trunk("standin", **{"width": 2, "classes": 3, **options})
+
+
+def statistics(trunk):
+    return {key: value.clone() for key, value in trunk.named_buffers() if "running" in key}
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """No weights on this machine: an empty cache, no environment variable."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    return tmp_path / "hub" / "checkpoints"
+
+
+# ---- the networks
+
+
+@pytest.mark.parametrize(("name", "side", *"elt"), SIZES)
+def test_sizes_of_the_taps(name, side, e, l, t):  # noqa: E741
+    with torch.device("meta"):
+        trunk, image = Trunk(name).eval(), torch.empty(2, 3, side, side)
+        early = trunk.early(image)
+        late = trunk.late(early)
+        top = trunk.top(late)
+        assert trunk.pool(top).shape == (2, trunk.features)
+        assert trunk.logits(top).shape == trunk(image).shape == (2, 1000)
+    assert (early.shape, late.shape, top.shape) == ((2, *e), (2, *l), (2, *t))
+    assert (trunk.early_channels, trunk.local_channels, trunk.features) == (e[0], l[0], t[0])
+    assert trunk.title.startswith(TITLES[name]) and trunk.title.endswith(", untrained")
+
+
+@pytest.mark.parametrize("name", [name for name in TITLES if name != "standin"])
+def test_the_taps_in_a_row_are_torchvisions_network(name):
+    torch.manual_seed(0)
+    trunk = Trunk(name).eval()
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)().eval()
+    theirs.load_state_dict(trunk.network.state_dict(), assign=True)  # the names are torchvision's
+    with torch.inference_mode():
+        got = trunk.logits(trunk.top(trunk.late(trunk.early(pictures()))))
+        torch.testing.assert_close(got, theirs((pictures() - MEAN) / STD), rtol=1e-4, atol=1e-5)
+        assert got.std() > 0
+
+
+def test_the_standin_is_resnet18_without_its_first_maximum():
+    """At width 64 it takes ResNet-18's weights; with the maximum back it gives ResNet-18's logits."""
+    torch.manual_seed(0)
+    theirs, trunk = torchvision.models.resnet18(num_classes=5).eval(), Trunk("standin", width=64, classes=5)
+    trunk.eval().network.load_state_dict(theirs.state_dict())
+    image = pictures()
+    with torch.inference_mode():
+        halves = trunk.early(image)
+        assert halves.shape == (2, 128, 16, 16)  # twice ResNet-18's
+        stem = theirs.relu(theirs.bn1(theirs.conv1((image - MEAN) / STD)))
+        torch.testing.assert_close(halves, theirs.layer2(theirs.layer1(stem)))
+        torch.testing.assert_close(trunk.logits(trunk.top(trunk.late(halves))), trunk(image))
+        expected = theirs.fc(theirs.layer4(theirs.layer3(halves)).mean((2, 3)))
+        torch.testing.assert_close(trunk(image), expected)
+
+
+def test_the_standin_starts_as_resnet18_does():
+    """He's weights by fan out, batch normalisation at 1 and 0."""
+    trunk = tiny(width=16)
+    for name, layer in trunk.network.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            expected = math.sqrt(2 / (layer.out_channels * math.prod(layer.kernel_size)))
+            assert layer.weight.std().item() == pytest.approx(expected, rel=0.12), name
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            assert (layer.weight == 1).all() and (layer.bias == 0).all()
+    assert trunk.title == "stand-in of width 16, untrained"
+
+
+@pytest.mark.parametrize(("kind", "mean", "std"), [("imagenet", MEAN, STD), ("released", 0.5, 0.5)])
+def test_normalisation(kind, mean, std):
+    trunk = tiny(normalisation=kind).eval()
+    expected = trunk.stages[0]((pictures() - mean) / std)
+    torch.testing.assert_close(trunk.early(pictures()), expected)
+
+
+def test_taps_leave_their_input_as_it_is():
+    for name in ("resnet18", "squeezenet1_0", "mobilenet_v2"):
+        trunk = Trunk(name).eval()
+        with torch.inference_mode():
+            early = trunk.early(pictures(1))
+            late = trunk.late(kept := early.clone())
+            assert torch.equal(kept, early)
+            trunk.top(kept := late.clone())
+            assert torch.equal(kept, late)
+
+
+def test_unknown_words_are_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"trunk 'vgg16' is unknown; choose one of 'resnet18', .*'standin'"):
+        Trunk("vgg16")
+    with pytest.raises(ValueError, match="normalisation 'none' is unknown; choose one of 'imagenet', 'rel"):
+        tiny(normalisation="none")
+    with pytest.raises(ValueError, match="frozen_bn 'off' is unknown; choose one of 'eval', 'train'"):
+        tiny(frozen_bn="off")
+    with pytest.raises(ValueError, match="trunk 'resnet' is unknown"):
+        find_weights("resnet")
+
+
+def test_what_is_no_picture_is_refused():
+    with pytest.raises(TypeError, match=r"floats in \[0, 1\], got \(1, 3, 8, 8\) torch.uint8: see features"):
+        tiny()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(TypeError, match=r"got \(1, 8, 8, 3\)"):
+        tiny()(torch.zeros(1, 8, 8, 3))
+
+
+# ---- frozen and not
+
+
+def test_a_fresh_trunk_learns_every_weight():
+    trunk = tiny()
+    before = statistics(trunk)
+    trunk(pictures(4)).square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in trunk.parameters())
+    after = statistics(trunk)
+    assert all(not torch.equal(after[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize("frozen_bn", ["eval", "train"])
+def test_a_frozen_trunk_keeps_its_weights_and_its_statistics_as_asked(frozen_bn):
+    parent = torch.nn.Sequential(tiny(frozen_bn=frozen_bn).freeze())
+    trunk = parent[0]
+    assert not any(weight.requires_grad for weight in trunk.parameters())
+    for mode in (True, False):
+        parent.train(mode)
+        before = statistics(trunk)
+        parent(pictures(4))
+        after = statistics(trunk)
+        moved = {not torch.equal(after[key], before[key]) for key in before}
+        assert moved == {mode and frozen_bn == "train"}
+
+
+def test_freezing_twice_changes_nothing():
+    trunk = tiny(frozen_bn="train").freeze().freeze()
+    before = statistics(trunk)
+    trunk(pictures(4))
+    assert not torch.equal(statistics(trunk)["network.bn1.running_mean"], before["network.bn1.running_mean"])
+
+
+def test_a_frozen_classifier_drops_nothing_in_training():
+    """The stand-in for a teacher: dropout of the classifier would make its answers random."""
+    torch.manual_seed(0)
+    trunk = Trunk("squeezenet1_0", frozen_bn="train").freeze().train()
+    top = torch.rand(1, 512, 3, 3)
+    assert torch.equal(trunk.logits(top), trunk.logits(top))
+
+
+def test_a_copy_has_its_own_layers():
+    trunk = tiny().eval()
+    other = copy.deepcopy(trunk)
+    with torch.no_grad():
+        other.network.conv1.weight.zero_()
+    assert trunk.early(pictures()).std() > 0 and other.early(pictures()).std() == 0
+
+
+# ---- finding files
+
+
+def test_without_weights_the_error_says_what_to_do(nowhere, tmp_path, no_network):
+    with pytest.raises(FileNotFoundError) as caught:
+        find_weights("resnet101", nearby=[tmp_path / "near"])
+    said = str(caught.value)
+    wanted = (
+        tmp_path / "near",
+        nowhere,
+        "resnet101-63fe2227.pth",
+        "never downloaded",
+        VARIABLE,
+        'trunk="standin"',
+    )
+    for part in map(str, wanted):
+        assert part in said
+    with pytest.raises(FileNotFoundError, match="The stand-in is trained on the seen classes: train it"):
+        find_weights("standin")
+
+
+def test_the_order_of_places(nowhere, tmp_path, monkeypatch):
+    """File or folder by argument, by variable; folders nearby; torch's cache."""
+    file = "squeezenet1_0-b66bff10.pth"
+    places = [nowhere, *(tmp_path / name for name in ("near", "second", "variable", "mine"))]
+    for place in places:
+        place.mkdir(exist_ok=True)
+        (place / file).touch()
+    cache, near, second, variable, mine = places
+
+    def find(*arguments):
+        return find_weights("squeezenet1_0", *arguments)
+
+    assert find() == cache / file
+    assert find(None, [tmp_path / "absent", near, second]) == near / file
+    for value in (variable, variable / file):
+        monkeypatch.setenv(VARIABLE, str(value))
+        assert find(None, [near]) == variable / file
+    for value in (mine, mine / file, str(mine)):
+        assert find(value, [near]) == mine / file
+
+
+def test_a_place_that_is_named_is_not_replaced_by_another(nowhere, tmp_path, monkeypatch):
+    (nowhere / "resnet18-f37072fd.pth").touch()
+    with pytest.raises(FileNotFoundError, match=r"absent.pth \(weights\)"):
+        find_weights("resnet18", tmp_path / "absent.pth")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "folder"))
+    with pytest.raises(FileNotFoundError, match=rf"folder \(\${VARIABLE}\)"):
+        find_weights("resnet18", nearby=[nowhere])
+
+
+def test_which_file_of_a_folder(nowhere, tmp_path):
+    for name in ("resnet50.txt", "resnet18.pth", "resnet101.pth", "my_resnet50.pth"):
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError):
+        find_weights("resnet50", tmp_path)
+    (tmp_path / "resnet50_mine.safetensors").touch()
+    assert find_weights("resnet50", tmp_path).name == "resnet50_mine.safetensors"
+    (tmp_path / "resnet50.pth").touch()
+    with pytest.raises(
+        ValueError, match=r"several files .* resnet50: resnet50.pth, resnet50_mine.safetensors"
+    ):
+        find_weights("resnet50", tmp_path)
+    for name in reversed(torchvision_files("resnet50")):  # the later weights, then the published ones
+        (tmp_path / name).touch()
+        assert find_weights("resnet50", tmp_path).name == name
+    (nowhere / "resnet34_mine.pth").touch()  # in torch's cache only torchvision's own file counts
+    with pytest.raises(FileNotFoundError):
+        find_weights("resnet34")
+
+
+# ---- loading
+
+
+@pytest.mark.parametrize("form", ["pth", "safetensors", "half", "uncounted", "saved trunk"])
+def test_a_whole_file(tmp_path, form):
+    source, path = tiny(seed=1).eval(), tmp_path / "standin_seen.safetensors"
+    source.network.bn1.running_mean.fill_(0.25)
+    state = source.network.state_dict()
+    if form == "pth":
+        torch.save(state, path := path.with_suffix(".pth"))
+    else:
+        if form == "half":
+            state = {
+                key: value.half() if value.is_floating_point() else value for key, value in state.items()
+            }
+        if form == "uncounted":
+            state = {key: value for key, value in state.items() if "num_batches" not in key}
+        save_file(source.state_dict() if form == "saved trunk" else state, path)
+    trunk = build_trunk("standin", tmp_path, width=2, classes=3)
+    assert trunk.frozen and trunk.title == "stand-in of width 2, standin_seen"
+    tolerance = {"rtol": 2e-2, "atol": 2e-2} if form == "half" else {}
+    torch.testing.assert_close(trunk.eval()(pictures()), source(pictures()), **tolerance)
+    assert trunk.network.conv1.weight.dtype == torch.float32
+
+
+def test_a_file_without_classifier_has_features_and_no_logits(tmp_path):
+    source, trunk = tiny(seed=1).eval(), tiny().eval()
+    state = {key: value for key, value in source.network.state_dict().items() if not key.startswith("fc.")}
+    save_file(state, path := tmp_path / "body.safetensors")
+    assert load_trunk_weights(trunk, path) is trunk and trunk.classes == 0
+    torch.testing.assert_close(trunk.early(pictures()), source.early(pictures()))
+    with pytest.raises(ValueError, match=r"stand-in of width 2, body: its weights came without a classifier"):
+        trunk(pictures())
+    assert not any("fc" in key for key in trunk.state_dict())  # no random classifier goes into a file
+
+
+def test_another_network_or_a_part_is_refused_and_changes_nothing(tmp_path):
+    state = tiny(seed=1).network.state_dict()
+
+    def without(name):
+        return {key: value for key, value in state.items() if key != name}
+
+    files = {
+        r"lacks 1 tensors \(layer3.1.conv2.weight ...\)": without("layer3.1.conv2.weight"),
+        r"lacks 1 tensors \(fc.bias": without("fc.bias"),
+        r"has besides 1 tensors \(layer5": {**state, "layer5": torch.ones(1)},
+        r"in another size \d+ tensors \(conv1.weight": tiny(width=3).network.state_dict(),
+        r"in another size 2 tensors \(fc.weight": tiny(classes=4).network.state_dict(),
+        "holds another network than standin": torchvision.models.squeezenet1_0().state_dict(),
+    }
+    trunk = tiny()
+    before = copy.deepcopy(trunk.state_dict())
+    for said, wrong in files.items():
+        torch.save(wrong, tmp_path / "wrong.pth")
+        with pytest.raises(ValueError, match=said):
+            load_trunk_weights(trunk, tmp_path / "wrong.pth")
+        assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
+        assert trunk.classes == 3 and trunk.title == "stand-in of width 2, untrained"
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path):
+    torch.save({"epoch": 3, "model": tiny().state_dict()}, tmp_path / "checkpoint.pth")
+    with pytest.raises(ValueError, match=r"checkpoint.pth holds more than named tensors: save the network's"):
+        load_trunk_weights(tiny(), tmp_path / "checkpoint.pth")
+    torch.save(tiny(), tmp_path / "module.pth")  # a pickle that would run code
+    for name in ("text.pth", "text.safetensors"):
+        (tmp_path / name).write_text("no weights")
+    for name in ("module.pth", "text.pth", "text.safetensors"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read as weights"):
+            load_trunk_weights(tiny(), tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        load_trunk_weights(tiny(), tmp_path / "absent.pth")
+
+
+def test_torchvisions_own_file_must_be_whole(tmp_path, monkeypatch):
+    path = tmp_path / "squeezenet1_0-b66bff10.pth"
+    torch.save(torchvision.models.squeezenet1_0().state_dict(), path)
+    with pytest.raises(
+        ValueError, match=r"b66bff10.pth is damaged: its sha256 starts with [0-9a-f]{8}. Repl"
+    ):
+        build_trunk("squeezenet1_0", path)
+
+    class Hash:
+        def hexdigest(self):
+            return "b66bff10" + 56 * "0"
+
+    monkeypatch.setattr(trunk_weights.hashlib, "file_digest", lambda *_: Hash())
+    assert build_trunk("squeezenet1_0", path).title == "SqueezeNet 1.0, ImageNet"
+
+
+def test_real_squeezenet_names_what_it_sees(real):
+    trunk = build_trunk("squeezenet1_0", _weights(real)).eval()
+    photos = sorted(real.glob("traindata/train/Accordion/video/*.jpg"))[:6]
+    photos = photos or pytest.skip(f"no photos of accordions below {real}")
+    images = [torchvision.transforms.v2.functional.pil_to_tensor(_square(path)) for path in photos]
+    image = to_image(torch.stack(images).permute(0, 2, 3, 1))  # (B, 3, H, W) -> (B, H, W, 3) -> back
+    with torch.inference_mode():
+        early = trunk.early(image)
+        late = trunk.late(early)
+        top = trunk.top(late)
+        for tap in (early, late, top):
+            assert tap.isfinite().all() and tap.min() == 0 and (tap > 0).float().mean() > 0.02
+        assert (trunk.logits(top).argsort(1, descending=True)[:, :5] == 401).any(1).sum() >= 4  # accordion
+
+
+def test_real_mobilenet_has_features_and_no_classifier(real):
+    trunk = build_trunk("mobilenet_v2", _weights(real), normalisation="released").eval()
+    with torch.inference_mode():
+        top = trunk.top(trunk.late(trunk.early(pictures(1, 224))))
+    assert top.shape == (1, 1280, 7, 7) and top.isfinite().all() and 0 <= top.min() < top.max() <= 6
+    with pytest.raises(ValueError, match="without a classifier"):
+        trunk.logits(top)
+
+
+def _weights(real):
+    if not (folder := real / "weights").is_dir():
+        pytest.skip(f"no files of weights at {folder}")
+    return folder
+
+
+def _square(path):
+    return Image.open(path).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
