@@ -159,12 +159,17 @@ def batch_size(batch: dict) -> int:
     return next(len(value) for value in batch.values() if isinstance(value, Tensor))
 
 
-def leave_together(fabric) -> None:
+def leave_together(run) -> None:
     """Close the connection between the processes of a run, once all have arrived.
 
     Left to the interpreter's end, its threads may still run when their objects go, and a process whose work
     is done aborts ("terminate called without an active exception"). A next run connects anew.
+
+    DDP goes first. It shares the connection, and if it were the last to let go, the connection would end with
+    Python's lock (the GIL) held: that end waits for gloo's threads, and a thread that still has a tensor to
+    drop waits for the lock, forever. `destroy_process_group` lets go of the lock while it waits.
     """
-    fabric.barrier()
+    run.fabric.barrier()
+    run.wrapped = None
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -261,5 +261,5 @@ def fit(
     with torch.random.fork_rng(cards), Interrupt() as run.interrupt:
         run.train()
     if devices > 1:
-        leave_together(fabric)
+        leave_together(run)
     return History.of(run)

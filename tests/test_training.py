@@ -89,6 +89,23 @@ if __name__ == "__main__":
 """
 
 
+# A process that hangs says where after four minutes, and ends. DDP must go first, see `leave_together`.
+WATCH = """
+import faulthandler, gc
+import torch.distributed
+from torch.nn.parallel import DistributedDataParallel
+faulthandler.dump_traceback_later(240, exit=True)
+destroy = torch.distributed.destroy_process_group
+
+def watched():
+    alone = not any(type(thing) is DistributedDataParallel for thing in gc.get_objects())
+    print("destroyed without DDP:", alone, flush=True)
+    destroy()
+
+torch.distributed.destroy_process_group = watched
+"""
+
+
 def start(tmp_path, folder, workers=0, pause=0.0, more=""):
     path = tmp_path / f"script{workers}.py"
     here = str(Path(__file__).parent)
@@ -322,9 +339,11 @@ def test_two_processes_train_as_one(tmp_path):
     more = "devices=2, epochs=1, optimizer=lambda w: torch.optim.SGD(w, 0.1), precision='fp32'"
     path, folder = tmp_path / "two.py", tmp_path / "run"
     here = str(Path(__file__).parent)
-    path.write_text(code.format(tests=here, folder=str(folder), workers=0, pause=0, more=more))
+    code = code.format(tests=here, folder=str(folder), workers=0, pause=0, more=more)
+    path.write_text(WATCH + code)
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("destroyed without DDP: True") == 2, done.stdout
 
     class Joined:
         def epoch(self, epoch):
