@@ -1,0 +1,305 @@
+"""Class means and calibrated stacking against scikit-learn, a loop over every bias, and arithmetic."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import auc, balanced_accuracy_score, f1_score, recall_score
+
+from llinet_lite.metrics.recognition import (
+    Curve,
+    best_bias,
+    chance,
+    class_mean,
+    gzsl,
+    harmonic_mean,
+    per_class_accuracy,
+    predict,
+    stacked,
+)
+
+SEEN, UNSEEN = np.array([0, 2, 3, 6]), np.array([1, 4, 5])
+
+
+def labels_of(classes, items, rng):
+    """Unequal classes, each with an item."""
+    share = np.arange(1, len(classes) + 1) / np.arange(1, len(classes) + 1).sum()
+    return rng.permutation(np.r_[classes, rng.choice(classes, items - len(classes), p=share)])
+
+
+def task(seed=0, skill=1.0, lead=0.7, levels=None, items=(60, 40)):
+    """Scores of items of both kinds that favour the right class, and all seen ones; rounded if `levels`."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for classes, count in zip((SEEN, UNSEEN), items, strict=True):
+        labels = labels_of(classes, count, rng)
+        scores = rng.standard_normal((count, 7)) + skill * (labels[:, None] == np.arange(7))
+        scores[:, SEEN] += lead
+        out += [scores if levels is None else np.round(scores * levels) / levels, labels]
+    return out
+
+
+def by_loop(scores, labels, classes, bias):
+    """Class mean with a bias on seen classes, item by item in plain Python."""
+    right, count = dict.fromkeys(classes.tolist(), 0), dict.fromkeys(classes.tolist(), 0)
+    for row, label in zip(scores.tolist(), labels.tolist(), strict=True):
+        held = [score - bias * (column in SEEN) for column, score in enumerate(row)]
+        count[label] += 1
+        right[label] += held.index(max(held)) == label
+    return sum(right[one] / count[one] for one in right) / len(right)
+
+
+# ---- accuracy
+
+
+def test_shares_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    labels = labels_of(np.arange(5), 200, rng)
+    predicted = np.where(rng.random(200) < 0.5, labels, rng.integers(0, 5, 200))
+    classes = [3, 0, 4, 1, 2]
+    wanted = recall_score(labels, predicted, labels=classes, average=None)
+    assert per_class_accuracy(labels, predicted, classes) == pytest.approx(wanted, abs=1e-15)
+    got = class_mean(torch.from_numpy(labels), torch.from_numpy(predicted), torch.tensor(classes))
+    assert got == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-15)
+
+
+def test_it_is_not_the_share_of_right_items():
+    labels, predicted = np.array([0] * 9 + [1]), np.zeros(10, int)
+    assert (predicted == labels).mean() == 0.9
+    assert class_mean(labels, predicted, [0, 1]) == 0.5
+
+
+def test_answers_and_items_of_other_classes():
+    labels, predicted = np.array([0, 0, 1, 9]), np.array([0, 9, 7, 9])
+    assert per_class_accuracy(labels, predicted, [0, 1]).tolist() == [0.5, 0.0]
+
+
+def test_predict_looks_only_at_allowed_columns():
+    scores = np.array([[9.0, 1.0, 2.0, 3.0], [9.0, 5.0, 2.0, 3.0]], np.float32)
+    assert predict(scores, [3, 1, 2]).tolist() == [3, 1]
+    assert predict(torch.from_numpy(scores), torch.tensor([0, 1])).tolist() == [0, 0]
+    assert predict(np.where(scores > 4, np.nan, scores), [2, 3]).tolist() == [3, 3]
+
+
+def test_ties_do_not_help():
+    labels = labels_of(np.arange(4), 100, np.random.default_rng(0))
+    flat = predict(np.full((100, 4), 0.3), [3, 2, 1, 0])
+    assert set(flat.tolist()) == {0}, "the lowest number, whatever the order of among"
+    assert class_mean(labels, flat, range(4)) == chance(range(4)) == 0.25
+
+
+def test_guessing_is_at_chance():
+    rng = np.random.default_rng(0)
+    labels = labels_of(np.arange(8), 20_000, rng)
+    got = class_mean(labels, predict(rng.random((20_000, 8)), np.arange(8)), np.arange(8))
+    assert got == pytest.approx(chance(np.arange(8)), abs=0.015)
+    spread = gzsl(*task(skill=0, lead=0, items=(20_000, 20_000)), SEEN)
+    assert (spread.tr, spread.ts, spread.hm) == pytest.approx((1 / 7, 1 / 7, 1 / 7), abs=0.02)
+    assert (spread.zsl, spread.seen_only) == pytest.approx((1 / 3, 1 / 4), abs=0.02)
+
+
+def test_harmonic_mean():
+    # the F1 of a precision and a recall: 3 hits of 4 answers and of 5 items
+    wanted = f1_score([1] * 5 + [0], [1] * 3 + [0] * 2 + [1])
+    assert harmonic_mean(3 / 4, 3 / 5) == pytest.approx(wanted, abs=1e-15)
+    assert harmonic_mean(0, 0) == 0 and harmonic_mean(0, 1) == 0
+    assert round(harmonic_mean(68.6, 39.4), 1) == 50.1, "as published"
+    assert harmonic_mean([0.0, 1.0], [0.0, 0.5]) == pytest.approx([0, 2 / 3])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: per_class_accuracy([0, 0], [0, 0], [0, 1, 2]), r"no item is of class \[1, 2\]"),
+        (lambda: per_class_accuracy([0, 0], [0], [0]), "same items"),
+        (lambda: per_class_accuracy([0.0], [0], [0]), "integer"),
+        (lambda: per_class_accuracy([0], [0], [0, 0]), "once"),
+        (lambda: chance([]), "at least one"),
+        (lambda: predict([[0.0, np.nan]], [0, 1]), "item 0 are NaN"),
+        (lambda: predict([[0.0, 1.0], [0.0, np.inf]], [0, 1]), "item 1 are NaN or"),
+        (lambda: predict([[0.0, 1.0]], [0, 2]), "class 2"),
+        (lambda: predict([[0.0, 1.0]], [-1, 0]), "class -1"),
+        (lambda: predict([0.0, 1.0], [0]), "items, classes"),
+    ],
+)
+def test_errors_of_accuracy(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+# ---- the curve
+
+
+@pytest.mark.parametrize("levels", [None, 2, 4])  # rounded scores: many items turn at once
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_point_is_what_a_loop_finds(seed, levels):
+    first, labels_first, second, labels_second = data = task(seed, levels=levels)
+    found = gzsl(*data, SEEN, UNSEEN)
+    assert len(found.bias) == len(found.curve.turns) + 1 > 10
+    for bias, tr, ts in zip(found.bias, found.curve_tr, found.curve_ts, strict=True):
+        assert tr == pytest.approx(by_loop(first, labels_first, SEEN, bias), abs=1e-12)
+        assert ts == pytest.approx(by_loop(second, labels_second, UNSEEN, bias), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_bias_of_a_dense_grid_finds_another_point(seed):
+    first, labels_first, second, labels_second = data = task(seed, items=(20, 15), levels=8)
+    found = gzsl(*data, SEEN)
+    points = set(zip(found.curve_tr.round(12), found.curve_ts.round(12), strict=True))
+    grid = np.arange(-6, 7, 1 / 16) + 1 / 32  # between all multiples of 1 / 8
+    swept = [
+        (by_loop(first, labels_first, SEEN, bias), by_loop(second, labels_second, UNSEEN, bias))
+        for bias in grid.tolist()
+    ]
+    assert {(round(tr, 12), round(ts, 12)) for tr, ts in swept} == points
+    tr, ts = zip(*sorted(swept, key=lambda point: (point[0], -point[1])), strict=True)
+    wanted = auc([0, *tr, tr[-1]], [ts[0], *ts, 0])
+    assert found.ausuc == pytest.approx(wanted, abs=1e-12)
+    best = max(harmonic_mean(*point) for point in swept)
+    chosen = best_bias(*data, SEEN)
+    assert max(found.curve.hm) == pytest.approx(best, abs=1e-12)
+    assert gzsl(*data, SEEN, bias=chosen).hm == pytest.approx(best, abs=1e-12)
+
+
+def test_the_ends_of_the_curve_know_one_kind_only():
+    found = gzsl(*task(), SEEN)
+    assert (found.curve_tr[0], found.curve_ts[0]) == pytest.approx((found.seen_only, 0), abs=1e-15)
+    assert (found.curve_tr[-1], found.curve_ts[-1]) == pytest.approx((0, found.zsl), abs=1e-15)
+    assert (np.diff(found.curve_tr) <= 0).all() and (np.diff(found.curve_ts) >= 0).all()
+    assert (np.diff(found.bias) > 0).all()
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5, -1.0])
+def test_the_operating_point(bias):
+    first, labels_first, second, labels_second = data = task(3)
+    found = gzsl(*data, SEEN, bias=bias)
+    tr = by_loop(first, labels_first, SEEN, bias)
+    ts = by_loop(second, labels_second, UNSEEN, bias)
+    assert (found.tr, found.ts) == pytest.approx((tr, ts), abs=1e-12)
+    assert found.curve.at(bias) == pytest.approx((tr, ts), abs=1e-12)
+    assert found.hm == pytest.approx(2 * tr * ts / (tr + ts), abs=1e-12)
+    assert found.hits_seen.tolist() == (stacked(first, bias, SEEN) == labels_first).tolist()
+    assert found.hits_unseen.tolist() == (stacked(second, bias, SEEN) == labels_second).tolist()
+    assert found.zsl == pytest.approx(class_mean(labels_second, predict(second, UNSEEN), UNSEEN))
+    assert found.hits_zsl.mean() == (predict(second, UNSEEN) == labels_second).mean()
+    if bias == 0:
+        assert found.tr == pytest.approx(
+            recall_score(labels_first, first.argmax(1), labels=SEEN, average="macro")
+        )
+        assert stacked(first, 0, SEEN).tolist() == predict(first, range(7)).tolist()
+
+
+def one_hot(labels):
+    return (labels[:, None] == np.arange(7)).astype(float)
+
+
+def test_a_perfect_classifier_has_everything():
+    _, first, _, second = task()
+    found = gzsl(one_hot(first), first, one_hot(second), second, SEEN)
+    assert [found.tr, found.ts, found.hm, found.ausuc, found.zsl, found.seen_only] == [1] * 6
+    assert best_bias(one_hot(first), first, one_hot(second), second, SEEN) == 0, "in the middle of -1 and 1"
+
+
+@pytest.mark.parametrize(("known", "ruled_out"), [(SEEN, UNSEEN), (UNSEEN, SEEN)])
+def test_one_that_knows_only_one_kind_has_no_area(known, ruled_out):
+    _, first, _, second = task()
+    scores = [one_hot(first), one_hot(second)]
+    for one in scores:
+        one[:, ruled_out] = -np.inf
+    found = gzsl(scores[0], first, scores[1], second, SEEN)
+    assert (found.tr, found.ts) == ((1, 0) if known is SEEN else (0, 1))
+    assert found.ausuc == 0 and found.hm == 0 and found.bias.tolist() == [0]
+
+
+def test_one_that_is_always_wrong_about_unseen_items_has_no_area():
+    _, first, _, second = task()
+    wrong = np.where(second == 1, 4, 1)  # of the unseen classes, never the right one
+    found = gzsl(one_hot(first), first, one_hot(wrong), second, SEEN)
+    assert found.tr == 1 and found.ts == found.zsl == found.ausuc == 0
+
+
+def test_items_that_never_turn_extend_the_curve():
+    # two seen classes, one whose items rule the unseen class out: tr stays at 1/2, and ts reaches 1
+    first = np.array([[2.0, 0.0, -np.inf], [0.0, 2.0, 1.0]])
+    found = gzsl(first, [0, 1], [[0.0, 0.0, 1.0]], [2], [0, 1])
+    assert found.curve_tr.tolist() == [1, 1, 0.5] and found.curve_ts.tolist() == [0, 1, 1]
+    assert found.ausuc == 1.0, "from tr 1/2 to 0 at the first ts"
+
+
+def test_order_of_items_and_what_all_scores_share_do_not_matter():
+    first, labels_first, second, labels_second = data = task(5, levels=16)  # sums are exact
+    rng = np.random.default_rng(1)
+    found, bias = gzsl(*data, SEEN), best_bias(*data, SEEN)
+    a, b = rng.permutation(60), rng.permutation(40)
+    shifted = [scores + rng.integers(-9, 9, (len(scores), 1)) for scores in (first, second)]
+    for other in (
+        (first[a], labels_first[a], second[b], labels_second[b]),
+        (shifted[0], labels_first, shifted[1], labels_second),
+        tuple(map(torch.from_numpy, data)),
+    ):
+        again = gzsl(*other, SEEN[::-1].copy())
+        assert again.bias.tolist() == found.bias.tolist() and again.ausuc == found.ausuc
+        assert again.curve_tr.tolist() == found.curve_tr.tolist()
+        assert (again.tr, again.ts, again.zsl) == (found.tr, found.ts, found.zsl)
+        assert best_bias(*other, SEEN) == bias
+    moved = [scores.copy() for scores in (first, second)]
+    for scores in moved:
+        scores[:, SEEN] -= 3
+    again = gzsl(moved[0], labels_first, moved[1], labels_second, SEEN)
+    assert again.curve.turns == pytest.approx(found.curve.turns - 3) and again.ausuc == found.ausuc
+
+
+def test_columns_of_neither_side_are_not_looked_at():
+    first, labels_first, second, labels_second = task()
+    keep = labels_second != 5
+    wanted = gzsl(first, labels_first, second[keep], labels_second[keep], SEEN, [1, 4])
+    for scores in (first, second):
+        scores[:, 5] = np.nan
+    again = gzsl(first, labels_first, second[keep], labels_second[keep], SEEN, [1, 4])
+    assert again.ausuc == wanted.ausuc and again.zsl == wanted.zsl
+
+
+def test_the_best_value_is_far_from_any_turn():
+    curve = Curve(
+        np.array([0.0, 1.0, 2.0, 6.0]), np.array([1, 0.8, 0.8, 0.6, 0]), np.array([0, 0.6, 0.5, 0.8, 0.9])
+    )
+    assert curve.values.tolist() == [-6, 0.5, 1.5, 4, 12]
+    assert curve.best() == 4, "of two that are equal, 0.5 and 4, the wider"
+    assert [curve.at(value) for value in (-1, 0, 0.1, 9)] == [(1, 0), (1, 0), (0.8, 0.6), (0, 0.9)]
+    with pytest.raises(AttributeError):
+        curve.tr = curve.ts
+    close = Curve(
+        np.array([1.0, np.nextafter(1, 2), 2.0]), np.array([1, 1, 0.1, 0]), np.array([0, 1, 1, 1.0])
+    )
+    assert close.at(close.best()) == (1, 1), "even between neighbouring floats"
+    alone = Curve(np.array([1.0]), np.array([1, 0.0]), np.array([0, 1.0]))
+    assert alone.values.tolist() == [0, 2] and alone.best() == 0
+
+
+def test_a_seen_and_an_unseen_class_that_are_level():
+    assert stacked([[1.0, 1.0, 0.0]], 0, [1]).tolist() == [1]
+    assert stacked([[1.0, 1.0, 0.0]], 0, [0]).tolist() == [0]
+    assert stacked([[1.0, 0.0, 1.0]], 0, [1]).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scores_seen_items": np.full((60, 7), np.nan)}, "item 0 are NaN"),
+        ({"scores_unseen_items": np.full((40, 7), np.inf)}, "NaN or .inf"),
+        ({"scores_unseen_items": np.full((40, 7), -np.inf)}, "all scores of item 60 are -inf"),
+        ({"scores_unseen_items": np.zeros((40, 6))}, "7 and 6"),
+        ({"labels_seen": np.full(60, 1)}, "labels_seen has class 1"),
+        ({"labels_unseen": np.full(40, 2)}, "labels_unseen has class 2"),
+        ({"labels_unseen": np.full(40, 8)}, "labels_unseen has class 8"),
+        ({"labels_unseen": np.full(40, 1)}, r"no item is of class \[4, 5\]"),
+        ({"labels_seen": np.zeros(59, int)}, "59 labels for 60 items"),
+        ({"seen_classes": [0, 7]}, "class 7"),
+        ({"seen_classes": range(7)}, "unseen_classes must be a list of at least one"),
+        ({"unseen_classes": [0, 1]}, r"class \[0\] is both"),
+        ({"bias": np.nan}, "not NaN"),
+    ],
+)
+def test_errors_of_gzsl(change, says):
+    names = ("scores_seen_items", "labels_seen", "scores_unseen_items", "labels_unseen")
+    with pytest.raises(ValueError, match=says):
+        gzsl(**(dict(zip(names, task(), strict=True)) | {"seen_classes": SEEN} | change))
