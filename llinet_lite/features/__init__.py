@@ -11,6 +11,7 @@ from llinet_lite.features.draws import Draw
 from llinet_lite.features.image import ImageAugment, centre_crop, random_crop, resize_short_side, to_image
 from llinet_lite.features.motion import augment_frames, flip_flow, to_flow, to_frames
 from llinet_lite.features.sound import AudioGain, LogMel, LogSpectrogram, to_waveform
+from llinet_lite.features.vggish import VGGishExamples
 
 __all__ = [
     "AudioGain",
@@ -18,6 +19,7 @@ __all__ = [
     "ImageAugment",
     "LogMel",
     "LogSpectrogram",
+    "VGGishExamples",
     "augment_frames",
     "centre_crop",
     "flip_flow",

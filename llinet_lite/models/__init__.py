@@ -8,6 +8,7 @@ from llinet_lite.models.l3net import L3Net
 from llinet_lite.models.llinet import LLINet
 from llinet_lite.models.towers import AudioTower, VisionTower, layer_table
 from llinet_lite.models.trunks import Trunk
+from llinet_lite.models.vggish import Ear, VGGish
 
 __all__ = [
     "AVENet",
@@ -16,9 +17,11 @@ __all__ = [
     "AVOLNet",
     "AudioEncoder",
     "AudioTower",
+    "Ear",
     "L3Net",
     "LLINet",
     "Trunk",
+    "VGGish",
     "VisionTower",
     "layer_table",
 ]

@@ -1,0 +1,250 @@
+"""VGGish: the published sizes, the network written out, its ear, files in the layout of the public port."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from llinet_lite.features import VGGishExamples
+from llinet_lite.models import Ear, VGGish, layer_table
+from llinet_lite.models.vggish import FILE, find_vggish_weights, load_vggish_weights
+
+CONVOLUTIONS = {0: (64, 1), 3: (128, 64), 6: (256, 128), 8: (256, 256), 11: (512, 256), 13: (512, 512)}
+LINEAR = {0: (4096, 6 * 4 * 512), 2: (4096, 4096), 4: (128, 4096)}
+
+
+def public_layout() -> dict[str, tuple]:
+    """Names and sizes in the public port's file, without the PCA."""
+    sizes = {}
+    for place, size in CONVOLUTIONS.items():
+        sizes |= {f"features.{place}.weight": (*size, 3, 3), f"features.{place}.bias": size[:1]}
+    for place, size in LINEAR.items():
+        sizes |= {f"embeddings.{place}.weight": size, f"embeddings.{place}.bias": size[:1]}
+    return sizes
+
+
+def small(width=2, size=5, seed=0, **options) -> VGGish:
+    torch.manual_seed(seed)
+    return VGGish(width, size, **options)
+
+
+def examples(count=2, parts=3, seed=1):
+    return torch.randn(count, parts, 96, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def written_out(state: dict, example: torch.Tensor) -> torch.Tensor:
+    """One example (96, 64) -> (size,), from the tensors of a file."""
+    maps = example[None, None]
+    for place in CONVOLUTIONS:
+        name = f"features.{place}"
+        maps = F.conv2d(maps, state[f"{name}.weight"], state[f"{name}.bias"], padding=1).clamp(min=0)
+        if place in (0, 3, 8, 13):
+            count, height, width = maps.shape[1:]
+            maps = maps.reshape(1, count, height // 2, 2, width // 2, 2).amax((3, 5))
+    channels = maps.shape[1]
+    x = torch.stack(
+        [maps[0, c, t, f] for t in range(6) for f in range(4) for c in range(channels)]
+    )  # as TensorFlow flattens
+    for place in LINEAR:
+        x = (state[f"embeddings.{place}.weight"] @ x + state[f"embeddings.{place}.bias"]).clamp(min=0)
+    return x
+
+
+# ---- the network
+
+
+def test_paper_sizes():
+    with torch.device("meta"):
+        model, sound = VGGish(), torch.empty(2, 3, 96, 64)
+        assert model(sound).shape == (2, 3, 128)
+        rows = layer_table(model, sound)
+        wide = VGGish(classes=527)
+        assert wide.logits(sound).shape == (2, 527)
+    assert {name: tuple(value.shape) for name, value in model.state_dict().items()} == public_layout()
+    by_hand = sum(math.prod(size) for size in public_layout().values())
+    assert sum(weight.numel() for weight in model.parameters()) == by_hand == 72_141_184
+    assert rows.output.tolist() == [(512, 6, 4), (4096,), (4096,), (128,)]
+    assert (model.size, model.width, model.classes, model.title) == (
+        128,
+        64,
+        0,
+        "VGGish of width 64, untrained",
+    )
+
+
+def test_the_network_written_out():
+    model, sound = small().double(), examples().double()
+    for name, weight in model.named_parameters():  # biases start at zero: give them something to do
+        if name.endswith("bias"):
+            weight.data.uniform_(-0.2, 0.5)
+    got = model(sound)
+    want = torch.stack([torch.stack([written_out(model.state_dict(), x) for x in row]) for row in sound])
+    torch.testing.assert_close(got, want)
+    assert got.min() >= 0 and got.max() > 0
+
+
+def test_logits_come_from_the_mean_of_the_examples():
+    model, sound = small(classes=4), examples()
+    mean = sum(model(sound)[:, p] for p in range(3)) / 3
+    want = mean @ model.classifier.weight.T + model.classifier.bias
+    torch.testing.assert_close(model.logits(sound), want)
+    with pytest.raises(ValueError, match="VGGish of width 2, untrained has no classifier"):
+        small().logits(sound)
+
+
+def test_weights_start_as_hes():
+    model = small(8, 16, classes=3)
+    assert set(dict(model.named_parameters())) > {"features.13.weight", "classifier.weight"}
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            assert not weight.any(), name
+        elif weight.numel() > 2000:
+            spread = math.sqrt(2 / weight[0].numel())
+            assert weight.std().item() == pytest.approx(spread, rel=0.06), name
+    assert model.classifier.weight.std() < 0.02
+    loss = F.cross_entropy(model.logits(examples(6, 1)), torch.tensor([0, 1, 2] * 2))
+    assert loss.item() == pytest.approx(math.log(3), abs=0.05)
+    loss.backward()
+    assert all(weight.grad.any() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("shape", [(2, 96, 64), (2, 1, 64, 96), (2, 0, 96, 64)])
+def test_what_are_no_examples_is_refused(shape):
+    with pytest.raises(ValueError, match=r"takes examples \(B, P, 96, 64\).*see features.VGGishExamples"):
+        small()(torch.zeros(shape))
+
+
+# ---- the ear
+
+
+def test_the_ear_is_the_mean_and_stays_as_it_is():
+    model = small().train()
+    model.title = "VGGish of the tests"
+    ear = Ear(model, 8000).train()
+    assert ear.vggish is model and (ear.size, ear.title) == (5, "VGGish of the tests")
+    assert not any(part.training for part in ear.modules())
+    assert not any(weight.requires_grad for weight in ear.parameters())
+    assert set(ear.state_dict()) == {f"vggish.{name}" for name in model.state_dict()}
+    wave = torch.rand(2, 20_000, generator=torch.Generator().manual_seed(0)) - 0.5
+    wave.requires_grad_()
+    heard = ear(wave)
+    assert heard.shape == (2, 5) and heard.dtype == torch.float32 and not heard.requires_grad
+    parts = model(VGGishExamples(8000)(wave.detach()))
+    assert parts.shape[1] == 2
+    torch.testing.assert_close(heard, (parts[:, 0] + parts[:, 1]) / 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert ear(wave).dtype == torch.float32
+
+
+def test_freezing():
+    model = small().train()
+    assert model.freeze() is model and not model.training
+    assert not any(weight.requires_grad for weight in model.parameters())
+
+
+# ---- files
+
+
+def saved(folder, name=FILE, model=None, **more):
+    """A file as the public port's: the network and its PCA."""
+    state = {**(model or small(seed=3)).state_dict(), **more}
+    state |= {"pproc.pca_eigen_vectors": torch.ones(128, 128), "pproc.pca_means": torch.ones(128, 1)}
+    path = folder / name
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [(FILE, "VGGish as released with AudioSet"), ("vggish-mine.safetensors", "VGGish, vggish-mine")],
+)
+def test_weights_are_loaded_and_the_pca_is_left_out(tmp_path, name, title):
+    source, model = small(seed=3).half(), small()
+    assert load_vggish_weights(model, saved(tmp_path, name, source)) is model and model.title == title
+    for key, value in source.state_dict().items():
+        assert model.state_dict()[key].dtype == torch.float32
+        assert torch.equal(model.state_dict()[key], value.float()), key
+    sound = examples(1, 1)
+    torch.testing.assert_close(
+        model(sound)[0, 0], written_out({k: v.float() for k, v in source.state_dict().items()}, sound[0, 0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"width": 3}, r"has in another size 17 tensors \(features.0.weight"),
+        ({"classes": 4}, r"has besides 2 tensors \(classifier.weight"),
+    ],
+)
+def test_another_network_is_refused(tmp_path, source, message):
+    model = small()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=rf"{FILE} holds another network than VGGish of width 2.*{message}"):
+        load_vggish_weights(model, saved(tmp_path, model=small(**source)))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert "untrained" in model.title
+
+
+def test_what_is_no_file_of_weights_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"lacks 2 tensors \(classifier.weight .*whole file"):
+        load_vggish_weights(small(classes=4), saved(tmp_path))
+    path = tmp_path / "vggish.pth"
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"vggish\.pth cannot be read as weights"):
+        load_vggish_weights(small(), path)
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(ValueError, match="more than named tensors"):
+        load_vggish_weights(small(), path)
+    with pytest.raises(FileNotFoundError, match="nosuch"):
+        load_vggish_weights(small(), tmp_path / "nosuch.pth")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Folders "near" and "cache", nothing named by the environment."""
+    monkeypatch.delenv("LLINET_VGGISH", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    cache = tmp_path / "torch" / "hub" / "checkpoints"
+    (tmp_path / "near").mkdir()
+    cache.mkdir(parents=True)
+    return tmp_path / "near", cache
+
+
+def test_files_are_found_in_order(places, tmp_path, monkeypatch):
+    near, cache = places
+    with pytest.raises(FileNotFoundError, match=r"looked at .*near, .*\(torch's cache\).*never downloaded"):
+        find_vggish_weights(None, [near, tmp_path / "nosuch"])
+    (cache / "vggish-other.pth").touch()
+    (cache / "vggish_pca_params-970ea276.pth").touch()
+    with pytest.raises(FileNotFoundError, match="LLINET_VGGISH"):
+        find_vggish_weights()
+    (cache / FILE).touch()
+    assert find_vggish_weights(None, [near]) == cache / FILE
+    (near / "vggish_pca_params-970ea276.pth").touch()
+    (near / "vggish.txt").touch()
+    assert find_vggish_weights(None, [near]) == cache / FILE
+    (near / "vggish-a.safetensors").touch()
+    assert find_vggish_weights(None, [near]) == near / "vggish-a.safetensors"
+    (near / "vggish-b.pth").touch()
+    with pytest.raises(
+        ValueError, match=r"several files .*vggish-a.safetensors, vggish-b.pth\. Name the one"
+    ):
+        find_vggish_weights(None, [near])
+    (near / FILE).touch()
+    assert find_vggish_weights(None, [near]) == near / FILE
+    monkeypatch.setenv("LLINET_VGGISH", str(near / "vggish-b.pth"))
+    assert find_vggish_weights(None, [near]) == near / "vggish-b.pth"
+    assert find_vggish_weights(cache) == cache / FILE
+
+
+def test_a_place_that_is_named_is_the_only_one(places, monkeypatch):
+    near, cache = places
+    (cache / FILE).touch()
+    with pytest.raises(FileNotFoundError, match=r"looked at .*nosuch\.pth \(weights\)\. They"):
+        find_vggish_weights(near / "nosuch.pth", [cache])
+    monkeypatch.setenv("LLINET_VGGISH", str(near))
+    with pytest.raises(FileNotFoundError, match=r"near \(\$LLINET_VGGISH\)"):
+        find_vggish_weights(None, [cache])
