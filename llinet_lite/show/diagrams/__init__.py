@@ -1,6 +1,6 @@
 """Networks as boxes and arrows, with the shape of the tensor on every arrow.
 
-Notebook: 01, 02, 03, 04
+Notebook: 01, 02, 03, 04, 08
 """
 
 from llinet_lite.show.diagrams.boxes import BOX, PAGE
@@ -13,5 +13,18 @@ from llinet_lite.show.diagrams.objects_that_sound import (
     tower_steps,
     two_streams,
 )
+from llinet_lite.show.diagrams.recognition import generalized, zero_shot
 
-__all__ = ["BOX", "PAGE", "ave_mf", "ave_net", "ave_of", "avol_net", "llinet", "tower_steps", "two_streams"]
+__all__ = [
+    "BOX",
+    "PAGE",
+    "ave_mf",
+    "ave_net",
+    "ave_of",
+    "avol_net",
+    "generalized",
+    "llinet",
+    "tower_steps",
+    "two_streams",
+    "zero_shot",
+]
