@@ -214,8 +214,9 @@ class Run:
         options = self.options
         torch.manual_seed(seed_of(options.seed, self.epoch, self.position, self.fabric.global_rank))
         now = self.epoch + self.position / self.per_epoch
+        factor = 1.0 if options.schedule is None else options.schedule(now)
         for group in self.guard.raw.param_groups:
-            group["lr"] = group["initial_lr"] * (1.0 if options.schedule is None else options.schedule(now))
+            group["lr"] = group["initial_lr"] * (factor if group.get("scheduled", True) else 1.0)
         self.guard.before()
         loss, scalars = self.wrapped(to_device(batch, self.fabric.device))
         self.fabric.backward(loss)

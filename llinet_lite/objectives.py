@@ -38,7 +38,7 @@ def _check(logits: Tensor, labels: Tensor, axes: int, name: str) -> None:
         )
 
 
-def avc_loss(logits: Tensor, target: Tensor, pairs: str = "sampled") -> Tensor:
+def avc_loss(logits: Tensor, target: Tensor, pairs: str = "sampled", softmax: str = "once") -> Tensor:
     r"""Audio-visual correspondence: two-way cross-entropy, class 1 = corresponds.
 
     .. math:: L = -\frac1B \sum_i \ln \mathrm{softmax}(z_i)_{y_i}
@@ -52,13 +52,19 @@ def avc_loss(logits: Tensor, target: Tensor, pairs: str = "sampled") -> Tensor:
     logits : Tensor (B, 2) if sampled, (B, B, 2) if all
     target : Tensor (B,) integer: if sampled 1 = corresponds, 0 = does not; if all, the group of each pair
     pairs : "sampled" or "all"
+    softmax : "once", or "twice", a known mistake: probabilities are given to a loss that takes logits, so no
+        decision can cost less than ln(1 + 1/e) = 0.313 nats
 
     Returns
     -------
     Tensor, a scalar in nats; ln 2 = 0.693 for a network that cannot tell
 
-    Notebook: 01
+    Notebook: 01, 09
     """
+    if softmax not in ("once", "twice"):
+        raise ValueError(f'softmax must be "once" or "twice", not {softmax!r}.')
+    if softmax == "twice":
+        logits = _precise(logits).softmax(-1)
     if pairs == "all":
         return all_pairs_avc_loss(logits, target)
     if pairs != "sampled":

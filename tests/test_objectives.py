@@ -19,6 +19,20 @@ def test_sampled_loss_is_a_plain_loop():
     assert avc_loss(torch.zeros(6, 2), match).item() == pytest.approx(math.log(2))
 
 
+def test_a_second_softmax_keeps_the_loss_high():
+    """Of the surest right answer it is ln(1 + 1/e), and half as much is lost for the surest wrong one."""
+    sure = torch.tensor([[-50.0, 50.0], [50.0, -50.0]]).double()
+    match = torch.tensor([1, 0])
+    assert avc_loss(sure, match).item() == pytest.approx(0, abs=1e-12)
+    assert avc_loss(sure, match, softmax="twice").item() == pytest.approx(math.log(1 + math.exp(-1)))
+    assert avc_loss(sure, 1 - match, softmax="twice").item() == pytest.approx(math.log(1 + math.e))
+    logits = torch.randn(4, 4, 2).double()
+    twice = avc_loss(logits, torch.arange(4), "all", "twice")
+    assert twice == avc_loss(logits.softmax(-1), torch.arange(4), "all")
+    with pytest.raises(ValueError, match="softmax must be"):
+        avc_loss(sure, match, softmax="never")
+
+
 @pytest.mark.parametrize("group", [[0, 1, 2, 3, 4], [0, 1, 0, 2, 1], [7, 7, 7, 7, 3]])
 def test_all_pairs_loss_is_a_double_loop(group):
     torch.manual_seed(0)

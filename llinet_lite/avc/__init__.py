@@ -4,18 +4,9 @@ Notebook: 01, 02, 03
 """
 
 from llinet_lite.avc.evaluation import Pair, Score, class_matrix, distances, judge, look_up, pair_list, score
-from llinet_lite.avc.pages import (
-    by_size,
-    disc_figure,
-    duet_wall,
-    map_wall,
-    neighbours,
-    protocol_rows,
-    space_figure,
-    success_figure,
-)
+from llinet_lite.avc.pages import neighbours, space_figure
 from llinet_lite.avc.plans import PAPER, plans
-from llinet_lite.avc.pointing import PAPER_POINTING, duets, follows, peaks, pointing, pointing_frame
+from llinet_lite.avc.pointing import duets, peaks
 from llinet_lite.avc.runs import Run, above_chance, difference, evaluate, publish, result, train_or_load
 from llinet_lite.avc.search import (
     PAPER_NDCG,
@@ -27,9 +18,22 @@ from llinet_lite.avc.search import (
     search,
 )
 from llinet_lite.avc.shortcut import Shortcut, imprint_example, shortcut
-from llinet_lite.avc.sounding import Located, locate
+from llinet_lite.avc.sounding import locate
 from llinet_lite.avc.spaces import Vectors, align, combine, embed, matched, vectors
 from llinet_lite.avc.task import CorrespondenceStep, Plan, Senses, build, matching, overfit, train
+from llinet_lite.sounding import (
+    PAPER_POINTING,
+    Located,
+    by_size,
+    disc_figure,
+    duet_wall,
+    follows,
+    map_wall,
+    pointing,
+    pointing_frame,
+    protocol_rows,
+    success_figure,
+)
 
 __all__ = [
     "PAPER",

@@ -1,6 +1,6 @@
-"""What lessons 02 and 03 show of a store: neighbours to hear, the space in the plane, maps over pictures.
+"""What lesson 02 shows of a store: neighbours to hear, the space in the plane.
 
-Notebook: 02, 03
+Notebook: 02
 """
 
 from __future__ import annotations
@@ -9,25 +9,14 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from llinet_lite.avc.pointing import Duets
-from llinet_lite.avc.sounding import Located
 from llinet_lite.avc.spaces import Vectors
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.localization import (
-    baselines,
-    by_group,
-    compare,
-    evaluate,
-    size_groups,
-    success_curve,
-)
 from llinet_lite.metrics.relevance import Relevance
 from llinet_lite.metrics.retrieval import nearest, score_embeddings
-from llinet_lite.show import heat, spaces
+from llinet_lite.show import spaces
 from llinet_lite.show.nearest import Item
 
 SIDES = {"im": "image", "aud": "audio"}
@@ -106,87 +95,5 @@ def _families(names: Sequence[str]) -> list[str] | None:
         return None
 
 
-def _pixels(store: Store, split: str, of: Located, k: int) -> np.ndarray:
-    """Return picture k as the network saw it, the centre crop, (H, W, 3) uint8."""
-    image, side = store.images(split).image(int(of.row[k])), of.objects.shape[1]
-    top, left = ((size - side + 1) // 2 for size in image.shape[:2])
-    return image[top : top + side, left : left + side]
-
-
 def _name(store: Store, label: int) -> str:
     return store.classes[int(label)]["name"]
-
-
-def map_wall(store: Store, split: str, of: Located, which: Sequence[int]) -> Figure:
-    """Draw some pictures, three in a row, under the maps for their own sounds."""
-    maps = of.maps("own").cpu().numpy()
-    rows = -(-len(which) // 3)
-    fig, axes = plt.subplots(rows, 3, figsize=(9, 3.2 * rows), layout="constrained", squeeze=False)
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, k in zip(axes.flat, which, strict=False):
-        picture = _pixels(store, split, of, k)
-        heat.overlay(ax, picture, maps[k], of.masks[k], title=_name(store, of.label[k]))
-    fig.colorbar(heat.COLORS, ax=axes, label="probability of correspondence", fraction=0.02, aspect=30)
-    return fig
-
-
-def duet_wall(store: Store, split: str, tried: Duets, *, count: int = 4) -> Figure:
-    """Draw duets under the maps for the sound of either instrument, for silence and for a third class."""
-    of = tried.scenes
-    silent = of.maps("silence")
-    every = np.stack([part.cpu().numpy() for part in (tried.first, tried.second, silent, tried.third)], 1)
-    rows = []
-    for k in np.linspace(0, len(of.label) - 1, min(count, len(of.label))).astype(int):
-        first, second = of.objects[k] == 1, of.objects[k] == 2
-        names = _name(store, of.label[k]), _name(store, tried.partner[k])
-        picture = _pixels(store, split, of, k)
-        rows.append(
-            heat.HeatRow(f"{names[0]} and\n{names[1]}", picture, every[k], [first, second, None, None])
-        )
-    return heat.heat_wall(rows, ["the first's sound", "the second's sound", "silence", "a third class"])
-
-
-def protocol_rows(of: Located, protocols: Sequence[str]) -> pd.DataFrame:
-    """Judge the maps of a split by several protocols, beside shuffled sounds, silence and constants.
-
-    Returns
-    -------
-    DataFrame
-        One row per answer, one column per protocol: its headline number, "-" for an answer that the
-        protocol has no use for.
-    """
-    columns, answers = {}, {}
-    for name in protocols:
-        rows = {"AVOL-Net": "own", "shuffled sound": "shuffled", "silence": "silence"}
-        judged = {row: evaluate(of.maps(s), of.masks, name, clips=of.clip) for row, s in rows.items()}
-        judged |= baselines(of.masks, name, clips=of.clip)
-        table = compare(judged)
-        columns[f"{name}, {table.columns[0]}"] = table.iloc[:, 0].map("{:.1%}".format)
-        answers |= dict.fromkeys(judged)
-    return pd.DataFrame(columns).reindex(list(answers)).fillna("-")
-
-
-def disc_figure(store: Store, split: str, of: Located, which: Sequence[int]) -> Figure:
-    """Draw on some pictures the disc that covers half of each, what a median cut makes of a constant."""
-    fig, axes = plt.subplots(1, len(which), figsize=(9, 3.2), layout="constrained")
-    for ax, k in zip(np.atleast_1d(axes), which, strict=True):
-        picture = _pixels(store, split, of, k)
-        heat.discs(ax, picture, np.sqrt(0.5 / np.pi), of.masks[k], title=_name(store, of.label[k]))
-    return fig
-
-
-def success_figure(of: Located, protocol: str = "lvs2021") -> Figure:
-    """Draw success over the overlap that is asked for: of the maps, of constants, and of the best maps."""
-    judged = {"AVOL-Net": evaluate(of.maps("own"), of.masks, protocol)}
-    constant = baselines(of.masks, protocol)
-    judged |= {name: constant[name] for name in ("centre disc", "whole image", "oracle ceiling")}
-    curves = {name: success_curve(result.iou) for name, result in judged.items()}
-    thresholds = next(iter(curves.values()))[0]
-    return heat.success_curves(thresholds, {name: shares for name, (_, shares) in curves.items()})
-
-
-def by_size(of: Located) -> pd.DataFrame:
-    """Return the pointing test by the size of the instrument in the picture."""
-    result = evaluate(of.maps("own"), of.masks, "objects2018", clips=of.clip)
-    return by_group(result, size_groups(of.masks)).round(3)

@@ -68,6 +68,21 @@ def _avenet(settings, times: int) -> tuple[Plan, ...]:
         Plan("single", "all", short, start=start, network="avenet", view="middle"),
         Plan("mf", "all", short, start=start, network="avenet-mf", view="frames"),
         Plan("of", "all", short, start=start, network="avenet-of", view="flow"),
+        *_changed(settings, times),
+    )
+
+
+def _changed(settings, times: int) -> tuple[Plan, ...]:
+    """AVE-Net trained briefly, and what public code does otherwise, one thing each: lesson 09.
+
+    Half as long again as the LLINets there, which stand on a trained trunk.
+    """
+    usual = {"pairs": "all", "epochs": 3 * settings.epochs_audit // 2 * times, "network": "avenet"}
+    return (
+        Plan("brief", **usual),
+        Plan("unsigned", **usual, sign_init=False),
+        Plan("softmax-twice", **usual, softmax="twice"),
+        Plan("stride-1", **usual, variant="2017"),
     )
 
 

@@ -5,183 +5,13 @@ Notebook: 03
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
-import pandas as pd
-import torch
-from scipy.ndimage import distance_transform_edt
-from torch import Tensor
 
+from llinet_lite import sounding
 from llinet_lite.avc.runs import Run
-from llinet_lite.avc.sounding import Located, locate, sounds_of
+from llinet_lite.avc.sounding import locate, sounds_of
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval, resampled_means
-from llinet_lite.metrics.localization.pointing import on_mask, points
-from llinet_lite.results import Result
-from llinet_lite.world.instruments import instrument
-
-DRAWS = 2000  # bootstrap samples
-REGIONS = ("box", "outline")
-PAPER_POINTING = {"own sound": 0.817, "image centre": 0.572}  # Objects that Sound, 14 x 14 cells
-
-
-def hits(maps: Tensor, masks: np.ndarray) -> np.ndarray:
-    """Return whether the highest cell of each map (N, h, w) lies on its mask (N, H, W), (N,) bool."""
-    masks = torch.from_numpy(masks)
-    return on_mask(points(maps.cpu(), masks.shape[1:]), masks).numpy()
-
-
-def boxed(masks: np.ndarray) -> np.ndarray:
-    """Return the smallest upright box around each mask, (N, H, W) bool: what a person would annotate."""
-
-    def spanned(seen: np.ndarray) -> np.ndarray:  # (N, n) -> from the first True to the last
-        return np.logical_or.accumulate(seen, 1) & np.logical_or.accumulate(seen[:, ::-1], 1)[:, ::-1]
-
-    return spanned(masks.any(2))[:, :, None] & spanned(masks.any(1))[:, None]
-
-
-def nearer(maps: Tensor, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return whether the highest cell of each map is nearer to the first mask than to the second, (N,)."""
-    pixels = points(maps.cpu(), first.shape[1:]).numpy()
-    away = np.array(
-        [
-            [distance_transform_edt(~mask)[row, column] for mask in masks]
-            for (row, column), *masks in zip(pixels, first, second, strict=True)
-        ]
-    )  # (N, 2), pixels to the nearest one of either mask
-    return away[:, 0] < away[:, 1]
-
-
-def _centre(masks: np.ndarray) -> np.ndarray:
-    return masks[:, masks.shape[1] // 2, masks.shape[2] // 2]
-
-
-def over_clips(values: np.ndarray, clip: np.ndarray) -> Interval:
-    """Return the mean of values (S, N) of S seeds over N pictures; its 95 % interval draws clips.
-
-    Every picture counts once, and `n` is the number of clips.
-    """
-    each = values.mean(0)  # (S, N) -> (N,)
-    return _percentiles(each.mean(), resampled_means(each, clip, DRAWS, 0), clip)
-
-
-def _percentiles(value: float, drawn: np.ndarray, clip: np.ndarray) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(float(value), float(low), float(high), len(np.unique(clip)))
-
-
-@dataclass(frozen=True)
-class Pointing:
-    """The pointing test on one split.
-
-    Attributes
-    ----------
-    rows : dict of str to (S, N) array
-        "own sound", "image centre", "shuffled sound", "silence", "chance": hit or not, picture by picture,
-        under every seed; "chance" is the share of the picture that the instrument covers.
-    clip, label : (N,) int array
-    """
-
-    rows: dict[str, np.ndarray]
-    clip: np.ndarray
-    label: np.ndarray
-
-    def interval(self, name: str) -> Interval:
-        """Return the accuracy of a row, mean over seeds, with an interval that draws clips."""
-        return over_clips(self.rows[name], self.clip)
-
-    def beats(self, other: str) -> bool:
-        """Whether the network with its own sounds is better than another row, beyond both intervals."""
-        return self.interval("own sound").low > self.interval(other).high
-
-    def results(self, title: str, lesson, runs: Sequence[Run]) -> list[Result]:
-        """Return every row as a result named by `title`."""
-        known = {"seeds": [run.seed for run in runs], "profile": lesson.settings.name}
-        known |= {"data_hash": lesson.data_hash, "n": len(self.clip)}
-        chance = self.interval("chance").value
-        return [
-            Result(f"pointing, {title}, {name}", *_numbers(self.interval(name)), chance,
-                   PAPER_POINTING.get(name), **known)
-            for name in self.rows
-        ]  # fmt: skip
-
-    def by_class(self, store: Store) -> list[tuple[str, float, float, float, float]]:
-        """Return class, accuracy, its interval, and that of the image centre; best class first."""
-        rows = []
-        for k in np.unique(self.label):
-            which = self.label == k
-            cell = over_clips(self.rows["own sound"][:, which], self.clip[which])
-            centre = float(self.rows["image centre"][:, which].mean())
-            rows.append((store.classes[int(k)]["name"], *_numbers(cell), centre))
-        return sorted(rows, key=lambda row: -row[1])
-
-
-def _numbers(interval: Interval) -> tuple[float, float, float]:
-    return interval.value, interval.low, interval.high
-
-
-def pointing(located: Sequence[Located], region: str = "box") -> Pointing:
-    """Run the pointing test for the networks of several seeds, on the same pictures.
-
-    Pictures that show nothing of their instrument are left out.
-
-    Parameters
-    ----------
-    located : sequence of Located
-        Of the same split, one per seed.
-    region : {"box", "outline"}
-        What counts as the instrument: the box around it, or the very pixels that show it. The paper's
-        annotation was made by hand; its shape is not stated.
-    """
-    if region not in REGIONS:
-        raise ValueError(f"region must be one of {', '.join(REGIONS)}, not {region!r}")
-    first = located[0]
-    shown = first.masks.any((1, 2))
-    masks = first.masks[shown]
-    masks = boxed(masks) if region == "box" else masks
-    rows = {
-        "own sound": [hits(of.maps("own")[shown], masks) for of in located],
-        "image centre": [_centre(masks)],
-        "shuffled sound": [hits(of.maps("shuffled", seed=s)[shown], masks) for s, of in enumerate(located)],
-        "silence": [hits(of.maps("silence")[shown], masks) for of in located],
-        "chance": [masks.mean((1, 2))],
-    }
-    return Pointing(
-        {name: np.stack(row).astype(float) for name, row in rows.items()},
-        first.clip[shown],
-        first.label[shown],
-    )
-
-
-def pointing_frame(tests: dict[str, Pointing]) -> pd.DataFrame:
-    """Return the tests side by side: a row per answer, a column per split, and the paper's value."""
-    columns = {title: [str(test.interval(name)) for name in test.rows] for title, test in tests.items()}
-    names = list(next(iter(tests.values())).rows)
-    columns["paper"] = [f"{PAPER_POINTING[n]:.1%}" if n in PAPER_POINTING else "-" for n in names]
-    return pd.DataFrame(columns, index=pd.Index(names, name="the highest cell lies on the instrument"))
-
-
-@dataclass(frozen=True)
-class Duets:
-    """Pictures of two instruments with the sounds of either.
-
-    Attributes
-    ----------
-    scenes : Located
-        Duets in which both instruments are seen.
-    first, second, third : (N, h, w) float32 Tensor
-        Maps for a solo sound of the first class, of the second, and of a class that is not there.
-    partner : (N,) int array
-        Class of the second instrument.
-    """
-
-    scenes: Located
-    first: Tensor
-    second: Tensor
-    third: Tensor
-    partner: np.ndarray
+from llinet_lite.sounding import Duets
 
 
 def duets(run: Run, store: Store, split: str, settings, *, solos: str = "test", seed: int = 0) -> Duets:
@@ -202,91 +32,15 @@ def duets(run: Run, store: Store, split: str, settings, *, solos: str = "test", 
         Which recordings.
     """
     scenes = locate(run, store, split, settings)
-    both = [(scenes.objects == k).any((1, 2)) for k in (1, 2)]
-    scenes = scenes.pick((scenes.kind == "duet") & both[0] & both[1])
-    images = store.images(split)
-    partner = np.array([instrument(images.factors(int(row))["partner"]).label for row in scenes.row])
-    third = _third(scenes.label, partner, np.unique(store.sounds(solos).label), seed)
-    maps = [
-        scenes.maps(sounds_of(run, store, solos, settings, labels, seed=seed + k))
-        for k, labels in enumerate((scenes.label, partner, third))
-    ]
-    return Duets(scenes, *maps, partner)
 
+    def heard(labels, seed):
+        return sounds_of(run, store, solos, settings, labels, seed=seed)
 
-def _third(first: np.ndarray, second: np.ndarray, classes: np.ndarray, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.array([rng.choice(np.setdiff1d(classes, pair)) for pair in zip(first, second, strict=True)])
-
-
-@dataclass(frozen=True)
-class Follows:
-    """Whether the heat follows the sound in duets: what is measured -> value with interval over scenes."""
-
-    rows: dict[str, Interval]
-
-    def __getitem__(self, name: str) -> Interval:
-        return self.rows[name]
-
-    def frame(self) -> pd.DataFrame:
-        """One row per measurement."""
-        rows = [(name, *_numbers(cell), cell.n) for name, cell in self.rows.items()]
-        return (
-            pd.DataFrame(rows, columns=["in duets", "value", "low", "high", "scenes"])
-            .set_index("in duets")
-            .round(3)
-        )
-
-    def results(self, lesson, runs: Sequence[Run]) -> list[Result]:
-        """Return every row as a result."""
-        known = {"seeds": [run.seed for run in runs], "profile": lesson.settings.name, "unit": "share"}
-        return [
-            Result(f"duets: {name}", *_numbers(cell), n=cell.n, data_hash=lesson.data_hash, **known)
-            for name, cell in self.rows.items()
-        ]
-
-
-def follows(tried: Sequence[Duets]) -> Follows:
-    """Measure, over the networks of several seeds, whether the heat goes where the sound is.
-
-    Returns
-    -------
-    Follows
-        With the sound of either instrument: the highest cell "on its box", "on its outline", "nearer to it"
-        than to the other instrument (chance 0.5); "moves": nearer to the first with the first's sound and to
-        the second with the second's, in one picture; "on either box, a third class's sound". And
-        "mean map, own sound", "mean map, silence": the mean probability over all cells.
-    """
-    scenes = tried[0].scenes
-    outline = [scenes.objects == k for k in (1, 2)]
-    box = [boxed(mask) for mask in outline]
-    near = np.stack([[nearer(d.first, *outline), ~nearer(d.second, *outline)] for d in tried])
-    sounds = [(d.first, d.second) for d in tried]
-
-    def share(regions) -> np.ndarray:
-        return np.stack(
-            [np.mean([hits(m, r) for m, r in zip(of, regions, strict=True)], axis=0) for of in sounds]
-        )
-
-    rows = {
-        "on its box": share(box),
-        "on its outline": share(outline),
-        "nearer to it": near.mean(1),
-        "moves": near.all(1),
-        "on either box, a third class's sound": np.stack([hits(d.third, box[0] | box[1]) for d in tried]),
-    }
-    for title, sound in (("own sound", "own"), ("silence", "silence")):
-        means = [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in tried]
-        rows[f"mean map, {title}"] = np.stack(means)
-    return Follows({name: over_clips(values.astype(float), scenes.clip) for name, values in rows.items()})
+    return sounding.duets(scenes, store, split, heard, solos=solos, seed=seed)
 
 
 def peaks(
     run: Run, store: Store, settings, *, solos: str = "test", mixed: str = "scenes"
 ) -> dict[str, np.ndarray]:
     """Return the highest map value of every picture by kind of scene; solos also with a wrong sound."""
-    alone, scenes = locate(run, store, solos, settings), locate(run, store, mixed, settings)
-    heights = scenes.maps("own").amax((1, 2)).cpu().numpy()
-    rows = {"solo": alone.maps("own").amax((1, 2)).cpu().numpy()}
-    rows |= {kind: heights[scenes.kind == kind] for kind in ("duet", "distractor", "offscreen", "silence")}
-    return rows | {"solo, another class's sound": alone.maps("shuffled").amax((1, 2)).cpu().numpy()}
+    return sounding.peaks(locate(run, store, solos, settings), locate(run, store, mixed, settings))

@@ -121,7 +121,7 @@ def train_or_load(lesson, plan: Plan, *, seed: int = 0) -> Run:
     minutes = round(sum(epoch["seconds"] for epoch in history.epochs) / 60, 2)
     layer = [(epoch["slope"], epoch["threshold"]) for epoch in history.epochs if "slope" in epoch]
     if layer:
-        first = start or build(settings, seed, plan.network)
+        first = start or build(settings, seed, plan.network, variant=plan.variant, sign_init=plan.sign_init)
         layer.insert(0, (first.slope, first.threshold))
     return Run(plan, seed, model.eval(), curve, minutes, False, layer)
 

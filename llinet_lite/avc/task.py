@@ -110,12 +110,13 @@ class CorrespondenceStep(nn.Module):
     ----------
     senses : Senses
     pairs : {"sampled", "all"}
+    softmax : {"once", "twice"}
         See :func:`llinet_lite.objectives.avc_loss`.
     """
 
-    def __init__(self, senses: Senses, pairs: str):
+    def __init__(self, senses: Senses, pairs: str, softmax: str = "once"):
         super().__init__()
-        self.senses, self.pairs = senses, pairs
+        self.senses, self.pairs, self.softmax = senses, pairs, softmax
 
     def forward(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss, and the share of right decisions by name."""
@@ -126,7 +127,7 @@ class CorrespondenceStep(nn.Module):
         else:
             logits = model.pairs(model.embed_image(image), model.embed_audio(sound))  # (B, 2)
             target = batch["match"]
-        loss = avc_loss(logits, target, self.pairs)
+        loss = avc_loss(logits, target, self.pairs, self.softmax)
         return loss, {"train_accuracy": avc_accuracy(logits.detach(), target, self.pairs)}
 
 
@@ -155,6 +156,12 @@ class Plan:
         One of NETWORKS.
     view : {"frame", "middle", "frames", "flow"}
         What is seen of a clip; see :class:`llinet_lite.data.batches.PairBatches`.
+    variant : {"2018", "2017"}
+        Towers with stride 2 in their first convolution, or without.
+    sign_init : bool
+        Of AVE-Net's calibration layer: whether it starts with near = match.
+    softmax : {"once", "twice"}
+        See :func:`llinet_lite.objectives.avc_loss`.
     """
 
     name: str
@@ -167,6 +174,9 @@ class Plan:
     start: str = ""
     network: str = "l3net"
     view: str = "frame"
+    variant: str = "2018"
+    sign_init: bool = True
+    softmax: str = "once"
 
     @property
     def family(self) -> str:
@@ -177,6 +187,7 @@ class Plan:
     def facts(self) -> dict:
         """What a checkpoint or reference weights of this plan must agree with; a run may be prolonged."""
         usual = {"start": "", "network": "l3net", "view": "frame"}  # not said
+        usual |= {"variant": "2018", "sign_init": True, "softmax": "once"}
         return {
             key: value
             for key, value in asdict(self).items()
@@ -193,11 +204,14 @@ def matching(store: Store, split: str = "train") -> str:
     return "class" if (store.images(split).clip < 0).all() else "clip"
 
 
-def build(settings, seed: int, network: str = "l3net") -> nn.Module:
+def build(
+    settings, seed: int, network: str = "l3net", *, variant: str = "2018", sign_init: bool = True
+) -> nn.Module:
     """Return a fresh network of the profile's width; its weights are a function of the seed alone."""
+    more = {} if sign_init else {"sign_init": False}  # only AVE-Net has a sign to start with
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return NETWORKS[network](variant="2018", width=settings.width)
+        return NETWORKS[network](variant=variant, width=settings.width, **more)
 
 
 def warm(settings, seed: int, plan: Plan, start: nn.Module) -> nn.Module:
@@ -254,10 +268,11 @@ def train(
     )  # fmt: skip
     rate = settings.learning_rate
     if start is None:
-        model = build(settings, seed, plan.network)
+        how = {"variant": plan.variant, "sign_init": plan.sign_init}
+        model = build(settings, seed, plan.network, **how)
     else:
         model, rate = warm(settings, seed, plan, start), WARM_RATE * rate
-    step = CorrespondenceStep(plan.senses(settings, augment=True), plan.pairs)
+    step = CorrespondenceStep(plan.senses(settings, augment=True), plan.pairs, plan.softmax)
     facts = {"data": store.content_hash, "batch_size": settings.batch_size, "plan": plan.facts}
     history = fit(
         model,

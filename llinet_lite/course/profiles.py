@@ -44,6 +44,9 @@ class Profile:
         VGG16 that is trained where there are no ImageNet weights.
     epochs_trunk, epochs_llinet, epochs_rivals : int
         Epochs of the stand-in for a trunk trained on ImageNet; of LLINet; of each of its rivals.
+    epochs_vggish, epochs_recognition, epochs_audit : int
+        Epochs of the stand-in for VGGish; of the rivals in zero-shot recognition, which learn from features;
+        of the LLINets that lesson 09 compares.
     llinet_pixels : int
         Side of the square that LLINet and its rivals see, pixels; 0: as `image_crop`.
     llinet_seconds : float
@@ -86,6 +89,9 @@ class Profile:
     epochs_trunk: int
     epochs_llinet: int
     epochs_rivals: int
+    epochs_vggish: int
+    epochs_recognition: int
+    epochs_audit: int
     llinet_seconds: float
     embedding: int
     keep_activations: bool
@@ -155,6 +161,9 @@ PROFILES: dict[str, Profile] = {
             epochs_trunk=2,
             epochs_llinet=2,
             epochs_rivals=1,
+            epochs_vggish=2,
+            epochs_recognition=20,
+            epochs_audit=1,
             llinet_seconds=1.0,
             embedding=128,
             keep_activations=True,
@@ -180,6 +189,9 @@ PROFILES: dict[str, Profile] = {
             epochs_trunk=10,
             epochs_llinet=8,
             epochs_rivals=6,
+            epochs_vggish=8,
+            epochs_recognition=60,
+            epochs_audit=2,
             llinet_seconds=1.0,
             embedding=256,
             keep_activations=True,
@@ -204,6 +216,9 @@ PROFILES: dict[str, Profile] = {
             epochs_trunk=20,
             epochs_llinet=30,
             epochs_rivals=30,
+            epochs_vggish=20,
+            epochs_recognition=100,
+            epochs_audit=10,
             **_FULL_LLINET,
             motion_starts_warm=False,
             learning_rate=3e-4,
@@ -227,6 +242,9 @@ PROFILES: dict[str, Profile] = {
             epochs_trunk=60,
             epochs_llinet=100,
             epochs_rivals=100,
+            epochs_vggish=60,
+            epochs_recognition=200,
+            epochs_audit=30,
             **_FULL_LLINET,
             motion_starts_warm=False,
             learning_rate=1e-4,
@@ -256,6 +274,9 @@ COSTS: dict[str, dict[str, Cost]] = {
     "04_llinet_encoders": {"smoke": Cost(0.4, 1.5), "laptop": Cost(1.0, 2.0)},
     "05_llinet_losses": {"smoke": Cost(0.7, 2.0), "laptop": Cost(2.0, 2.5)},
     "06_cross_modal_retrieval": {"smoke": Cost(1.2, 2.0), "laptop": Cost(2.0, 3.0)},
+    "07_sound_localization": {"smoke": Cost(1.0, 2.5), "laptop": Cost(3.0, 4.0)},
+    "08_zero_shot_recognition": {"smoke": Cost(1.0, 2.5), "laptop": Cost(4.0, 3.0)},
+    "09_paper_versus_code": {"smoke": Cost(1.5, 2.5), "laptop": Cost(2.0, 3.0)},
 }
 
 

@@ -57,6 +57,8 @@ class LLINet(nn.Module):
     normalisation : "imagenet" or "released", optional
         Likewise; the colours are normalised as the weights expect ("imagenet") unless the Trunk says
         otherwise. The released code takes 0.5 for all with ImageNet's weights ("released").
+    audio : Module, optional
+        What is heard (B, ...) -> (B, size). Default: the paper's encoder of log-mel (B, T, bands).
 
     Notebook: 04
     """
@@ -70,6 +72,7 @@ class LLINet(nn.Module):
         size: int = 1024,
         frozen_bn: str | None = None,
         normalisation: str | None = None,
+        audio: nn.Module | None = None,
     ):
         super().__init__()
         refuse_unknown("gate", gate, GATES)
@@ -84,7 +87,7 @@ class LLINet(nn.Module):
         self.attention = copy.deepcopy(self.trunk.stages[1]).requires_grad_(True)
         self.trunk.freeze()
         self.image_head = image_head(self.trunk.features, size)
-        self.audio = AudioEncoder(width, size)
+        self.audio = AudioEncoder(width, size) if audio is None else audio
         self.transformation = nn.Linear(size, self.trunk.local_channels)
         self.train()
 

@@ -40,8 +40,8 @@ class VGGish(nn.Module):
     Parameters
     ----------
     width : int
-        Channels of the first block; 64 in the release. The hidden linear layers have width squared units, 4096
-        in the release, so that a narrow network stays a small file.
+        Channels of the first block; 64 in the release. The hidden linear layers have width squared units,
+        4096 in the release, so that a narrow network stays a small file.
     size : int
         Of the embeddings; 128 in the release.
     classes : int

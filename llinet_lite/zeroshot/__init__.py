@@ -1,10 +1,11 @@
 """LLINet and its rivals on classes that they never saw: training, embedding, tables and figures.
 
-Notebook: 04, 05, 06
+Notebook: 04 to 09
 """
 
 from llinet_lite.zeroshot.activations import activations
 from llinet_lite.zeroshot.evaluation import Embedded, embed, items_of
+from llinet_lite.zeroshot.exam import Exam, embeddings, exams, features, halves
 from llinet_lite.zeroshot.gallery import (
     attribute_distances,
     confusions,
@@ -15,10 +16,24 @@ from llinet_lite.zeroshot.gallery import (
     watched_chance,
     within_and_across,
 )
+from llinet_lite.zeroshot.localization import LocalizationTable, localize
 from llinet_lite.zeroshot.pages import class_counts, classes_of, examples, pictures, trunk_report, walk
-from llinet_lite.zeroshot.plans import OURS, Plan, plans, plans_frame, table_plans
+from llinet_lite.zeroshot.plans import CHANGED, OURS, Plan, plans, plans_frame, table_plans
+from llinet_lite.zeroshot.recognition import CALIBRATIONS, Gatekeeper, nearest
+from llinet_lite.zeroshot.recognition_pages import (
+    ask_ours,
+    choice_results,
+    choices_frame,
+    prototype_choices,
+    prototype_figure,
+)
+from llinet_lite.zeroshot.recognition_table import RecognitionTable, sit
+from llinet_lite.zeroshot.recognition_table import paper_value as recognition_paper
 from llinet_lite.zeroshot.runs import Run, held_out, publish, train_or_load
+from llinet_lite.zeroshot.sounding import HEATS, duets, locate, peaks, usual_map
+from llinet_lite.zeroshot.sounding_pages import held_out_maps, locate_usual, peaks_figure, side_by_side
 from llinet_lite.zeroshot.table import COLUMNS, RetrievalTable, published_frame, search
+from llinet_lite.zeroshot.tagger import chosen_vggish
 from llinet_lite.zeroshot.trunks import chosen_trunk, sizes_for
 from llinet_lite.zeroshot.watch import (
     contrastive,
@@ -29,41 +44,70 @@ from llinet_lite.zeroshot.watch import (
 )
 
 __all__ = [
+    "CALIBRATIONS",
+    "CHANGED",
     "COLUMNS",
+    "HEATS",
     "OURS",
     "Embedded",
+    "Exam",
+    "Gatekeeper",
+    "LocalizationTable",
     "Plan",
+    "RecognitionTable",
     "RetrievalTable",
     "Run",
     "activations",
+    "ask_ours",
     "attribute_distances",
+    "choice_results",
+    "choices_frame",
     "chosen_trunk",
+    "chosen_vggish",
     "class_counts",
     "classes_of",
     "confusions",
     "contrastive",
+    "duets",
     "embed",
+    "embeddings",
     "examples",
+    "exams",
     "families",
+    "features",
     "gallery",
+    "halves",
     "held_out",
+    "held_out_maps",
     "items_of",
+    "localize",
+    "locate",
+    "locate_usual",
     "names",
+    "nearest",
     "overfit",
+    "peaks",
+    "peaks_figure",
     "pictures",
     "plans",
     "plans_frame",
+    "prototype_choices",
+    "prototype_figure",
     "publish",
     "published_frame",
+    "recognition_paper",
     "same_class_share",
     "search",
+    "side_by_side",
     "similarity_gradient",
+    "sit",
     "sizes_for",
     "snapshots",
     "table_plans",
     "train_or_load",
     "trunk_report",
     "two_protocols",
+    "usual_map",
     "walk",
     "watched_chance",
     "within_and_across",

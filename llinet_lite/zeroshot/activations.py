@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from llinet_lite.data.batches import EvaluationSet
 from llinet_lite.data.parallel import Progress
@@ -60,10 +60,11 @@ def see(trunk: Trunk, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
     return {tap: seen[tap] for tap in taps}
 
 
-def fingerprint(trunk: Trunk) -> str:
-    """Return a name of what a trunk computes: of its weights and of its normalisation."""
-    mark = hashlib.sha256(f"{trunk.name} {trunk.normalisation}".encode())
-    for name, value in sorted(trunk.state_dict().items()):
+def fingerprint(network: Trunk | nn.Module) -> str:
+    """Return a name of what a frozen network computes: of its weights and, for a trunk, its normalisation."""
+    said = f"{network.name} {network.normalisation}" if isinstance(network, Trunk) else network.title
+    mark = hashlib.sha256(said.encode())
+    for name, value in sorted(network.state_dict().items()):
         if "num_batches_tracked" not in name:
             mark.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return mark.hexdigest()[:12]

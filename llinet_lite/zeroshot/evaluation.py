@@ -19,7 +19,7 @@ from llinet_lite.features import to_image
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_retrieval
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.zeroshot.activations import activations, see
-from llinet_lite.zeroshot.task import Senses
+from llinet_lite.zeroshot.task import Senses, ear_of
 
 BATCH = 64  # items embedded at once
 
@@ -64,15 +64,20 @@ def items_of(store: Store, split: str, classes: Sequence[int] | None = None, mos
         label = np.asarray(table.label)[rows]
         keep = np.ones(len(rows), bool) if classes is None else np.isin(label, classes)
         if most:
-            order = np.argsort(label, kind="stable")
-            ranks = np.empty(len(rows), int)
-            ranks[order] = np.arange(len(rows)) - np.searchsorted(label[order], label[order])
-            keep &= ranks < most
+            keep &= rank_in_class(label) < most
         chosen.append((rows[keep], label[keep].astype(np.int64)))
     (image, image_label), (sound, sound_label) = chosen
     image_clip = np.arange(len(image)) if by_class else np.asarray(images.clip)[image].astype(np.int64)
     sound_clip = np.arange(len(sound)) if by_class else sound
     return Items(image, sound, image_label, sound_label, image_clip, sound_clip)
+
+
+def rank_in_class(label: np.ndarray) -> np.ndarray:
+    """Which of its class every item is, from 0, (N,)."""
+    order = np.argsort(label, kind="stable")
+    ranks = np.empty(len(label), int)
+    ranks[order] = np.arange(len(label)) - np.searchsorted(label[order], label[order])
+    return ranks
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def embed(
     """
     items = items or items_of(store, split)
     device, training = next(model.parameters()).device, model.training
-    senses = Senses(store.sample_rate, trunk, model.needs).to(device)
+    senses = Senses(store.sample_rate, trunk, model.needs, ear=ear_of(model)).to(device)
     model.eval()
     try:
         with torch.autocast(device.type, enabled=False):

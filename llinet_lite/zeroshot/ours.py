@@ -30,6 +30,12 @@ class Ours(nn.Module):
         See :func:`llinet_lite.objectives.matching_loss`.
     solver : {"sgd", "adam"}
         "sgd": as published, rate 1e-3, momentum 0.9, weight decay 1e-3. "adam": rate 1e-3, for short runs.
+    decay : float
+        Factor on the learning rate after every tenth of the run: 0.5 as released, 0.1 as documented there.
+    decayed : {"all", "image"}
+        Whose rate falls; the released code lowers that of the picture's path alone.
+    ear : Module, optional
+        Frozen; waveforms (B, n) -> what the network's audio part takes. Default: log-mel spectrograms.
 
     Notebook: 05
     """
@@ -46,40 +52,54 @@ class Ours(nn.Module):
         scale: float = 10.0,
         same_class: str = "mask",
         solver: str = "sgd",
+        decay: float = 0.5,
+        decayed: str = "all",
+        ear: nn.Module | None = None,
     ):
         super().__init__()
         if solver not in ("sgd", "adam"):
             raise ValueError(f'solver must be "sgd" or "adam", not {solver!r}')
-        self.network, self.attention, self.solver = network, attention, solver
+        if decayed not in ("all", "image"):
+            raise ValueError(f'decayed must be "all" or "image", not {decayed!r}')
+        self.network, self.attention, self.solver, self.ear = network, attention, solver, ear
+        self.decay, self.decayed = decay, decayed
         self.how = {"scale": scale, "same_class": same_class}
 
     def embed_image(self, seen: dict[str, Tensor]) -> Tensor:
         """Activations "early", "late" -> embeddings (B, D)."""
         return self.network.attend(seen["early"], seen["late"])[0]
 
-    def embed_audio(self, logmel: Tensor) -> Tensor:
-        """Log-mel (B, T, 40) -> embeddings (B, D) of length 1."""
-        return self.network.embed_audio(logmel)
+    def embed_audio(self, heard: Tensor) -> Tensor:
+        """Log-mel (B, T, 40), or what `ear` gives -> embeddings (B, D) of length 1."""
+        return self.network.embed_audio(heard)
 
     def scores(self, image: Tensor, audio: Tensor) -> Tensor:
         """Cosines (N, M) of embeddings (N, D), (M, D)."""
         return cosines(image, audio)
 
     def loss(
-        self, seen: dict[str, Tensor], logmel: Tensor, labels: Tensor, progress: float = 0.0
+        self, seen: dict[str, Tensor], heard: Tensor, labels: Tensor, progress: float = 0.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch of pairs and its terms; `progress` changes nothing here."""
         image, local = self.network.attend(seen["early"], seen["late"])
-        audio = self.network.embed_audio(logmel)
+        audio = self.network.embed_audio(heard)
         transformed = self.network.transform(audio) if self.attention else None
         return llinet_loss(image, audio, local, transformed, labels, attention=self.attention, **self.how)
 
     def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
         """Make the optimizer; `rate` multiplies its learning rate."""
         if self.solver == "adam":
-            return lambda weights: torch.optim.Adam(weights, 1e-3 * rate, weight_decay=1e-5, fused=True)
-        return lambda weights: torch.optim.SGD(weights, 1e-3 * rate, momentum=0.9, weight_decay=1e-3)
+            kind, more = torch.optim.Adam, {"weight_decay": 1e-5, "fused": True}
+        else:
+            kind, more = torch.optim.SGD, {"momentum": 0.9, "weight_decay": 1e-3}
+        return lambda weights: kind(self._groups(weights), 1e-3 * rate, **more)
+
+    def _groups(self, weights: list) -> list:
+        if self.decayed == "all":
+            return weights
+        parts = self.network.parameter_groups()
+        return [part | {"scheduled": part["name"] == "image"} for part in parts]
 
     def schedule(self, epochs: int) -> Callable[[float], float]:
-        """Half the rate after every tenth of the run: every 10 of 100 epochs, as released."""
-        return lambda epoch: 0.5 ** int(10 * epoch / epochs + 1e-9)
+        """The rate falls after every tenth of the run: every 10 of 100 epochs, as released."""
+        return lambda epoch: self.decay ** int(10 * epoch / epochs + 1e-9)

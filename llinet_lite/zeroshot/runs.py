@@ -19,11 +19,13 @@ from llinet_lite.checkpoint import packed, unpacked
 from llinet_lite.classifier import seen_labels
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.store import Store
+from llinet_lite.models import VGGish
 from llinet_lite.models.trunks import Trunk
+from llinet_lite.models.vggish import Ear
 from llinet_lite.zeroshot.activations import fingerprint
 from llinet_lite.zeroshot.evaluation import Embedded, Items, embed, items_of
 from llinet_lite.zeroshot.plans import Plan
-from llinet_lite.zeroshot.task import build, train
+from llinet_lite.zeroshot.task import build, ear_of, train
 
 HELD_OUT = 4  # seen classes on which the epoch is chosen
 PER_CLASS = 40  # pictures and sounds of each of them
@@ -100,8 +102,9 @@ def reference_name(plan: Plan) -> str:
 
 
 def trained_part(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the state of a method without the frozen trunk, which is kept once for all."""
-    return {name: value for name, value in model.state_dict().items() if ".trunk." not in name}
+    """Return the state of a method without frozen trunk and ear, which are kept once for all."""
+    state = model.state_dict()
+    return {k: value for k, value in state.items() if ".trunk." not in k and not k.startswith("ear.")}
 
 
 def rounded_part(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -111,21 +114,22 @@ def rounded_part(model: nn.Module) -> dict[str, torch.Tensor]:
     return small
 
 
-def trunk_mark(trunk: Trunk) -> str:
-    """Return the title of a trunk and the mark of its weights: a method that grew on it fits no other."""
-    return f"{trunk.title} ({fingerprint(trunk)})"
+def grown_on(trunk: Trunk, ear: Ear | None = None) -> str:
+    """Return titles and marks of the frozen networks: a method that grew on them fits no others."""
+    mark = f"{trunk.title} ({fingerprint(trunk)})"
+    return mark if ear is None else f"{mark}; {ear.title} ({fingerprint(ear.vggish)})"
 
 
-def _loaded(lesson, plan: Plan, trunk: Trunk, seed: int) -> Run | None:
+def _loaded(lesson, plan: Plan, trunk: Trunk, seed: int, ear: Ear | None) -> Run | None:
     """Return the reference network of this plan and world, or None where there is none."""
     path = lesson.reference(reference_name(plan))
     if path is None:
         return None
     card = lesson.card(path)
-    if (card["plan"], card["world"], card["trunk"]) != (plan.facts, WORLD_VERSION, trunk_mark(trunk)):
-        print(f"{path.name} belongs to another plan, world or trunk, so this trains anew", flush=True)
+    if (card["plan"], card["world"], card["trunk"]) != (plan.facts, WORLD_VERSION, grown_on(trunk, ear)):
+        print(f"{path.name} belongs to another plan, world, trunk or ear, so this trains anew", flush=True)
         return None
-    model = build(plan, trunk, lesson.settings, card["classes"], seed)
+    model = build(plan, trunk, lesson.settings, card["classes"], seed, ear)
     frozen = {name: value for name, value in model.state_dict().items() if name not in trained_part(model)}
     model.load_state_dict(frozen | unpacked(load_file(path)))
     device = next(trunk.parameters()).device
@@ -134,7 +138,7 @@ def _loaded(lesson, plan: Plan, trunk: Trunk, seed: int) -> Run | None:
     )
 
 
-def train_or_load(lesson, plan: Plan, trunk: Trunk, *, seed: int = 0) -> Run:
+def train_or_load(lesson, plan: Plan, trunk: Trunk, *, seed: int = 0, vggish: VGGish | None = None) -> Run:
     """Load the reference weights of a plan, or train it where there are none.
 
     Parameters
@@ -145,11 +149,14 @@ def train_or_load(lesson, plan: Plan, trunk: Trunk, *, seed: int = 0) -> Run:
         Of :func:`llinet_lite.zeroshot.trunks.chosen_trunk`.
     seed : int
         Reference weights are those of seed 0.
+    vggish : VGGish, optional
+        What a plan with the option `audio="vggish"` hears through; others do without.
     """
-    known = _loaded(lesson, plan, trunk, seed) if seed == 0 else None
+    store, settings = lesson.store(splits=("train", "val")), lesson.settings
+    ear = Ear(vggish, store.sample_rate) if plan.hears == "vggish" and vggish is not None else None
+    known = _loaded(lesson, plan, trunk, seed, ear) if seed == 0 else None
     if known is not None:
         return known
-    store, settings = lesson.store(splits=("train", "val")), lesson.settings
     out = held_out(store, seed)
     classes = np.setdiff1d(seen_labels(store), out)
     parts = watched(store, seed)
@@ -165,9 +172,10 @@ def train_or_load(lesson, plan: Plan, trunk: Trunk, *, seed: int = 0) -> Run:
         }
 
     print(f"training {plan.name}, seed {seed}: {plan.epochs} epochs", flush=True)
-    folder = lesson.training_dir / f"zs-{plan.name}-{trunk.name}-{fingerprint(trunk)}-{plan.epochs}-{seed}"
+    marks = f"{trunk.name}-{fingerprint(trunk)}" + (f"-{fingerprint(ear.vggish)}" if ear else "")
+    folder = lesson.training_dir / f"{reference_name(plan)}-{marks}-{plan.epochs}-{seed}"
     model, history = train(
-        store, settings, plan, trunk, classes, seed=seed, run_dir=folder, validate=validate
+        store, settings, plan, trunk, classes, seed=seed, run_dir=folder, validate=validate, ear=ear
     )
     rounded_part(model)
     minutes = round(sum(epoch["seconds"] for epoch in history.epochs) / 60, 2)
@@ -192,7 +200,7 @@ def publish(lesson, run: Run, measured) -> None:
         results=measured,
         plan=run.plan.facts,
         world=WORLD_VERSION,
-        trunk=trunk_mark(run.trunk),
+        trunk=grown_on(run.trunk, ear_of(run.model)),
         classes=len(seen_labels(lesson.store())) - len(held_out(lesson.store(), run.seed)),
         curve=run.curve,
         chosen=run.chosen,

@@ -18,6 +18,7 @@ from llinet_lite.data.store import Store
 from llinet_lite.features import LogMel, to_image, to_waveform
 from llinet_lite.features.draws import Draw, column_of
 from llinet_lite.models import LLINet
+from llinet_lite.models.towers import image_head
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.rivals import RETRIEVAL
 from llinet_lite.training import History, fit
@@ -40,18 +41,28 @@ class Senses(nn.Module):
         Which activations.
     mirror : bool
         Mirror half of the pictures, by their `draws`; for training.
+    ear : Module, optional
+        Waveforms (B, n) -> what the method hears, as :class:`llinet_lite.models.Ear`. Default: log-mel.
 
     Notebook: 04
     """
 
-    def __init__(self, sample_rate: int, trunk: Trunk | None, needs: Sequence[str], *, mirror: bool = False):
+    def __init__(
+        self,
+        sample_rate: int,
+        trunk: Trunk | None,
+        needs: Sequence[str],
+        *,
+        mirror: bool = False,
+        ear: nn.Module | None = None,
+    ):
         super().__init__()
-        self.logmel, self.trunk = LogMel(sample_rate), trunk
+        self.ear, self.trunk = LogMel(sample_rate) if ear is None else ear, trunk
         self.needs, self.mirror = tuple(needs), mirror
 
     def hear(self, audio: Tensor) -> Tensor:
-        """Sounds (B, n) int16 -> log-mel (B, T, 40)."""
-        return self.logmel(to_waveform(audio))
+        """Sounds (B, n) int16 -> log-mel (B, T, 40), or what the ear makes of them."""
+        return self.ear(to_waveform(audio))
 
     def look(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Activations of a batch: those it brings, or what the trunk makes of its pictures."""
@@ -65,7 +76,7 @@ class Senses(nn.Module):
         return see(self.trunk, image, self.needs)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-        """Activations by name, and log-mel (B, T, 40)."""
+        """Activations by name, and log-mel (B, T, 40) or what the ear makes of the sounds."""
         return self.look(batch), self.hear(batch["audio"])
 
 
@@ -86,9 +97,9 @@ class PairStep(nn.Module):
 
     def forward(self, method: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its terms."""
-        seen, logmel = self.senses(batch)
+        seen, heard = self.senses(batch)
         labels = torch.searchsorted(self.classes, batch["label"])
-        return method.loss(seen, logmel, labels, float(batch["progress"][0]))
+        return method.loss(seen, heard, labels, float(batch["progress"][0]))
 
 
 class TrainingBatches:
@@ -125,7 +136,9 @@ class _Progressing:
         return batch | {"progress": torch.full((len(batch["label"]),), done)}
 
 
-def build(plan: Plan, trunk: Trunk, settings, classes: int, seed: int) -> nn.Module:
+def build(
+    plan: Plan, trunk: Trunk, settings, classes: int, seed: int, ear: nn.Module | None = None
+) -> nn.Module:
     """Return a fresh network of the plan's method; its weights are a function of the seed alone.
 
     Parameters
@@ -136,18 +149,35 @@ def build(plan: Plan, trunk: Trunk, settings, classes: int, seed: int) -> nn.Mod
     classes : int
         Number of training classes.
     seed : int
+    ear : Ear, optional
+        What a plan with the option `audio="vggish"` hears through; others take none.
+
+    Raises
+    ------
+    ValueError
+        If the plan hears through VGGish and there is no ear.
     """
     sizes = {"width": settings.width, "size": settings.embedding}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if plan.method == OURS:
             own = {name: value for name, value in plan.options.items() if name in NETWORK}
-            rest = {name: value for name, value in plan.options.items() if name not in NETWORK}
+            rest = {name: value for name, value in plan.options.items() if name not in (*NETWORK, "audio")}
+            if plan.hears != "logmel":
+                if ear is None:
+                    raise ValueError(f"the plan {plan.name!r} hears through VGGish: give its ear")
+                own["audio"] = image_head(ear.size, settings.embedding)
+                rest["ear"] = ear
             return Ours(LLINet(trunk, **own, **sizes), **rest)
         kind, more = RETRIEVAL[plan.method], {}
         if "teacher" in kind.needs:
             more["teacher_classes"] = trunk.classes
         return kind(features=trunk.features, classes=classes, **(sizes | more | plan.options))
+
+
+def ear_of(model: nn.Module) -> nn.Module | None:
+    """Return what a method hears through; None for log-mel."""
+    return getattr(model, "ear", None)
 
 
 def cached(plan: Plan, settings) -> bool:
@@ -165,6 +195,7 @@ def train(
     seed: int,
     run_dir: Path | None,
     validate=None,
+    ear: nn.Module | None = None,
     quiet: bool = False,
 ) -> tuple[nn.Module, History]:
     """Train one method, or go on where an earlier call was stopped.
@@ -185,6 +216,8 @@ def train(
         Where checkpoints go.
     validate : callable, optional
         model -> dict with "mAP", on which the best epoch is chosen.
+    ear : Ear, optional
+        See :func:`build`.
 
     Returns
     -------
@@ -192,7 +225,7 @@ def train(
         With the best epoch's weights if `validate` and `run_dir` were given, else the last one's.
     history : History
     """
-    model = build(plan, trunk, settings, len(classes), seed)
+    model = build(plan, trunk, settings, len(classes), seed, ear)
     keep = cached(plan, settings)
     seen = None
     if keep:
@@ -204,7 +237,9 @@ def train(
         classes=classes, distinct=plan.distinct, shuffle_labels=plan.shuffled, seed=seed,
     )  # fmt: skip
     own_trunk = model.network.trunk if plan.method == OURS else trunk
-    senses = Senses(store.sample_rate, None if keep else own_trunk, model.needs, mirror=True)
+    senses = Senses(
+        store.sample_rate, None if keep else own_trunk, model.needs, mirror=True, ear=ear_of(model)
+    )
     facts = {"data": store.content_hash, "batch_size": pairs.batch_size, "plan": plan.facts}
     history = fit(
         model,

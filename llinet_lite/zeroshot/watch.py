@@ -1,6 +1,6 @@
 """Looking into the training of LLINet: one batch learnt by heart, similarity matrices on the way.
 
-Notebook: 05
+Notebook: 05, 08
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from torch import Tensor
 from llinet_lite.classifier import seen_labels
 from llinet_lite.data.class_pairs import ClassPairs
 from llinet_lite.features import to_image
+from llinet_lite.models import VGGish
 from llinet_lite.models.trunks import Trunk
+from llinet_lite.models.vggish import Ear
 from llinet_lite.training import overfit_one_batch
 from llinet_lite.zeroshot.activations import ActivationBatches, activations, see
 from llinet_lite.zeroshot.plans import Plan
-from llinet_lite.zeroshot.task import PairStep, Senses, build
+from llinet_lite.zeroshot.task import PairStep, Senses, build, ear_of
 
 HASTE = 1e-3  # learning rate of the short runs here, with Adam
 
@@ -60,14 +62,25 @@ def one_batch(
     return batch | {"progress": torch.zeros(len(order))}
 
 
-def _step(lesson, trunk: Trunk, plan: Plan, seed: int):
-    classes = seen_labels(lesson.store())
-    model = build(plan, trunk, lesson.settings, len(classes), seed).to(next(trunk.parameters()).device)
-    return model, PairStep(Senses(lesson.store().sample_rate, None, model.needs), classes)
+def _step(lesson, trunk: Trunk, plan: Plan, seed: int, vggish: VGGish | None = None):
+    store = lesson.store()
+    classes = seen_labels(store)
+    ear = None if vggish is None else Ear(vggish, store.sample_rate)
+    model = build(plan, trunk, lesson.settings, len(classes), seed, ear).to(next(trunk.parameters()).device)
+    return model, PairStep(Senses(store.sample_rate, None, model.needs, ear=ear_of(model)), classes)
 
 
-def overfit(lesson, trunk: Trunk, plan: Plan, *, seed: int = 0, size: int = 24, steps: int = 60):
-    """Learn one batch of distinct classes by heart.
+def overfit(
+    lesson,
+    trunk: Trunk,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    size: int = 24,
+    steps: int = 60,
+    vggish: VGGish | None = None,
+):
+    """Learn one batch of distinct classes by heart; `vggish` is for a plan that hears through it.
 
     Returns
     -------
@@ -77,7 +90,7 @@ def overfit(lesson, trunk: Trunk, plan: Plan, *, seed: int = 0, size: int = 24, 
         Share of its pictures whose nearest sound, after the last step and in training mode, is their own.
     """
     batch = one_batch(lesson, trunk, split="val", size=size, distinct=True, seed=seed)
-    model, step = _step(lesson, trunk, plan, seed)
+    model, step = _step(lesson, trunk, plan, seed, vggish)
     losses = overfit_one_batch(model, step, batch, steps=steps, lr=HASTE)
     scores = _scores(model.train(), step, batch)
     return losses, float((scores.argmax(1) == torch.arange(len(scores))).float().mean())
@@ -86,8 +99,8 @@ def overfit(lesson, trunk: Trunk, plan: Plan, *, seed: int = 0, size: int = 24, 
 @torch.no_grad()
 def _scores(model, step: PairStep, batch: dict[str, Tensor]) -> Tensor:
     device = next(model.parameters()).device
-    seen, logmel = step.senses.to(device)({name: value.to(device) for name, value in batch.items()})
-    return model.scores(model.embed_image(seen), model.embed_audio(logmel)).float().cpu()
+    seen, heard = step.senses.to(device)({name: value.to(device) for name, value in batch.items()})
+    return model.scores(model.embed_image(seen), model.embed_audio(heard)).float().cpu()
 
 
 def snapshots(

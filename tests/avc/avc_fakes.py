@@ -77,20 +77,3 @@ def random_unit(count: int, size: int, seed: int) -> Tensor:
     """Random vectors of unit length, (count, size)."""
     points = torch.randn(count, size, generator=torch.Generator().manual_seed(seed))
     return nn.functional.normalize(points, dim=1)
-
-
-class Dot(nn.Module):
-    """In place of an AVOL-Net: the map is the product of the cells with the sound, nothing else."""
-
-    def heat(self, cells: Tensor, sound: Tensor) -> Tensor:
-        return torch.einsum("bdhw,bd->bhw", cells, sound)
-
-
-def seeing(objects: np.ndarray, label: np.ndarray, kind: str = "solo", clip=None) -> avc.Located:
-    """Pictures whose cells are their pixels: channel k is 1 on object k + 1, and the own sound asks for 0."""
-    cells = torch.stack([torch.from_numpy(objects == k + 1).float() for k in range(3)], dim=1)
-    sound = torch.eye(3)[:1].repeat(len(objects), 1)
-    rows = np.arange(len(objects))
-    clip = rows if clip is None else np.asarray(clip)
-    kinds = np.full(len(objects), kind)
-    return avc.Located(Dot(), cells, sound, torch.zeros(3), objects, label, rows, clip, kinds)

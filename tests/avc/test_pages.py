@@ -1,4 +1,4 @@
-"""What the lessons show: neighbours by brute force, the second that is heard, figures and tables."""
+"""What lesson 02 shows: neighbours by brute force, the second that is heard, the space in the plane."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from avc_fakes import RATE, SETTINGS, fresh, seeing
+from avc_fakes import RATE, SETTINGS, fresh
 
 from llinet_lite import avc
-from llinet_lite.metrics.localization import baselines, evaluate
 from llinet_lite.metrics.relevance import same_class
 
 DIRECTIONS = {"im-im": ("image", "image"), "im-aud": ("image", "audio"), "aud-im": ("audio", "image"),
@@ -20,11 +19,6 @@ DIRECTIONS = {"im-im": ("image", "image"), "im-aud": ("image", "audio"), "aud-im
 @pytest.fixture(scope="module")
 def items(store):
     return avc.embed(fresh("avenet"), store, "test", SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def located(store):
-    return avc.locate(fresh("avolnet"), store, "test", SETTINGS)
 
 
 @pytest.fixture(autouse=True)
@@ -106,78 +100,6 @@ def test_the_space_is_drawn_with_both_senses_and_their_families(store, items, ph
     odd = [{"name": f"thing {k}", "seen": True} for k in range(32)]
     unknown = type("Odd", (), {"classes": odd})()
     assert avc.space_figure(unknown, items).axes, "classes of one's own have no family"
-
-
-def test_the_wall_of_maps_has_a_place_for_every_picture(store, located):
-    chosen = located.one_of_each_class()[:4]
-    figure = avc.map_wall(store, "test", located, chosen)
-    names = [store.classes[int(located.label[k])]["name"] for k in chosen]
-    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert len(titles) == 4 and all(t.startswith(n) for t, n in zip(titles, names, strict=True))
-    for title, k in zip(titles, chosen, strict=True):
-        hit = avc.pointing([located.pick(np.array([k, (k + 2) % 48]))]).rows["own sound"][0, 0]
-        assert ("hit" in title) == bool(hit)
-
-
-def test_the_wall_of_duets_shows_no_picture_twice(store):
-    tried = avc.duets(fresh("avolnet"), store, "scenes", SETTINGS)
-    figure = avc.duet_wall(store, "scenes", tried, count=99)
-    captions = [ax.get_title() for ax in figure.axes if " and\n" in ax.get_title()]
-    assert len(captions) == len(tried.scenes.label)
-    first = store.classes[int(tried.scenes.label[0])]["name"], store.classes[int(tried.partner[0])]["name"]
-    assert captions[0] == " and\n".join(first)
-    few = avc.duet_wall(store, "scenes", tried, count=2)
-    assert sum(" and\n" in ax.get_title() for ax in few.axes) == 2
-
-
-def test_pictures_are_shown_as_the_network_saw_them(store, located):
-    figure = avc.disc_figure(store, "test", located, [0, 3])
-    for ax, k in zip(figure.axes, (0, 3), strict=True):
-        shown = ax.images[0].get_array()
-        assert np.array_equal(shown, store.images("test").image(k)[4:36, 4:36])
-        disc = ax.patches[0].get_radius()
-        assert np.pi * disc**2 == pytest.approx(32 * 32 / 2, rel=1e-6), "half of the picture"
-    plain = avc.disc_figure(store, "test", located, [0])
-    assert len(plain.axes) == 1
-
-
-def shown_objects(located):
-    return located.pick(located.masks.any((1, 2)))
-
-
-def test_protocols_stand_side_by_side_each_with_its_own_rows(located):
-    located = shown_objects(located)
-    rows = avc.protocol_rows(located, ("lvs2021", "objects2018", "adaptive"))
-    assert list(rows.columns) == ["lvs2021, cIoU", "objects2018, pointing", "adaptive, cIoU"]
-    assert list(rows.index[:3]) == ["AVOL-Net", "shuffled sound", "silence"]
-    for column, protocol in zip(rows.columns, ("lvs2021", "objects2018", "adaptive"), strict=True):
-        judged = {
-            "AVOL-Net": evaluate(located.maps("own"), located.masks, protocol),
-            "silence": evaluate(located.maps("silence"), located.masks, protocol),
-            **baselines(located.masks, protocol),
-        }
-        for name, result in judged.items():
-            assert rows.loc[name, column] == f"{result.value:.1%}", (name, column)
-    assert rows.loc["whole image", "objects2018, pointing"] == "-", "a point is no area"
-    assert rows.loc["image centre", "lvs2021, cIoU"] == "-"
-
-
-def test_success_falls_with_the_overlap_and_the_ceiling_is_on_top(located):
-    figure = avc.success_figure(shown_objects(located))
-    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) > 5}
-    assert {"AVOL-Net", "centre disc", "whole image", "oracle ceiling"} <= set(lines)
-    for name, shares in lines.items():
-        assert (np.diff(shares) <= 1e-9).all(), name
-        assert (np.asarray(lines["oracle ceiling"]) >= np.asarray(shares) - 1e-9).all(), name
-
-
-def test_sizes_share_out_the_pictures():
-    objects = np.zeros((9, 20, 20), np.uint8)
-    for k, side in enumerate((4, 4, 4, 10, 10, 10, 16, 16, 16)):
-        objects[k, 2 : 2 + side, 2 : 2 + side] = 1
-    table = avc.by_size(seeing(objects, np.arange(9) % 3))
-    assert list(table.index) == ["small", "medium", "large"] and list(table.n) == [3, 3, 3]
-    assert (table.pointing == 1).all(), "the map is the mask"
 
 
 def test_relevance_of_unknown_classes_is_shown_too(store, items):

@@ -38,6 +38,8 @@ def test_auc_is_scikit_learns_area_and_the_mean_iou():
     iou = np.random.default_rng(0).beta(2, 3, size=5000)
     thresholds, shares = success_curve(iou)
     assert len(thresholds) == 21 and shares[0] == 1
+    given, of_given = success_curve(iou, [0.5, 0.25])
+    assert given.tolist() == [0.5, 0.25] and of_given.tolist() == [(iou >= t).mean() for t in given]
     assert auc(iou) == pytest.approx(area(thresholds, shares))
     assert auc(iou) == pytest.approx(iou.mean(), abs=1e-3)
     assert auc(iou, points=2001) == pytest.approx(iou.mean(), abs=1e-5)

@@ -17,6 +17,9 @@ MINIMUM = {
     "04_llinet_encoders": 10,
     "05_llinet_losses": 8,
     "06_cross_modal_retrieval": 5,
+    "07_sound_localization": 6,
+    "08_zero_shot_recognition": 8,
+    "09_paper_versus_code": 4,
 }
 
 

@@ -25,7 +25,7 @@ def test_names_are_unique_and_fit_for_files(profile):
     assert all(name == plan.name and re.fullmatch("[a-z0-9-]+", name) for name, plan in known.items())
     assert {plan.method for plan in known.values()} == {OURS, *RETRIEVAL}
     facts = [json.dumps(plan.facts, sort_keys=True, allow_nan=False) for plan in known.values()]
-    assert len(set(facts)) == len(known) == 6 + 8 + 4
+    assert len(set(facts)) == len(known) == 4 + 11 + 8 + 4
 
 
 @pytest.mark.parametrize("profile", EVERY)

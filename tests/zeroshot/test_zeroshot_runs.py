@@ -21,7 +21,7 @@ from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.class_pairs import ClassPairs
 from llinet_lite.zeroshot import OURS, Plan, embed, held_out, plans, publish, train_or_load
-from llinet_lite.zeroshot.runs import PER_CLASS, rounded_part, trained_part, trunk_mark, watched
+from llinet_lite.zeroshot.runs import PER_CLASS, grown_on, rounded_part, trained_part, watched
 
 MODULE = importlib.import_module("llinet_lite.zeroshot.runs")
 CARDS = sorted(sources.WEIGHTS.glob("zs-*.json"))
@@ -301,7 +301,7 @@ def test_published_weights_stand_on_the_published_trunk(tmp_path, monkeypatch):
     trunk = zeroshot.chosen_trunk(here)
     for card in CARDS:
         about = json.loads(card.read_text(encoding="utf-8"))
-        assert about["trunk"] == trunk_mark(trunk), f"{card.stem} grew on another trunk: train it anew"
+        assert about["trunk"] == grown_on(trunk), f"{card.stem} grew on another trunk: train it anew"
         assert train_or_load(here, plans(here.settings)[about["plan"]["name"]], trunk).loaded
 
 

@@ -22,22 +22,23 @@ __all__ = [
 ]
 
 
-def success_curve(iou, points: int = 21) -> tuple[np.ndarray, np.ndarray]:
-    """Share of images with IoU >= t, at `points` thresholds t from 0 to 1.
+def success_curve(ious, thresholds=21) -> tuple[np.ndarray, np.ndarray]:
+    """Share of images with IoU >= t, threshold by threshold.
 
     Parameters
     ----------
-    iou : (N,) float in [0, 1]
-    points : int, 21 (every .05) in most papers, 51 (every .02) in LLINet's code
+    ious : (N,) float in [0, 1]
+    thresholds : (T,) float, or how many from 0 to 1: 21 (every .05) in most papers, 51 (every .02) in
+        LLINet's code
 
     Returns
     -------
-    thresholds (points,), shares (points,)
+    thresholds (T,), shares (T,)
 
-    Notebook: 03
+    Notebook: 03, 07
     """
-    thresholds = np.linspace(0, 1, points)
-    return thresholds, (np.asarray(iou)[:, None] >= thresholds).mean(0)
+    thresholds = np.linspace(0, 1, thresholds) if np.ndim(thresholds) == 0 else np.asarray(thresholds, float)
+    return thresholds, (np.asarray(ious)[:, None] >= thresholds).mean(0)
 
 
 def auc(iou, points: int = 21) -> float:
