@@ -76,7 +76,7 @@ def _loaded(lesson, plan: Plan) -> Run | None:
         print(
             f"{path.name} was trained on a world whose bytes differ slightly (another platform)", flush=True
         )
-    model = build(lesson.settings, 0, plan.network)
+    model = build(lesson.settings, 0, plan.network, variant=plan.variant, sign_init=plan.sign_init)
     model.load_state_dict(load_file(path))
     return Run(plan, 0, model.eval(), card["validation"], card["minutes"], True, card.get("calibration", []))
 

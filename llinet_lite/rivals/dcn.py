@@ -83,7 +83,8 @@ class DCN(Recogniser):
     dropout : float, share of hidden units left out in training, 0.5
     scale : float, 10: of the class vectors' tanh
     rate : float, multiplies the published learning rate, for runs of a thousand steps, not a hundred
-        thousand. 3 was the best of 1, 3, 10, 30 on synthetic classes with a linear link
+        thousand. On synthetic classes with a linear link (24 seen, 8 unseen, 720 steps, three worlds) 1, 3,
+        10, 30 gave 0.88, 0.89, 0.88, 0.70 on unseen ones
     penalty : float, weight decay; 0 as released
     batch : int, 64
 

@@ -68,7 +68,8 @@ class LDE(Recogniser):
     output_relu : bool, as published; it needs pictures without negative features, such as means after a ReLU
     score : "euclidean" or "cosine"
     rate : float, multiplies the published learning rate, 1e-4, for runs of a thousand steps, not a million.
-        10 was the best of 1, 3, 10, 30 on synthetic classes with a linear link
+        On synthetic classes with a linear link (24 seen, 8 unseen, 720 steps, three worlds) 1, 3, 10, 30 gave
+        0.89, 0.94, 0.95, 0.94 on unseen ones; lambda 1e-2 there imagines nearly the same picture for all
     batch : int, 64
 
     Raises

@@ -62,18 +62,20 @@ class RelationNet(Recogniser):
     relation : int, hidden units of the relation, default 400 as published, at most 2 F; 1200 for CUB
     penalty : float, weight decay of g, 1e-5
     standard : bool, subtract from class vectors the mean of the training classes and divide by their root
-        mean square, one number. Ours: mean sounds of classes have much in common, and as they are, entries
-        of 1 / sqrt(D), a short run does not leave r = 1 / C; False as published
+        mean square, one number: mean sounds of classes have much in common. Ours; False as published. On
+        synthetic classes with a linear link (24 seen, 8 unseen, 480 steps, two worlds) it took the accuracy
+        on unseen ones from 0.50 to 0.80
     prior : bool, begin with a bias for r = 1 / K, K training classes. Ours; False as published
     rate : float, multiplies the published learning rate, 1e-5, for runs of a thousand steps, not half a
-        million. 100 was the best of 10, 30, 100, 300 on synthetic classes with a linear link
+        million. On those synthetic classes 10, 30, 100, 300 gave 0.78, 0.76, 0.80, 0.76: it hardly matters,
+        and 100 learns the seen classes fully
     batch : int, 64; 32 published
 
     Notebook: 08
     """
 
     title = "RelationNet"
-    grid = ({"penalty": 1e-5}, {"penalty": 1e-3}, {"penalty": 1e-2}, {"rate": 30.0})
+    grid = ({"penalty": 1e-5}, {"penalty": 1e-4}, {"rate": 10.0}, {"rate": 30.0})
 
     def __init__(
         self,

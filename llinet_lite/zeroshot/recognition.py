@@ -114,10 +114,13 @@ def zero_shot(exam: Exam, scores: Scores) -> float:
 
 
 def chosen_options(method: str, exam: Exam, *, epochs: int, seed: int) -> tuple[dict, list[float]]:
-    """Return the options of a rival that name the classes playing unseen best, and the accuracy of each."""
+    """Return the options of a rival that name the classes playing unseen best, and the accuracy of each.
+
+    Classes are known by all their sounds here: for both halves alike, a rival learns once.
+    """
     grid = RECOGNITION[method].grid
     found = [
-        zero_shot(exam, exam.ask(Learned(method, exam, options, epochs=epochs, seed=seed)))
+        zero_shot(exam, exam.ask(Learned(method, exam, options, epochs=epochs, seed=seed), "test"))
         for options in grid
     ]
     return dict(grid[int(np.argmax(found))]), found

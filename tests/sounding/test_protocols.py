@@ -91,6 +91,14 @@ def test_only_pictures_that_every_crop_shows_take_part():
     assert frame.loc["LLINet", "adaptive, cIoU"] == f"{expected:.1%}"
 
 
+def test_some_solos_stand_for_all():
+    one = noisy(0)
+    frame = sounding.all_protocols({"Baseline": [one]}, protocols=["max_iou"], most=6)
+    some = one.pick([0, 4, 9, 13, 18, 23])
+    expected = evaluate(some.maps(), some.masks, "max_iou").value
+    assert frame.loc["Baseline", "max_iou, max-IoU"] == f"{expected:.1%}"
+
+
 def test_methods_of_different_pictures_are_not_compared():
     with pytest.raises(ValueError, match="AVOL-Net was given other pictures than LLINet"):
         shown_in_all({"LLINet": [noisy(0)], "AVOL-Net": [noisy(0, count=20)]})

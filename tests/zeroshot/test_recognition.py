@@ -60,7 +60,7 @@ def test_options_are_chosen_by_the_classes_that_play_unseen(monkeypatch):
     grid = ({"a": 1}, {"a": 2}, {"a": 3})
     monkeypatch.setitem(RECOGNITION, "SAE", type("Fake", (), {"grid": grid}))
     monkeypatch.setattr(recognition, "Learned", lambda method, exam, options, **_: options)
-    monkeypatch.setattr(Exam, "ask", lambda self, scores: scores)
+    monkeypatch.setattr(Exam, "ask", lambda self, scores, prototypes: scores)
     monkeypatch.setattr(
         recognition, "zero_shot", lambda exam, options: {1: 0.2, 2: 0.5, 3: 0.5}[options["a"]]
     )

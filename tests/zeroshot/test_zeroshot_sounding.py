@@ -183,9 +183,11 @@ def test_duets_are_tried_with_solo_sounds_of_both_classes_and_of_a_third(runs, w
     vectors = torch.cat([heard(run, samples(world, "unseen", row)) for row in range(len(table))])
     facts = [world.images("scenes_unseen").factors(int(row)) for row in scenes.row]
     assert [instrument(fact["partner"]).label for fact in facts] == tried.partner.tolist()
-    for maps, labels in ((tried.first, scenes.label), (tried.second, tried.partner)):
-        for k, label in enumerate(labels):
-            options = torch.einsum("chw,nc->nhw", scenes.cells[k], vectors[table.label == label])
+    for k, pair in enumerate(zip(scenes.label, tried.partner, strict=True)):
+        first, second = (table.label == label for label in pair)
+        wanted = (tried.first, first), (tried.second, second), (tried.third, ~(first | second))
+        for maps, which in wanted:
+            options = torch.einsum("chw,nc->nhw", scenes.cells[k], vectors[which])
             assert (options - maps[k]).abs().amax((1, 2)).min() < 1e-4
     with_seed = duets(run, world, DIRECT, seed=5)
     assert not torch.equal(with_seed.third, tried.third)
