@@ -5,7 +5,7 @@ Notebook: 04 to 09
 
 from llinet_lite.zeroshot.activations import activations
 from llinet_lite.zeroshot.evaluation import Embedded, embed, items_of
-from llinet_lite.zeroshot.exam import Exam, embeddings, exams, features, halves
+from llinet_lite.zeroshot.exam import Exam, embeddings, exams, features, halves, own_exams
 from llinet_lite.zeroshot.gallery import (
     attribute_distances,
     confusions,
@@ -86,6 +86,7 @@ __all__ = [
     "names",
     "nearest",
     "overfit",
+    "own_exams",
     "peaks",
     "peaks_figure",
     "pictures",

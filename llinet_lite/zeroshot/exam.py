@@ -10,8 +10,9 @@ Notebook: 08
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -210,3 +211,17 @@ def embeddings(store: Store, split: str, settings, run: Run) -> Part:
     """Return a split as a trained LLINet embeds it: pictures v', not normalised, and sounds a', unit."""
     found = run.embed(store, split, settings)
     return Part(found.image.numpy(), found.audio.numpy(), found.items)
+
+
+def own_exams(
+    store: Store, settings, ours: Mapping[str, Sequence[Run]]
+) -> dict[str, list[tuple[Exam, Exam]]]:
+    """Return both exams in the spaces of LLINet's networks, one pair per seed; embeds every split once."""
+    return {
+        name: [exams(partial(_embedded, store, settings, run), store, run.seed) for run in runs]
+        for name, runs in ours.items()
+    }
+
+
+def _embedded(store: Store, settings, run: Run, split: str) -> Part:
+    return embeddings(store, split, settings, run)

@@ -6,7 +6,6 @@ Notebook: 08
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,10 +17,9 @@ from llinet_lite.metrics.correspondence import Interval
 from llinet_lite.results import Result
 from llinet_lite.show import spaces
 from llinet_lite.show.recognition import prototype_map
-from llinet_lite.zeroshot.exam import Exam, embeddings, exams
+from llinet_lite.zeroshot.exam import Exam
 from llinet_lite.zeroshot.gallery import names
 from llinet_lite.zeroshot.recognition import nearest
-from llinet_lite.zeroshot.runs import Run
 
 SHOWN = 25  # pictures and sounds of a class in the plane
 # What is asked of LLINet's networks: prototypes, distance, whether all is scaled to length 1.
@@ -33,14 +31,6 @@ CHOICES = {
 }
 
 
-def _final(store: Store, settings, run: Run) -> Exam:
-    return exams(partial(_part, store, settings, run), store, run.seed)[1]
-
-
-def _part(store: Store, settings, run: Run, split: str):
-    return embeddings(store, split, settings, run)
-
-
 def _hits(exam: Exam, choice: str) -> np.ndarray:
     prototypes, distance, unit = CHOICES[choice]
     unseen = list(exam.columns[1])
@@ -48,33 +38,38 @@ def _hits(exam: Exam, choice: str) -> np.ndarray:
     return said == exam.labels(exam.unseen_items)
 
 
-def ask_ours(store: Store, settings, runs: Sequence[Run], choice: str = "held-out clips, cosine") -> Interval:
+def ask_ours(asked: Sequence[tuple[Exam, Exam]], choice: str = "held-out clips, cosine") -> Interval:
     """Return the zero-shot accuracy of LLINet's networks, one per seed, with its interval.
 
     Parameters
     ----------
-    store, settings
-    runs : sequence of Run
+    asked : sequence of pairs of Exam
+        As :func:`llinet_lite.zeroshot.exam.own_exams` makes them, of one row.
     choice : one of CHOICES
     """
-    papers = [_final(store, settings, run) for run in runs]
+    papers = [final for _, final in asked]
     part = papers[0].unseen_items
     hits = np.stack([_hits(exam, choice) for exam in papers])
     return measures.class_mean_interval(hits, papers[0].labels(part), part.items.image_clip)
 
 
 def prototype_choices(
-    store: Store, settings, ours: Mapping[str, Sequence[Run]]
+    ours: Mapping[str, Sequence[tuple[Exam, Exam]]],
 ) -> dict[tuple[str, str], tuple[Interval, Interval | None]]:
     """Ask LLINet's networks in every way of CHOICES.
+
+    Parameters
+    ----------
+    ours : mapping of row to its exams, one pair per seed
+        As :func:`llinet_lite.zeroshot.exam.own_exams` makes them.
 
     Returns
     -------
     dict of (row, choice) to (accuracy, difference from the first choice on the same pictures, None for it)
     """
     found = {}
-    for name, runs in ours.items():
-        papers = [_final(store, settings, run) for run in runs]
+    for name, asked in ours.items():
+        papers = [final for _, final in asked]
         part = papers[0].unseen_items
         told = papers[0].labels(part), part.items.image_clip
         hits = {choice: np.stack([_hits(exam, choice) for exam in papers]) for choice in CHOICES}
@@ -111,9 +106,8 @@ def choice_results(
     ]
 
 
-def prototype_figure(store: Store, settings, run: Run, *, seed: int = 0) -> Figure:
+def prototype_figure(store: Store, exam: Exam, *, seed: int = 0) -> Figure:
     """Draw pictures, sounds and prototypes of the unseen classes in a network's space, by t-SNE."""
-    exam = _final(store, settings, run)
     part, unseen = exam.unseen_items.of(exam.unseen, most=SHOWN), exam.unseen
     prototypes = exam.prototypes()[len(exam.seen) :]
     vectors = np.concatenate([_unit(part.image), _unit(part.sound), _unit(prototypes)]).astype(np.float32)

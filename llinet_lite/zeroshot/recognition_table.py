@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from llinet_lite.models import VGGish
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.results import Result
 from llinet_lite.rivals import RECOGNITION
-from llinet_lite.zeroshot.exam import Exam, embeddings, exams, features
+from llinet_lite.zeroshot.exam import Exam, exams, features
 from llinet_lite.zeroshot.recognition import (
     CALIBRATIONS,
     Answers,
@@ -30,7 +29,6 @@ from llinet_lite.zeroshot.recognition import (
     chosen_options,
     nearest,
 )
-from llinet_lite.zeroshot.runs import Run
 
 PAPER = {  # per cent: acc | tr, ts, hm; project page of LLINet
     "DCN": (29.8, 48.0, 26.0, 33.7),
@@ -218,11 +216,8 @@ def sit(
     settings,
     trunk: Trunk,
     vggish: VGGish,
-    ours: Mapping[str, Sequence[Run]],
-    *,
-    distance: str = "cosine",
-    unit: bool = True,
-    prototypes: str = "held-out",
+    ours: Mapping[str, Sequence[tuple[Exam, Exam]]],
+    seeds: Sequence[int],
 ) -> tuple[RecognitionTable, dict[str, float]]:
     """Let the four rivals and LLINet's networks sit the exam, one table for all seeds.
 
@@ -233,50 +228,34 @@ def sit(
     settings : Profile
     trunk, vggish : Trunk, VGGish
         Frozen; what the rivals see and hear with.
-    ours : mapping of str to sequence of Run
-        Rows that are LLINets, one per seed.
-    distance, unit : str, bool
-        See :func:`llinet_lite.zeroshot.recognition.nearest`; for LLINet.
-    prototypes : {"held-out", "test"}
-        See :meth:`llinet_lite.zeroshot.exam.Exam.ask`; for all.
+    ours : mapping of row to its exams, one pair per seed
+        As :func:`llinet_lite.zeroshot.exam.own_exams` makes them.
+    seeds : sequence of int
 
     Returns
     -------
     table : RecognitionTable
     minutes : dict of str to float
-        What learning took, all seeds.
+        What the rivals' learning took, all seeds.
     """
-    seeds = [run.seed for run in next(iter(ours.values()))]
-    splits = {
-        split: features(store, split, settings, trunk, vggish) for split in ("train", "val", "test", "unseen")
-    }
+    splits = {split: features(store, split, settings, trunk, vggish) for split in SPLITS}
     rows: dict[str, list[Answers]] = {name: [] for name in (*RECOGNITION, *ours)}
-    minutes = dict.fromkeys(RECOGNITION, 0.0) | {
-        name: sum(run.minutes for run in of) for name, of in ours.items()
-    }
+    minutes = dict.fromkeys(RECOGNITION, 0.0)
     for number, seed in enumerate(seeds):
         pair = exams(splits.__getitem__, store, seed)
         gate = Gatekeeper.of(*pair)
         for name in RECOGNITION:
             started = time.monotonic()
-            rows[name].append(_rival(name, pair, gate, settings.epochs_recognition, seed, prototypes))
+            rows[name].append(_rival(name, pair, gate, settings.epochs_recognition, seed))
             minutes[name] += (time.monotonic() - started) / 60
             print(f"{name}, seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
         for name, of in ours.items():
-            own = exams(partial(_embedded, store, settings, of[number]), store, seed)
-            score = nearest(distance, unit=unit)
-            asked = tuple(exam.ask(score, prototypes) for exam in own)
-            rows[name].append(answers(own, asked, gate, seed, {}))
+            asked = tuple(exam.ask(nearest()) for exam in of[number])
+            rows[name].append(answers(of[number], asked, gate, seed, {}))
     return RecognitionTable(rows, pair[1]), minutes
 
 
-def _embedded(store: Store, settings, run: Run, split: str):
-    return embeddings(store, split, settings, run)
-
-
-def _rival(name: str, pair, gate: Gatekeeper, epochs: int, seed: int, prototypes: str) -> Answers:
+def _rival(name: str, pair: tuple[Exam, Exam], gate: Gatekeeper, epochs: int, seed: int) -> Answers:
     options, tried = chosen_options(name, pair[0], epochs=epochs, seed=seed)
-    asked = tuple(
-        exam.ask(Learned(name, exam, options, epochs=epochs, seed=seed), prototypes) for exam in pair
-    )
+    asked = tuple(exam.ask(Learned(name, exam, options, epochs=epochs, seed=seed)) for exam in pair)
     return answers(pair, asked, gate, seed, {"options": options, "tried": tried})

@@ -159,9 +159,9 @@ def test_ask_rivals_prints_and_counts(monkeypatch, capsys):
     monkeypatch.setattr(recognition_table, "exams", lambda gather, store, seed: (first, last))
     monkeypatch.setattr(recognition_table, "_rival", lambda name, pair, gate, *_: answers(
         pair, tuple(one.ask(nearest()) for one in pair), gate, 0, {}))  # fmt: skip
-    runs = [type("R", (), {"seed": seed, "minutes": 1.5}) for seed in (0, 1)]
     settings = type("S", (), {"epochs_recognition": 1})
-    found, minutes = recognition_table.sit(None, settings, None, None, {"LLINet": runs})
-    assert list(found.rows) == [*RECOGNITION, "LLINet"] and minutes["LLINet"] == 3
+    pairs = {"LLINet": [(first, last)] * 2}
+    found, minutes = recognition_table.sit(None, settings, None, None, pairs, (0, 1))
+    assert list(found.rows) == [*RECOGNITION, "LLINet"] and list(minutes) == list(RECOGNITION)
     assert all(len(of) == 2 for of in found.rows.values())
     assert "DCN, seed 1" in capsys.readouterr().out
