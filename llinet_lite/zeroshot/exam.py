@@ -208,8 +208,12 @@ def _pooled(store: Store, split: str, settings, trunk: Trunk, items: Items) -> n
 
 
 def embeddings(store: Store, split: str, settings, run: Run) -> Part:
-    """Return a split as a trained LLINet embeds it: pictures v', not normalised, and sounds a', unit."""
-    found = run.embed(store, split, settings)
+    """Return a split as a trained LLINet embeds it: pictures v', not normalised, and sounds a', unit.
+
+    Of `train`, which gives prototypes only, the first 40 of every class.
+    """
+    items = items_of(store, split, most=PER_CLASS if split == "train" else 0)
+    found = run.embed(store, split, settings, items)
     return Part(found.image.numpy(), found.audio.numpy(), found.items)
 
 
