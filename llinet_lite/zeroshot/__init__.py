@@ -5,7 +5,7 @@ Notebook: 04 to 09
 
 from llinet_lite.zeroshot.activations import activations
 from llinet_lite.zeroshot.evaluation import Embedded, embed, items_of
-from llinet_lite.zeroshot.exam import Exam, embeddings, exams, features, halves, own_exams
+from llinet_lite.zeroshot.exam import Exam, embeddings, exams, feature_exams, features, halves, own_exams
 from llinet_lite.zeroshot.gallery import (
     attribute_distances,
     confusions,
@@ -74,6 +74,7 @@ __all__ = [
     "examples",
     "exams",
     "families",
+    "feature_exams",
     "features",
     "gallery",
     "halves",

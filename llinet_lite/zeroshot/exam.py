@@ -181,11 +181,6 @@ def exams(gather: Callable[[str], Part], store: Store, seed: int) -> tuple[Exam,
     return choosing, Exam(train, gather("test"), gather("unseen"))
 
 
-def lacking(store: Store) -> list[str]:
-    """Return which splits of an exam a store has not."""
-    return [split for split in ("train", "val", "test", "unseen") if split not in store.splits]
-
-
 def features(store: Store, split: str, settings, trunk: Trunk, vggish: VGGish) -> Part:
     """Return what frozen networks make of a split: pooled features of the trunk, VGGish's of the sounds."""
     items = items_of(store, split)
@@ -215,6 +210,16 @@ def embeddings(store: Store, split: str, settings, run: Run) -> Part:
     items = items_of(store, split, most=PER_CLASS if split == "train" else 0)
     found = run.embed(store, split, settings, items)
     return Part(found.image.numpy(), found.audio.numpy(), found.items)
+
+
+def feature_exams(
+    store: Store, settings, trunk: Trunk, vggish: VGGish, seeds: Sequence[int]
+) -> list[tuple[Exam, Exam]]:
+    """Return both exams in the features of frozen networks, one pair per seed; computes every split once."""
+    parts = {
+        split: features(store, split, settings, trunk, vggish) for split in ("train", "val", "test", "unseen")
+    }
+    return [exams(parts.__getitem__, store, seed) for seed in seeds]
 
 
 def own_exams(

@@ -15,11 +15,9 @@ import pandas as pd
 from llinet_lite.data.store import Store
 from llinet_lite.metrics import recognition as measures
 from llinet_lite.metrics.correspondence import Interval
-from llinet_lite.models import VGGish
-from llinet_lite.models.trunks import Trunk
 from llinet_lite.results import Result
 from llinet_lite.rivals import RECOGNITION
-from llinet_lite.zeroshot.exam import Exam, exams, features
+from llinet_lite.zeroshot.exam import Exam
 from llinet_lite.zeroshot.recognition import (
     CALIBRATIONS,
     Answers,
@@ -208,29 +206,24 @@ def _shares(one: Answers, labels: np.ndarray, columns) -> np.ndarray:
     return np.array([[(one.confused[labels == i] == j).mean() for j in columns] for i in columns])
 
 
-SPLITS = ("train", "val", "test", "unseen")
-
-
 def sit(
-    store: Store,
-    settings,
-    trunk: Trunk,
-    vggish: VGGish,
+    pairs: Sequence[tuple[Exam, Exam]],
     ours: Mapping[str, Sequence[tuple[Exam, Exam]]],
     seeds: Sequence[int],
+    *,
+    epochs: int,
 ) -> tuple[RecognitionTable, dict[str, float]]:
     """Let the four rivals and LLINet's networks sit the exam, one table for all seeds.
 
     Parameters
     ----------
-    store : Store
-        With the splits train, val, test and unseen.
-    settings : Profile
-    trunk, vggish : Trunk, VGGish
-        Frozen; what the rivals see and hear with.
+    pairs : sequence of pairs of Exam
+        Of features, for the rivals and the gates; one pair per seed.
     ours : mapping of row to its exams, one pair per seed
         As :func:`llinet_lite.zeroshot.exam.own_exams` makes them.
     seeds : sequence of int
+    epochs : int
+        Of the rivals' training.
 
     Returns
     -------
@@ -238,15 +231,13 @@ def sit(
     minutes : dict of str to float
         What the rivals' learning took, all seeds.
     """
-    splits = {split: features(store, split, settings, trunk, vggish) for split in SPLITS}
     rows: dict[str, list[Answers]] = {name: [] for name in (*RECOGNITION, *ours)}
     minutes = dict.fromkeys(RECOGNITION, 0.0)
-    for number, seed in enumerate(seeds):
-        pair = exams(splits.__getitem__, store, seed)
+    for number, (seed, pair) in enumerate(zip(seeds, pairs, strict=True)):
         gate = Gatekeeper.of(*pair)
         for name in RECOGNITION:
             started = time.monotonic()
-            rows[name].append(_rival(name, pair, gate, settings.epochs_recognition, seed))
+            rows[name].append(_rival(name, pair, gate, epochs, seed))
             minutes[name] += (time.monotonic() - started) / 60
             print(f"{name}, seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
         for name, of in ours.items():

@@ -152,16 +152,17 @@ def test_luck_of_perfect_answers_is_one_link_in_all():
     assert float(luck.loc["LLINet", "p"]) == pytest.approx(1 / 6, abs=0.03)
 
 
-def test_ask_rivals_prints_and_counts(monkeypatch, capsys):
-    """`sit` puts every rival and every network of ours through both exams of its seed."""
-    first, last = exam(1.0), exam(1.0)
-    monkeypatch.setattr(recognition_table, "features", lambda *_: None)
-    monkeypatch.setattr(recognition_table, "exams", lambda gather, store, seed: (first, last))
-    monkeypatch.setattr(recognition_table, "_rival", lambda name, pair, gate, *_: answers(
-        pair, tuple(one.ask(nearest()) for one in pair), gate, 0, {}))  # fmt: skip
-    settings = type("S", (), {"epochs_recognition": 1})
-    pairs = {"LLINet": [(first, last)] * 2}
-    found, minutes = recognition_table.sit(None, settings, None, None, pairs, (0, 1))
+def test_all_sit_the_exams_of_their_seed(monkeypatch, capsys):
+    pairs = [(exam(1.0), exam(1.0)) for _ in range(2)]
+    sat = []
+
+    def rival(name, pair, gate, epochs, seed):
+        sat.append((name, [one is pair for one in pairs].index(True), epochs, seed))
+        return answers(pair, tuple(one.ask(nearest()) for one in pair), gate, seed, {})
+
+    monkeypatch.setattr(recognition_table, "_rival", rival)
+    found, minutes = recognition_table.sit(pairs, {"LLINet": pairs}, (0, 1), epochs=3)
     assert list(found.rows) == [*RECOGNITION, "LLINet"] and list(minutes) == list(RECOGNITION)
-    assert all(len(of) == 2 for of in found.rows.values())
+    assert sat == [(name, seed, 3, seed) for seed in (0, 1) for name in RECOGNITION]
+    assert [one.seed for one in found.rows["LLINet"]] == [0, 1]
     assert "DCN, seed 1" in capsys.readouterr().out
