@@ -274,9 +274,9 @@ COSTS: dict[str, dict[str, Cost]] = {
     "04_llinet_encoders": {"smoke": Cost(0.4, 1.5), "laptop": Cost(1.0, 2.0)},
     "05_llinet_losses": {"smoke": Cost(0.7, 2.0), "laptop": Cost(2.0, 2.5)},
     "06_cross_modal_retrieval": {"smoke": Cost(1.2, 2.0), "laptop": Cost(2.0, 3.0)},
-    "07_sound_localization": {"smoke": Cost(1.0, 2.5), "laptop": Cost(3.0, 4.0)},
-    "08_zero_shot_recognition": {"smoke": Cost(1.0, 2.5), "laptop": Cost(4.0, 3.0)},
-    "09_paper_versus_code": {"smoke": Cost(1.5, 2.5), "laptop": Cost(2.0, 3.0)},
+    "07_sound_localization": {"smoke": Cost(1.5, 2.5), "laptop": Cost(4.0, 4.0)},
+    "08_zero_shot_recognition": {"smoke": Cost(1.5, 2.5), "laptop": Cost(5.0, 3.0)},
+    "09_paper_versus_code": {"smoke": Cost(4.0, 2.5), "laptop": Cost(4.0, 3.5)},
 }
 
 
