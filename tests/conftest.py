@@ -35,18 +35,6 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def plain_convolutions():
-    """Networks of tests have two or four channels, for which oneDNN is not safe.
-
-    The gradient of its 1x1 convolution with stride 2 and channels last, from 2 to 4 or from 4 to 8 channels,
-    writes past its buffer (torch 2.11, "corrupted size vs. prev_size"); from 8 channels on it does not.
-    """
-    import torch
-
-    torch.backends.mkldnn.set_flags(False)
-
-
 @pytest.fixture
 def no_network(monkeypatch):
     """Make every connection to another machine an error."""

@@ -15,7 +15,7 @@ from llinet_lite.bench import llinet
 from llinet_lite.course.profiles import PROFILES
 
 CPU = torch.device("cpu")
-TINY = dataclasses.replace(PROFILES["smoke"], width=2, embedding=8, llinet_pixels=48, llinet_seconds=0.4)
+TINY = dataclasses.replace(PROFILES["smoke"], width=8, embedding=8, llinet_pixels=48, llinet_seconds=0.4)
 BATCH = 4
 
 
@@ -96,7 +96,7 @@ def test_rows_of_the_step(unweighed):
     assert kept.unit == recomputed.unit == "samples/s" and kept.plain == recomputed.plain
     assert min(kept.ratio, recomputed.ratio) > 0
     assert (
-        "stand-in of width 2 and librosa" in kept.against
+        "stand-in of width 8 and librosa" in kept.against
         and f"{training.choose_precision(CPU)}" in kept.against
     )
 

@@ -144,7 +144,7 @@ class _Step:
         """Return what `senses` does, without its care for speed."""
         seen = self.model.network.see(to_image(batch["image"]).contiguous())
         sounds = to_waveform(batch["audio"]).cpu().numpy()
-        logmel = np.stack([librosa_mel(sound, self.senses.logmel).T for sound in sounds])  # (B, T, 40)
+        logmel = np.stack([librosa_mel(sound, self.senses.ear).T for sound in sounds])  # (B, T, 40)
         return dict(zip(TAPS, seen, strict=True)), torch.from_numpy(logmel).to(self.device)
 
 

@@ -17,7 +17,7 @@ from llinet_lite.models.trunks import Trunk
 from llinet_lite.zeroshot.evaluation import Embedded, Items, items_of
 
 TINY = {
-    "image_size": 40, "image_crop": 32, "width": 4, "embedding": 16, "batch_size": 8,
+    "image_size": 40, "image_crop": 32, "width": 8, "embedding": 16, "batch_size": 8,
     "epochs": 1, "epochs_sampled": 1, "epochs_control": 1, "epochs_shortcut": 1, "epochs_ave": 1,
     "epochs_avol": 1, "epochs_motion": 1, "epochs_trunk": 1, "epochs_llinet": 1, "epochs_audit": 1,
 }  # fmt: skip
@@ -27,10 +27,10 @@ HIGHER = Interval(0.02, 0.01, 0.03, 747)
 
 
 def trunk_of(seed: int = 0) -> Trunk:
-    """A frozen stand-in of width 4 with random weights."""
+    """A frozen stand-in of width 8 with random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        trunk = Trunk("standin", width=4, classes=24)
+        trunk = Trunk("standin", width=8, classes=24)
     trunk.title = "stand-in of the tests"
     return trunk.freeze().eval()
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from test_recognition import exam
+from test_zeroshot_recognition import exam
 
 from llinet_lite.metrics import recognition as measures
 from llinet_lite.metrics.correspondence import Interval

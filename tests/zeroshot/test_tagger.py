@@ -60,7 +60,7 @@ def tones(tmp_path_factory):
 
 def network(classes: int = 3, seed: int = 1) -> VGGish:
     torch.manual_seed(seed)
-    return VGGish(2, 16, classes)
+    return VGGish(8, 16, classes)
 
 
 def learn(store, model=None, **changes):

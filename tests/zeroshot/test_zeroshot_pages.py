@@ -95,7 +95,7 @@ def test_a_trunk_of_imagenet_is_not_asked_for_the_seen_classes(lesson):
 
 @torch.no_grad()
 def test_the_walk_shows_the_networks_own_tensors(store):
-    network = LLINet(trunk_of(), width=4, size=16).eval()
+    network = LLINet(trunk_of(), width=8, size=16).eval()
     shown = walk(network, store, "val", row=3, settings=SETTINGS)
     picture = pictures(store, "val", count=4, crop=32)[3:]
     sounds = store.sounds("val")
@@ -115,9 +115,9 @@ def test_the_walk_shows_the_networks_own_tensors(store):
 
 
 def test_the_walk_is_drawn_and_tabled(store):
-    shown = walk(LLINet(trunk_of(), width=4, size=16).eval(), store, "val", row=0, settings=SETTINGS)
+    shown = walk(LLINet(trunk_of(), width=8, size=16).eval(), store, "val", row=0, settings=SETTINGS)
     frame = shown.frame()
     assert len(frame) == 12 and frame.loc["picture", "tensor"].tolist() == list(shown.seen)
-    assert frame["shape"].tolist()[:2] == [(8, 8, 8), (16, 4, 4)]
+    assert frame["shape"].tolist()[:2] == [(16, 8, 8), (32, 4, 4)]
     titles = {ax.get_title().split("\n")[0] for ax in shown.figure().axes}
     assert {*shown.seen, *shown.heard, "log-mel", shown.name} <= titles

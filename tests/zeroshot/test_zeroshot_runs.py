@@ -230,7 +230,7 @@ def test_another_plan_world_or_trunk_is_refused_aloud(lesson, trunk, capsys, scr
     run = train_or_load(lesson(), PLAN, trunk)
     out = capsys.readouterr().out
     assert not run.loaded
-    assert "zs-cmpm.safetensors belongs to another plan, world or trunk, so this trains anew" in out
+    assert "zs-cmpm.safetensors belongs to another plan, world, trunk or ear, so this trains anew" in out
 
 
 def test_a_trunk_that_was_trained_anew_does_not_fit(lesson, trunk, scripted):
@@ -301,7 +301,9 @@ def test_published_weights_stand_on_the_published_trunk(tmp_path, monkeypatch):
     trunk = zeroshot.chosen_trunk(here)
     for card in CARDS:
         about = json.loads(card.read_text(encoding="utf-8"))
-        assert about["trunk"] == grown_on(trunk), f"{card.stem} grew on another trunk: train it anew"
+        assert about["trunk"].startswith(grown_on(trunk)), f"{card.stem} grew on another trunk: train it anew"
+        if about["plan"]["options"].get("audio") == "vggish":
+            continue  # loaded with its ear only
         assert train_or_load(here, plans(here.settings)[about["plan"]["name"]], trunk).loaded
 
 

@@ -114,7 +114,7 @@ def test_options_reach_the_network_and_its_loss(trunk):
         build(Plan("x", OURS, 1, options={"solver": "lbfgs"}), trunk, SETTINGS, 20, 0)
 
 
-@pytest.mark.parametrize("name", list(plans(SETTINGS)))
+@pytest.mark.parametrize("name", [n for n, plan in plans(SETTINGS).items() if plan.hears == "logmel"])
 def test_every_plan_learns_from_kept_activations(store, trunk, name):
     plan = plans(SETTINGS)[name]
     torch.manual_seed(0)

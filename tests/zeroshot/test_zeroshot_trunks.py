@@ -30,7 +30,7 @@ def test_the_stand_in_is_trained_once_and_says_what_it_is(lesson, capsys):
     state = torch.get_rng_state()
     trunk = chosen_trunk(lesson(retrain=True))
     assert torch.equal(torch.get_rng_state(), state)
-    assert trunk.title == "stand-in: ResNet-18 of width 4, trained on the labels of 24 seen classes"
+    assert trunk.title == "stand-in: ResNet-18 of width 8, trained on the labels of 24 seen classes"
     assert trunk.frozen and not trunk.training and trunk.classes == 24
     assert not any(weight.requires_grad for weight in trunk.parameters())
     assert all(torch.equal(weight, weight.half().float()) for weight in trunk.parameters()), "as published"

@@ -18,7 +18,7 @@ from llinet_lite.zeroshot.evaluation import Items
 from llinet_lite.zeroshot.task import build
 
 TINY = {
-    "image_size": 40, "image_crop": 32, "width": 4, "embedding": 16, "batch_size": 8,
+    "image_size": 40, "image_crop": 32, "width": 8, "embedding": 16, "batch_size": 8,
     "epochs_trunk": 1, "epochs_llinet": 1, "epochs_rivals": 1,
 }  # fmt: skip
 SETTINGS = dataclasses.replace(PROFILES["smoke"], **TINY)
@@ -29,10 +29,10 @@ RATE = SETTINGS.sample_rate
 
 
 def trunk_of(seed: int = 0, classes: int = 24, **changes) -> Trunk:
-    """A frozen stand-in of width 4 with random weights that 16 bits can hold."""
+    """A frozen stand-in of width 8 with random weights that 16 bits can hold."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        trunk = Trunk("standin", width=4, classes=classes, **changes)
+        trunk = Trunk("standin", width=8, classes=classes, **changes)
     trunk.load_state_dict(
         {k: v.half() if v.is_floating_point() else v for k, v in trunk.state_dict().items()}
     )
