@@ -183,6 +183,7 @@ def _kernel_environment(course: Course) -> Iterator[None]:
     )
     if os.environ.get("LLINET_CACHE"):  # by default it lies among the runs
         os.environ["LLINET_CACHE"] = str(cache_folder())
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow everybody on a busy machine
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
     try:
         yield
