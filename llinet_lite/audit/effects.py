@@ -44,7 +44,8 @@ class Effect:
     metric : str
         As "mAP, unseen"; a share.
     effect : Interval or None
-        The compared way minus ours: positive where it gives the higher number. None: not measured.
+        The compared way minus ours: positive where it gives the higher number. Bounds of NaN: one seed, its
+        spread is not known. None: not measured.
     seeds : tuple of int
         Of the networks behind it.
     minutes : float
@@ -97,7 +98,7 @@ class Effect:
         if self.effect is None:
             return "-"
         value, low, high = (100 * x for x in (self.effect.value, self.effect.low, self.effect.high))
-        return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+        return f"{value:+.1f} " + ("(one seed)" if np.isnan(low) else f"[{low:+.1f}, {high:+.1f}]")
 
     def in_metric(self, metric: str) -> Effect:
         """Return the same difference, to be measured in this metric."""
@@ -168,12 +169,16 @@ def results(effects: Sequence[Effect], lesson, seeds: Sequence[int] = ()) -> lis
     known = {"profile": lesson.settings.name, "data_hash": lesson.data_hash}
     return [
         Result(
-            e.name, e.effect.value, e.effect.low, e.effect.high, n=e.effect.n,
+            e.name, e.effect.value, *_bounds(e.effect), n=e.effect.n,
             seeds=e.seeds or tuple(seeds), minutes=e.minutes, **known,
         )
         for e in effects
         if e.effect is not None
     ]  # fmt: skip
+
+
+def _bounds(effect: Interval) -> tuple[float | None, float | None]:
+    return (None, None) if np.isnan(effect.low) else (effect.low, effect.high)
 
 
 def published(lesson, effects: Sequence[Effect]) -> list[Effect]:
@@ -194,7 +199,8 @@ def published(lesson, effects: Sequence[Effect]) -> list[Effect]:
     found = []
     for e in effects:
         one = known.get(e.name)
-        number = None if one is None or one.low is None else Interval(one.value, one.low, one.high, one.n)
+        spread = (np.nan, np.nan) if one is None or one.low is None else (one.low, one.high)
+        number = None if one is None else Interval(one.value, *spread, one.n)
         about = (one.seeds, one.minutes) if number else ((), 0.0)
         found.append(replace(e, effect=number, seeds=about[0], minutes=about[1]))
     return found
@@ -260,11 +266,12 @@ def mean_interval(values, clips, weights: Sequence[float] | None = None, level: 
 def over_seeds(values: Sequence[float], lowest: float = -1.0) -> Interval:
     """Student's interval of a difference of which every seed has one number, cut to what is possible.
 
-    One seed tells nothing of the spread, so its interval is all that is possible, from `lowest` to 1.
+    One seed tells nothing of the spread: its bounds are NaN.
     """
     mean, low, high = interval_over_seeds(values)
-    low, high = (lowest, 1.0) if low is None else (max(low, lowest), min(high, 1.0))
-    return around(mean, low, high, len(values))
+    if low is None:
+        return Interval(mean, np.nan, np.nan, len(values))
+    return around(mean, max(low, lowest), min(high, 1.0), len(values))
 
 
 def around(value: float, low: float, high: float, n: int) -> Interval:

@@ -5,6 +5,7 @@ Notebook: 07, 09
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -78,7 +79,7 @@ def effects(
 
 
 def check_gap(name: str, gap: tuple[float, float, float]) -> None:
-    """Refuse a (value, low, high) that is no difference of shares with its interval.
+    """Refuse a (value, low, high) that is no difference of shares with its interval, or with bounds of NaN.
 
     Raises
     ------
@@ -88,6 +89,8 @@ def check_gap(name: str, gap: tuple[float, float, float]) -> None:
     Notebook: 07, 09
     """
     value, low, high = gap
+    if math.isnan(low) and math.isnan(high):  # the spread is not known
+        low = high = value
     if not low <= value <= high:
         raise ValueError(f"{name}: {value:g} does not lie in its interval from {low:g} to {high:g}")
     if low < -1 or high > 1:
@@ -104,7 +107,7 @@ def gap_line(
     ax : Axes
     y : float
     value, low, high : float
-        Shares, -1 to 1.
+        Shares, -1 to 1; with bounds of NaN only the value is drawn.
     limit : float, optional
         A value beyond it is drawn as an arrow head there; an interval ends there.
 

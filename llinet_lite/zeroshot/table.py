@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import Interval, resampled_means
-from llinet_lite.metrics.retrieval import ClassRetrieval, class_confusion
+from llinet_lite.metrics.retrieval import ClassRetrieval, class_confusion, precision_by_class
 from llinet_lite.results import Result
 from llinet_lite.show.retrieval import table_bars
 from llinet_lite.zeroshot.evaluation import Embedded, Items
@@ -154,34 +154,36 @@ class RetrievalTable:
         frame = pd.DataFrame.from_dict(lines, orient="index").fillna("-")
         return frame.loc[:, (frame != "-").any()]  # no columns of the paper where it has none of the rows
 
-    def luck(self, *, draws: int = 20_000) -> pd.DataFrame:
-        """Compare R@1 with what the same clusters, linked at random, would get.
+    def luck(self, metric: str = "R@1", *, draws: int = 20_000) -> pd.DataFrame:
+        """Compare a metric with what the same clusters, linked at random, would get.
 
         Each sense may keep its classes apart and the link between the senses still be arbitrary. Then each
-        class of one sense answers for some class of the other, and eight lucky or unlucky links decide R@1:
-        the classes, not the clips, are what was drawn. Here the classes of the answers are permuted, for
-        every seed on its own; chance stays about the same, its spread does not.
+        class of one sense answers for some class of the other, and eight lucky or unlucky links decide: the
+        classes, not the clips, are what was drawn. Here the classes of the answers are permuted, for every
+        seed on its own. The mean of R@1 stays at chance, its spread does not; of mAP even the mean rises
+        above that of a random order, because clusters are found whole or not at all.
 
         Parameters
         ----------
+        metric : {"R@1", "mAP"}
         draws : int
             Random links.
 
         Returns
         -------
         DataFrame
-            For every method and direction: R@1, the 95 % quantile of random links, and p, the share of
-            random links that do as well.
+            For every method and direction: the metric, mean and 95 % quantile of random links, and p, the
+            share of random links that do as well.
         """
         lines = {}
         for row in self.rows:
             for direction in ("I2A", "A2I"):
-                tables = [_answers(one, self.items, direction) for one in row.embedded]
+                tables = [_answers(one, self.items, direction, metric) for one in row.embedded]
                 linked = [_random_links(table, draws, seed) for seed, table in enumerate(tables)]
                 luck, real = np.mean(linked, axis=0), float(np.mean([np.trace(table) for table in tables]))
                 p = (1 + (luck >= real - 1e-12).sum()) / (1 + draws)
-                cells = (f"{real:.1%}", f"{np.quantile(luck, 0.95):.1%}", f"{p:.3f}")
-                columns = ("R@1", "95 % of random links", "p")
+                cells = (f"{real:.1%}", f"{luck.mean():.1%}", f"{np.quantile(luck, 0.95):.1%}", f"{p:.3f}")
+                columns = (metric, "mean of random links", "95 % of random links", "p")
                 lines[row.name, direction] = dict(zip(columns, cells, strict=True))
         return pd.DataFrame.from_dict(lines, orient="index")
 
@@ -230,18 +232,21 @@ class RetrievalTable:
         ]
 
 
-def _answers(found: Embedded, items: Items, direction: str) -> np.ndarray:
-    """Share (K, K) of all queries that are of class i and get a first answer of class j."""
+def _answers(found: Embedded, items: Items, direction: str, metric: str) -> np.ndarray:
+    """Part (K, K) of the metric that queries of class i add if class j is what they ask for."""
     scores = found.scores if direction == "I2A" else found.scores.T
     pair = (items.image_label, items.sound_label)
     queries, gallery = pair if direction == "I2A" else pair[::-1]
     classes, counts = np.unique(queries, return_counts=True)
-    shares = np.asarray(class_confusion(scores, queries, gallery, classes.tolist()))
-    return shares * counts[:, None] / counts.sum()
+    if metric == "R@1":
+        shares = np.asarray(class_confusion(scores, queries, gallery, classes.tolist()))
+        return shares * counts[:, None] / counts.sum()
+    each = precision_by_class(scores, gallery, classes.tolist()).numpy()  # (Q, K)
+    return np.stack([each[queries == label].sum(0) for label in classes]) / len(queries)
 
 
 def _random_links(table: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """R@1 (draws,) if the classes of the answers are permuted at random."""
+    """Metric (draws,) if the classes of the answers are permuted at random."""
     count = len(table)
     order = np.random.default_rng(seed).random((draws, count)).argsort(1)  # (draws, K)
     return table[np.arange(count), order].sum(1)

@@ -167,7 +167,12 @@ def test_over_seeds_is_students_and_one_seed_tells_nothing():
     low, high = student.interval(0.95, 2, np.mean(values), np.std(values, ddof=1) / np.sqrt(3))
     found = over_seeds(values)
     assert (found.value, found.low, found.high, found.n) == pytest.approx((np.mean(values), low, high, 3))
-    assert over_seeds([0.1], lowest=0.0) == Interval(0.1, 0.0, 1.0, 1)
+    one = over_seeds([0.1], lowest=0.0)
+    assert one.value == 0.1 and np.isnan([one.low, one.high]).all()
+    shown = MEASURED[0].measured(one, seeds=(0,))
+    assert (shown.worth, shown.verdict) == ("+10.0 (one seed)", "not shown")
+    (kept,) = audit.results([shown], LESSON)
+    assert (kept.value, kept.low, kept.high) == (0.1, None, None)
     wide = over_seeds([0.0, 0.9], lowest=0.0)
     assert (wide.low, wide.high) == (0.0, 1.0), "no difference of shares lies beyond"
 

@@ -177,6 +177,24 @@ def test_luck_counts_classes_and_not_clips():
     assert luck.loc["ring", "A2I"].tolist()[0] == "0.0%" and luck.loc["ring", "A2I"]["p"] == "1.000"
     spread = float(luck.loc["right", "I2A"]["95 % of random links"].rstrip("%"))
     assert spread >= 100 * 2 / 6, "two lucky links of six are no rarity"
+    assert float(luck.loc["right", "I2A"]["mean of random links"].rstrip("%")) == pytest.approx(
+        100 / 6, abs=1
+    )
+
+
+def test_a_mean_precision_above_a_random_order_shows_no_link():
+    """Three clusters of ten, found whole: the own one is first, second or last with the same chance."""
+    labels = np.repeat(np.arange(3), 10)
+    clusters = torch.from_numpy(
+        -1.0 * ((labels[:, None] - labels) % 3) - 1e-6 * np.arange(30)  # the query's own class first
+    )
+    one = found(clusters, labels, labels)
+    table = RetrievalTable([row_of("whole", runs_of(1), [one])], one.items)
+    luck = table.luck("mAP", draws=50_000).loc["whole", "I2A"]
+    by_place = [np.mean([k / (10 * place + k) for k in range(1, 11)]) for place in range(3)]
+    assert luck["mAP"] == "100.0%"
+    assert float(luck["mean of random links"].rstrip("%")) == pytest.approx(100 * np.mean(by_place), abs=1)
+    assert np.mean(by_place) > table.chance("mAP I2A") + 0.05
 
 
 def test_every_seed_is_shown():

@@ -39,6 +39,7 @@ from llinet_lite.metrics.retrieval.precision import (
     average_precision,
     chance_average_precision,
     mean_average_precision,
+    precision_by_class,
 )
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "ndcg",
     "nearest",
     "oracle_row",
+    "precision_by_class",
     "random_row",
     "ratio",
     "recall_at_1",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from llinet_lite.metrics.retrieval.graded import CELLS, check_finite
 
-__all__ = ["average_precision", "chance_average_precision", "mean_average_precision"]
+__all__ = ["average_precision", "chance_average_precision", "mean_average_precision", "precision_by_class"]
 
 
 def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") -> Tensor:
@@ -169,3 +169,39 @@ def _check(scores: Tensor, relevant: Tensor, ties: str) -> None:
             "their average precision is undefined. Leave them out of the queries, and say so, or complete "
             "the database."
         )
+
+
+def precision_by_class(scores: Tensor, gallery_labels, classes) -> Tensor:
+    """Average precision of every query if the items of one class, then of the next, were what it asks for.
+
+    Parameters
+    ----------
+    scores : Tensor (Q, N) float, finite; higher is nearer; ties are ranked in the order of the database
+    gallery_labels : (N,) integers
+    classes : sequence of K labels
+        Each has an item.
+
+    Returns
+    -------
+    Tensor (Q, K) float64
+        In the column of a query's own class stands its :func:`average_precision`.
+
+    Raises
+    ------
+    ValueError
+        If scores are not finite or do not fit the labels, or a class has no item.
+
+    Notebook: 06
+    """
+    labels = torch.as_tensor(gallery_labels)
+    if scores.ndim != 2 or labels.shape != scores.shape[1:]:
+        raise ValueError(f"scores {tuple(scores.shape)} need a label per column, not {tuple(labels.shape)}.")
+    check_finite(scores)
+    ranked = labels[scores.detach().cpu().argsort(dim=1, descending=True, stable=True)]  # (Q, N)
+    places, parts = torch.arange(1, len(labels) + 1, dtype=torch.float64), []
+    for label in classes:
+        hit = ranked == label
+        if not hit[0].any():
+            raise ValueError(f"class {label} has no item in the database, so its precision is undefined.")
+        parts.append((hit.cumsum(1) * hit / places).sum(1) / hit[0].sum())
+    return torch.stack(parts, 1)
