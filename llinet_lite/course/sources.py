@@ -14,10 +14,15 @@ _OUTSIDE_LESSONS = (
     "__main__.py",
     "bench/",
     "doctor.py",
+    "course/claim",
     "course/engine.py",
+    "course/measured.py",
     "course/parameters.py",
     "course/report.py",
     "course/runner.py",
+    "course/site",
+    "course/tables.py",
+    "course/unattended.py",
 )
 # Code that decides the weights a training run ends with; measuring and showing them is not part of it.
 _TRAINING = (
