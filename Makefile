@@ -8,7 +8,7 @@ STAMP   := $(VENV)/installed
 
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help course setup test lint unit hygiene smoke nbval lab bench notebooks lock clean-safe
+.PHONY: help course setup test lint unit hygiene smoke nbval browser lab site bench gpu notebooks lock clean-safe
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)"
 	@touch $(STAMP)
 
-test: lint unit hygiene smoke nbval  ## every check: style, unit tests, notebooks, smoke course
+test: lint unit hygiene smoke nbval browser  ## every check: style, unit tests, notebooks, smoke course, browser
 	@echo "== all checks passed"
 
 lint: setup  ## style of the source
@@ -44,7 +44,7 @@ lint: setup  ## style of the source
 
 unit: setup  ## unit tests
 	@echo "== unit tests"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadscope --ignore tests/notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadscope --ignore tests/notebooks --ignore tests/browser
 
 hygiene: setup  ## form of the committed notebooks, and that the gate finds each fault
 	@echo "== form of the notebooks"
@@ -58,11 +58,21 @@ nbval: setup  ## the committed notebooks show what the code gives now
 	@echo "== outputs of the committed notebooks"
 	$(BIN)/python -m pytest -q -s tests/notebooks/test_nbval_count.py
 
+browser: setup  ## the lessons used in JupyterLab as a reader does; skipped without Chromium or Chrome
+	@echo "== lessons in the browser"
+	$(BIN)/python -m pytest -q -s -rs tests/browser
+
 lab: setup  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir . notebooks/00_welcome.ipynb
 
+site: setup  ## the course as HTML pages that need no network, for a phone too -> runs/site
+	$(BIN)/llinet course --html
+
 bench: setup  ## speed of every stage -> results/
 	$(BIN)/llinet bench
+
+gpu: setup  ## the whole course in the papers' sizes on a GPU, unattended -> results/gpu; goes on if started again
+	$(BIN)/llinet unattended --profile gpu
 
 notebooks: setup  ## execute the committed notebooks again, in place, as they stand
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --log-level WARN \

@@ -4,6 +4,7 @@ Notebook: 01, 02, 03
 """
 
 from llinet_lite.avc.evaluation import Pair, Score, class_matrix, distances, judge, look_up, pair_list, score
+from llinet_lite.avc.exploring import listener
 from llinet_lite.avc.pages import neighbours, space_figure
 from llinet_lite.avc.plans import PAPER, plans
 from llinet_lite.avc.pointing import duets, peaks
@@ -66,6 +67,7 @@ __all__ = [
     "follows",
     "imprint_example",
     "judge",
+    "listener",
     "locate",
     "look_up",
     "map_wall",

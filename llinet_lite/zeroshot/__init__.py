@@ -6,6 +6,7 @@ Notebook: 04 to 09
 from llinet_lite.zeroshot.activations import activations
 from llinet_lite.zeroshot.evaluation import Embedded, embed, items_of
 from llinet_lite.zeroshot.exam import Exam, embeddings, exams, feature_exams, features, halves, own_exams
+from llinet_lite.zeroshot.exploring import listener
 from llinet_lite.zeroshot.gallery import (
     attribute_distances,
     confusions,
@@ -81,6 +82,7 @@ __all__ = [
     "held_out",
     "held_out_maps",
     "items_of",
+    "listener",
     "localize",
     "locate",
     "locate_usual",
