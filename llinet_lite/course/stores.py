@@ -86,7 +86,8 @@ def own(path: Path, settings: Profile) -> Store:
     Parameters
     ----------
     path : Path
-        A packed store (it has a manifest.json), or folders in the layout of INSTRUMENT-32CLASS.
+        A packed store (it has a manifest.json), folders in the layout of INSTRUMENT-32CLASS, or a folder of
+        videos, with or without a list, see :mod:`llinet_lite.data.video_lists`.
     settings : Profile
         Its image size and sample rate are those of the imported store.
 
@@ -95,9 +96,9 @@ def own(path: Path, settings: Profile) -> Store:
     CourseError
         If a packed store has smaller images than the profile crops, or another sample rate.
     FolderError
-        If the folder is not of that layout; the message lists what was found.
+        If the folder is none of these; the message lists what was found.
     """
-    from llinet_lite.data import folders
+    from llinet_lite.data import folders, videos
     from llinet_lite.data.store import Store
 
     if (path / "manifest.json").is_file():
@@ -117,7 +118,6 @@ def own(path: Path, settings: Profile) -> Store:
     target = cache_folder() / f"{path.name}-{mark}"
     if (target / "manifest.json").is_file():
         return Store(target)
+    pack = videos.import_videos if videos.holds_videos(path) else folders.import_folders
     with contextlib.redirect_stderr(sys.stdout):
-        return folders.import_folders(
-            path, target, sample_rate=settings.sample_rate, image_size=settings.image_size
-        )
+        return pack(path, target, sample_rate=settings.sample_rate, image_size=settings.image_size)
