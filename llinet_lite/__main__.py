@@ -1,4 +1,4 @@
-"""The command line: `llinet doctor | world | import | course | report | bench`.
+"""The command line: `llinet doctor | world | import | course | unattended | report | bench`.
 
 Every command imports what it needs when it runs, so that `llinet --help` is quick.
 A mistake of the user ends in a sentence and exit code 2, a failed notebook in exit
@@ -164,20 +164,34 @@ def world_card(
 
 @app.command("import")
 def import_folder(
-    folder: Annotated[Path, typer.Argument(help="Folders in the layout of INSTRUMENT-32CLASS.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folders in the layout of INSTRUMENT-32CLASS, or a folder of videos.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the packed store to write.")],
     sample_rate: Annotated[int, typer.Option(help="Hz of the stored sound.", min=8000, max=192_000)] = 48_000,
     image_size: Annotated[
         int, typer.Option(help="Short side of a stored image, pixels.", min=16, max=2048)
     ] = 256,
+    listing: Annotated[
+        Path | None,
+        typer.Option("--list", help="Videos: a csv like AudioSet's or VGGSound's; default: the one there."),
+    ] = None,
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(help="Videos: a class that is kept for zero-shot tests; may be repeated."),
+    ] = None,
     workers: Workers = 0,
 ) -> None:
-    """Pack a folder of photos and recordings into a store that the course trains from."""
-    from llinet_lite.data import folders
+    """Pack photos and recordings, or videos, into a store that the course trains from."""
+    from llinet_lite.data import folders, videos
 
-    store = folders.import_folders(
-        folder, out, sample_rate=sample_rate, image_size=image_size, workers=workers or None
-    )
+    sizes = {"sample_rate": sample_rate, "image_size": image_size, "workers": workers or None}
+    if folder.is_dir() and videos.holds_videos(folder):
+        store = videos.import_videos(folder, out, listing=listing, unseen=tuple(unseen or ()), **sizes)
+    elif listing or unseen:
+        raise ValueError(f"{folder} holds no videos: --list and --unseen are for a folder of videos")
+    else:
+        store = folders.import_folders(folder, out, **sizes)
     print(f"{out}: {_sizes(store)}; {len(store.manifest['excluded'])} files left out")
 
 
@@ -206,11 +220,23 @@ def course(
     publish: Annotated[
         bool, typer.Option("--publish", help="With --retrain: make the result the reference weights.")
     ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Copy the numbers into results/.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Copy the numbers into results/; then run llinet report --tables.")
+    ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Run nothing: write the notebooks as pages that need no network.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --html: folder of the pages; default: runs/site.")
+    ] = None,
 ) -> None:
     """Run the notebooks in order and write a report; what is done and unchanged is not run again."""
     from llinet_lite.course import Course, run
 
+    if html:
+        return _site(notebooks or Course.notebooks, out, runs)
+    if out:
+        raise ValueError("--out names the folder of the pages that --html writes: add --html")
     places = {"runs": runs, "notebooks": notebooks}
     asked = Course(
         profile=profile,
@@ -228,6 +254,50 @@ def course(
     except KeyboardInterrupt:
         print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
         raise typer.Exit(130) from None
+    if keep or publish:
+        print("results/ has changed: `llinet report --tables` brings the pages that show it up to date")
+
+
+def _site(notebooks: Path, out: Path | None, runs: Path | None) -> None:
+    """Write the course as HTML pages and say where they are."""
+    from llinet_lite.course import runs_folder
+    from llinet_lite.course.site import build
+
+    folder = out or (runs or runs_folder()) / "site"
+    sizes = build(notebooks.expanduser(), folder.expanduser())
+    for name, size in sizes.items():
+        print(f"{size / 1e6:6.2f} MB  {name}")
+    print(f"{sum(sizes.values()) / 1e6:6.2f} MB  in {len(sizes)} pages; open {folder / 'index.html'}")
+
+
+@app.command()
+def unattended(
+    profile: ProfileName = "gpu",
+    seeds: Annotated[
+        int, typer.Option(help="Train with so many seeds; 0 takes the profile's own.", min=0)
+    ] = 0,
+    runs: Annotated[Path | None, typer.Option(help="Folder of all runs; default: runs.")] = None,
+    notebooks: Annotated[Path | None, typer.Option(help="Folder of the notebooks.")] = None,
+    speed: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure speeds at the end.")] = True,
+) -> None:
+    """Look at the machine, run all lessons, measure, collect in results/; started again, it goes on."""
+    from llinet_lite import bench as stopwatch
+    from llinet_lite import doctor as physician
+    from llinet_lite.course import Course, run_unattended
+
+    places = {"runs": runs, "notebooks": notebooks}
+    places = {name: path.expanduser().resolve() for name, path in places.items() if path}
+    asked = Course(profile=profile, given=[("seeds", str(seeds))] * (seeds > 0), **places)
+    try:
+        code = run_unattended(
+            asked,
+            examine=lambda: physician.run(physician.checks_for(profile, asked.runs)),
+            measure=(lambda path: stopwatch.save(stopwatch.run(), path)) if speed else None,
+        )
+    except KeyboardInterrupt:
+        print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -236,12 +306,29 @@ def report(
     folder: Annotated[
         Path | None, typer.Option(help="Folder of a run; default: that of the profile.")
     ] = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Build the pages that show results/ instead; takes no run.")
+    ] = False,
 ) -> None:
-    """Write the report of a run again."""
-    from llinet_lite.course import profile_named, runs_folder
-    from llinet_lite.course.report import write
+    """Write the report of a run again; with --tables, what the course publishes.
 
-    print(f"report: {write(folder or runs_folder() / profile_named(profile).name)}")
+    That is, from all of results/: the tables between the markers of README.md, results/README.md, and
+    notebooks/claims.md, which says what claims of the papers held up.
+    """
+    from llinet_lite.course import profile_named, results_folder, runs_folder
+
+    if not tables:
+        from llinet_lite.course.report import write
+
+        print(f"report: {write(folder or runs_folder() / profile_named(profile).name)}")
+        return
+    if folder or profile != "smoke":
+        raise ValueError("--tables takes all of results/: leave out --profile and --folder")
+    from llinet_lite.course.sources import PACKAGE
+    from llinet_lite.course.tables import update
+
+    changed = update(PACKAGE.parent, results_folder())
+    print("\n".join(f"written: {path}" for path in changed) or "the tables agree with results/")
 
 
 @app.command()

@@ -24,6 +24,18 @@ NEEDED_MEMORY = 6.0  # GB for the laptop profile
 NEEDED_DISK = 3.0  # GB for stores and runs; the packages (6.5 GB) are there already
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What the networks of paper size take, in GB; computed, not yet measured on a GPU."""
+
+    gpu: float
+    memory: float
+    disk: float
+
+
+NEEDS = {"gpu": Needs(gpu=100.0, memory=48.0, disk=60.0), "paper": Needs(gpu=130.0, memory=96.0, disk=300.0)}
+
+
 class Trouble(Exception):
     """A requirement is not met; `fix` says what to do."""
 
@@ -154,34 +166,55 @@ def check_device() -> str:
     return f"CPU, {torch.get_num_threads()} threads, {speed}"
 
 
-def check_memory() -> str:
-    """Memory for the laptop profile."""
+def check_gpu(needed: float) -> str:
+    """A CUDA device that torch can use, with so many GB of memory free."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Trouble(
+            "torch finds no CUDA device here, and this profile is made for one",
+            "run it on a machine with an NVIDIA GPU and a driver for CUDA 13, or take --profile laptop",
+        )
+    free, total = (count / 1e9 for count in torch.cuda.mem_get_info())
+    if free < needed:
+        raise Trouble(
+            f"{free:.0f} of {total:.0f} GB are free on {torch.cuda.get_device_name()}; this profile takes "
+            f"{needed:.0f} GB",
+            "end what else uses the GPU, take a larger one, or lower batch_size by -p in llinet course",
+        )
+    return f"{torch.cuda.get_device_name()}, {free:.0f} GB free"
+
+
+def check_memory(needed: float | None = None, profile: str = "laptop") -> str:
+    """Memory for a profile."""
     import psutil
+
+    needed = NEEDED_MEMORY if needed is None else needed
 
     memory = psutil.virtual_memory()
     total, free = memory.total / 1e9, memory.available / 1e9
-    if total < NEEDED_MEMORY:
+    if total < needed:
         raise Trouble(
-            f"{total:.1f} GB in all; the laptop profile takes {NEEDED_MEMORY:.0f} GB",
+            f"{total:.1f} GB in all; the {profile} profile takes {needed:.0f} GB",
             "stay with --profile smoke, or use a bigger machine",
         )
     return f"{total:.1f} GB, {free:.1f} GB of it free"
 
 
-def check_disk(folder: Path | None = None) -> str:
+def check_disk(folder: Path | None = None, needed: float | None = None) -> str:
     """Room for stores and runs, and leave to write there."""
     from llinet_lite.course import runs_folder
 
-    folder = folder or runs_folder()
+    folder, needed = folder or runs_folder(), NEEDED_DISK if needed is None else needed
     place = folder
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK):
         raise Trouble(f"{place} cannot be written to", "set LLINET_RUNS to a folder of yours")
     free = shutil.disk_usage(place).free / 1e9
-    if free < NEEDED_DISK:
+    if free < needed:
         raise Trouble(
-            f"{free:.1f} GB free at {place}; stores and runs take {NEEDED_DISK:.0f} GB",
+            f"{free:.1f} GB free at {place}; stores and runs take {needed:.0f} GB",
             "free some room, or set LLINET_RUNS to a folder on another disk",
         )
     return f"{free:.0f} GB free for {_near(folder)}"
@@ -242,6 +275,26 @@ CHECKS: dict[str, Callable[[], str]] = {
     "fonts": check_fonts,
     "Jupyter kernel": check_kernel,
 }
+
+
+def checks_for(profile: str, runs: Path | None = None) -> dict[str, Callable[[], str]]:
+    """Return the requirements of a profile; those of paper size need a GPU, and more of all.
+
+    Parameters
+    ----------
+    profile : str
+    runs : Path, optional
+        Folder of all runs, whose disk is looked at.
+    """
+    if profile not in NEEDS:
+        return CHECKS | {"disk": lambda: check_disk(runs)}
+    needs = NEEDS[profile]
+    larger = {
+        "GPU": lambda: check_gpu(needs.gpu),
+        "memory": lambda: check_memory(needs.memory, profile),
+        "disk": lambda: check_disk(runs, needs.disk),
+    }
+    return CHECKS | larger
 
 
 def examine(name: str, check: Callable[[], str]) -> Finding:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +24,19 @@ from llinet_lite.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from llinet_lite.data.parallel import ahead
 from llinet_lite.loop_parts import (
     Guard,
     Interrupt,
     Meter,
     NotFiniteError,
+    Pace,
     StepModule,
+    Waiting,
     batch_size,
     channels_last,
     duration,
+    pinned,
     seed_of,
     to_device,
 )
@@ -41,6 +45,7 @@ __all__ = ["Options", "Run"]
 
 SECONDS_BETWEEN_LINES = 5.0
 STEPS_BETWEEN_SYNCS = 25  # on an accelerator: how far its queue may run ahead of the checks
+MUCH_WAITING, LONG_WAITING = 0.3, 1.0  # for batches: share and seconds of an epoch that are worth a word
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Options:
     best: str
     seed: int
     workers: int
+    threads: int
+    compiled: bool | str
     clip_norm: float | None
     save_seconds: float
     save_steps: int | None
@@ -62,7 +69,8 @@ class Options:
     quiet: bool
 
     def __post_init__(self):
-        for name, least in {"epochs": 1, "workers": 0, "log_every": 1, "bad_steps_allowed": 1}.items():
+        names = ("epochs", "log_every", "bad_steps_allowed", "workers", "threads")
+        for name, least in zip(names, (1, 1, 1, 0, 0), strict=True):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if self.best not in ("max", "min"):
@@ -80,6 +88,7 @@ class Run:
         self.in_epoch, self.window, self.best_yet = Meter(), Meter(), {}
         self.bad = {"in_row": 0, "total": 0, "samples": []}
         self.pending, self.resumed_at, self.interrupt = [], None, Interrupt()
+        self.waiting, self.said_waiting = Waiting(), False
 
     def prepare(self, fabric, make_optimizer: Callable, settings: dict, fresh: bool) -> None:
         """Bring network and optimizer to the device and, if there is one, to the checkpoint's state."""
@@ -96,8 +105,11 @@ class Run:
         self._open(fresh)
         if self.folder is not None and (self.folder / "last.ckpt").exists():
             self._resume(optimizer)
+        if compiled := self.options.compiled:  # in place: the names of the weights stay
+            self.module.compile(backend="inductor" if compiled is True else compiled)
         self.wrapped, self.optimizer = fabric.setup(self.module, optimizer)
         self.guard = Guard(fabric, self.module, self.optimizer, self.options.clip_norm)
+        self.pace = Pace(fabric.device)
         self.sync_every = 1 if fabric.device.type == "cpu" else STEPS_BETWEEN_SYNCS
 
     def _describe(self, settings: dict, optimizer) -> dict:
@@ -175,15 +187,20 @@ class Run:
             if self.stop_asked():
                 self.stop()
 
-    def loader(self, sequence) -> DataLoader:
-        """The rest of the epoch for this process, loaded by `workers` processes."""
+    def loader(self, sequence) -> Iterable:
+        """The rest of the epoch for this process, loaded by `workers` processes or else by `threads`."""
         world, rank = self.fabric.world_size, self.fabric.global_rank
+        places = range(self.position * world + rank, self.per_epoch * world, world)
+        pin = self.fabric.device.type == "cuda"
+        if self.options.threads and not self.options.workers:
+            load = (lambda place: pinned(sequence[place])) if pin else sequence.__getitem__
+            return ahead(load, places, self.options.threads)
         return DataLoader(
             sequence,
             batch_size=None,
-            sampler=range(self.position * world + rank, self.per_epoch * world, world),
+            sampler=places,
             num_workers=self.options.workers,
-            pin_memory=self.fabric.device.type == "cuda",
+            pin_memory=pin,
             generator=torch.Generator().manual_seed(seed_of(self.options.seed, self.epoch, "workers")),
         )
 
@@ -198,7 +215,7 @@ class Run:
             )
         self.epoch_started, self.epoch_samples = time.monotonic(), 0
         self.wrapped.train()
-        for batch in self.loader(sequence):
+        for batch in self.waiting.over(self.loader(sequence)):
             self.one_step(batch)
             if self.stop_asked():
                 self.stop()
@@ -222,6 +239,7 @@ class Run:
         self.fabric.backward(loss)
         finite = self.guard.step(loss)
         self.optimizer.zero_grad()
+        self.pace.step()
         numbers = {"loss": loss, **scalars}
         values = [torch.as_tensor(value, device=loss.device).detach().float() for value in numbers.values()]
         self.pending.append((finite, torch.stack(values), list(numbers), batch.get("index")))
@@ -280,6 +298,7 @@ class Run:
             "lr": self.lr,
             "samples_per_second": self.epoch_samples / max(seconds, 1e-9),
             "seconds": seconds,
+            "waiting": self.waiting.seconds / max(seconds, 1e-9),
             "bad_steps": self.bad["total"],
         }
         self.keep_best(metrics)
@@ -289,6 +308,14 @@ class Run:
         shown = [f"{name} {value:.4f}" for name, value in record.items() if name in (*metrics, "loss")]
         rate = f"{record['samples_per_second']:.0f} samples/s"
         self.say(f"epoch {self.epoch}/{self.options.epochs} done  {'  '.join(shown)}  {rate}  {self.left()}")
+        self.say_waiting(record["waiting"])
+
+    def say_waiting(self, share: float) -> None:
+        """One sentence, once a run, where the data are slower than the step."""
+        if share > MUCH_WAITING and self.waiting.seconds > LONG_WAITING and not self.said_waiting:
+            self.said_waiting = True
+            how = "let more threads or workers read them, or keep the data on a faster disk"
+            self.say(f"{share:.0%} of this epoch went by waiting for its batches: {how}")
 
     def measure(self) -> dict:
         """The metrics of `validate`, in eval mode."""

@@ -7,7 +7,9 @@ import hashlib
 import json
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +19,20 @@ __all__ = [
     "Interrupt",
     "Meter",
     "NotFiniteError",
+    "Pace",
     "StepModule",
+    "Waiting",
     "batch_size",
     "channels_last",
     "duration",
     "leave_together",
+    "pinned",
     "seed_of",
     "to_device",
 ]
+
+
+STEPS_AHEAD = 2  # so that a GPU always has the next step at hand
 
 
 class NotFiniteError(ArithmeticError):
@@ -65,6 +73,49 @@ class Meter:
         return {"sums": dict(self.sums), "count": self.count}
 
 
+class Waiting:
+    """How long the loop waited for its batches.
+
+    Attributes
+    ----------
+    seconds : float
+        Since the start of the epoch.
+    """
+
+    seconds = 0.0
+
+    def over(self, batches: Iterable) -> Iterator:
+        """The same batches, timed from the demand for each until it was there."""
+        self.seconds, batches = 0.0, iter(batches)
+        while True:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            self.seconds += time.perf_counter() - began
+            if batch is None:
+                return
+            yield batch
+
+
+class Pace:
+    """Keeps a GPU's queue short: at most `STEPS_AHEAD` steps are handed to it before the first is done.
+
+    Else the CPU would ask for batches long before they are needed, and its waiting would say nothing of the
+    GPU's. On the CPU, where a step is done when it returns, it does nothing.
+    """
+
+    def __init__(self, device: torch.device):
+        self.running = deque() if device.type == "cuda" else None
+
+    def step(self) -> None:
+        """A step was handed over."""
+        if self.running is None:
+            return
+        self.running.append(torch.cuda.Event())
+        self.running[-1].record()
+        if len(self.running) > STEPS_AHEAD:
+            self.running.popleft().synchronize()
+
+
 class Interrupt:
     """Ctrl-C sets a flag that the loop sees between two steps; a second Ctrl-C stops at once."""
 
@@ -96,12 +147,18 @@ class Guard:
     def __init__(self, fabric, module: nn.Module, optimizer, clip_norm: float | None):
         self.fabric, self.clip_norm, self.optimizer = fabric, clip_norm, optimizer
         self.raw = getattr(optimizer, "optimizer", optimizer)  # Fabric wraps it
+        self.module, self.buffers = module, None
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self.buffers = list(module.buffers())
         self.waits = fabric.device.type == "cpu" or not self.raw.defaults.get("fused")
 
     def before(self) -> None:
-        """Remember the buffers that the forward pass will change."""
+        """Remember the buffers that the forward pass may change: those of parts in training mode.
+
+        A frozen trunk has hundreds of others, and each would cost a GPU three small jobs a step.
+        """
+        if self.buffers is None:
+            parts = [part for part in self.module.modules() if part.training]
+            self.buffers = [buffer for part in parts for buffer in part.buffers(recurse=False)]
         self.kept = [buffer.clone() for buffer in self.buffers]
 
     def step(self, loss: Tensor) -> Tensor:
@@ -151,6 +208,17 @@ def to_device(batch, device):
         return {name: to_device(value, device) for name, value in batch.items()}
     if isinstance(batch, list | tuple):
         return type(batch)(to_device(value, device) for value in batch)
+    return batch
+
+
+def pinned(batch):
+    """Bring the tensors of a dict, list or tuple to memory from which a GPU fetches them by itself."""
+    if isinstance(batch, Tensor):
+        return batch.pin_memory()
+    if isinstance(batch, dict):
+        return {name: pinned(value) for name, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)(pinned(value) for value in batch)
     return batch
 
 

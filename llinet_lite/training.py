@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from llinet_lite.checkpoint import CheckpointError, load_weights
+from llinet_lite.data.parallel import spare_threads
 from llinet_lite.loop import Options, Run
 from llinet_lite.loop_parts import Interrupt, NotFiniteError, StepModule, leave_together, to_device
 
@@ -43,7 +44,8 @@ class History:
     Attributes
     ----------
     epochs : list of dict, one per epoch: `epoch` (from 0), `step`, `loss` and the scalars of the step (means
-        over the epoch), the metrics of `validate`, `lr`, `samples_per_second`, `seconds`, `bad_steps`
+        over the epoch), the metrics of `validate`, `lr`, `samples_per_second`, `seconds`, `waiting` (share
+        of the epoch in which the loop waited for its batches), `bad_steps`
     steps : list of dict, one per `log_every` steps, with means since the one before
     best : dict, `epoch`, `metric` and `value` of the best validation
     bad_samples : list of int, indices of the samples in skipped steps
@@ -128,6 +130,13 @@ def choose_precision(device, precision: str = "auto") -> str:
     return names[precision]
 
 
+def _threads(device: str, threads: int | str) -> int:
+    """Threads that read ahead: on the CPU none unless told, since the step needs the cores itself."""
+    if threads == "auto":
+        return spare_threads() if device == "cuda" else 0
+    return threads
+
+
 def _fabric(device: str, devices: int, precision: str) -> Fabric:
     """Fabric without its remark on the precision, which would differ in notebooks from machine to machine."""
     log = logging.getLogger("lightning_fabric")
@@ -189,6 +198,8 @@ def fit(
     device: str = "auto",
     devices: int = 1,
     workers: int = 0,
+    threads: int | str = "auto",
+    compiled: bool | str = False,
     clip_norm: float | None = None,
     save_seconds: float = 60.0,
     save_steps: int | None = None,
@@ -223,6 +234,10 @@ def fit(
     devices : int; more than one: distributed data parallel (gloo on CPU, nccl on CUDA), from a script, not
         from a notebook
     workers : int, processes that load batches; the result does not depend on it
+    threads : int, that read batches ahead where there are no workers, or "auto": on a GPU, as many as there
+        are cores to spare; the result does not depend on it
+    compiled : bool, whether torch.compile translates the step (for long runs on a GPU), or the name of one of
+        its backends; checkpoints hold nothing of it
     clip_norm : float or None, largest norm of the gradient
     save_seconds, save_steps : a checkpoint after so many seconds or steps, and after every epoch
     log_every : int, steps between lines in the log
@@ -246,12 +261,12 @@ def fit(
 
     Notebook: 01
     """
+    name = _device(device)
     options = Options(
-        epochs, schedule, validate, select, best, seed, workers, clip_norm, save_seconds, save_steps,
-        log_every, bad_steps_allowed, quiet,
+        epochs, schedule, validate, select, best, seed, workers, _threads(name, threads), compiled, clip_norm,
+        save_seconds, save_steps, log_every, bad_steps_allowed, quiet,
     )  # fmt: skip
     run = Run(model, step, batches, run_dir, options)
-    name = _device(device)
     plan = {"precision": choose_precision(name, precision), "seed": seed, "clip_norm": clip_norm}
     bf16 = plan["precision"] == "bf16-mixed"
     plan["channels_last"] = bf16 if channels_last == "auto" else bool(channels_last)

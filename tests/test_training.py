@@ -129,8 +129,11 @@ def unbroken(**more):
     return fingerprint(model), history
 
 
+TIMES = ("seconds", "samples_per_second", "waiting")
+
+
 def without_times(records):
-    return [{k: v for k, v in line.items() if k not in ("seconds", "samples_per_second")} for line in records]
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in records]
 
 
 def wait_for_log(folder, process, lines):

@@ -285,6 +285,7 @@ def train(
         seed=seed,
         optimizer=adam(rate, settings.weight_decay),
         schedule=staircase(),
+        compiled=settings.compiled,
         quiet=quiet,
     )
     if run_dir is not None and validate is not None:

@@ -17,7 +17,8 @@ from llinet_lite.bench.core import Row, line
 from llinet_lite.bench.data import PLANS, batch_rows, feature_rows, import_row, unpack, world_rows
 from llinet_lite.bench.llinet import llinet_rows, llinet_sizes
 from llinet_lite.bench.search import index_rows, indexes, ndcg_rows, torchmetrics_ndcg
-from llinet_lite.bench.training import NETWORKS, steps, training_row
+from llinet_lite.bench.training import NETWORKS, compiled_row, steps, training_row
+from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.parallel import cores
 from llinet_lite.data.store import Store
 
@@ -64,6 +65,8 @@ def run(*, quick: bool = False, full: bool = False, say: Callable[[str], None] =
         for network in NETWORKS:
             for profile, batch in steps(device, quick):
                 add([training_row(network, profile, device, batch)])
+        if device.type == "cuda" and not quick:
+            add([compiled_row("AVE-Net", PROFILES["gpu"], device, 128)])
         for profile, batch in llinet_sizes(device, quick):
             add(llinet_rows(profile, device, batch))
         add(ndcg_rows())

@@ -19,7 +19,13 @@ NETWORKS = {"L3-Net": L3Net, "AVE-Net": AVENet}
 
 
 def _step(
-    network: str, profile: Profile, device: torch.device, batch: int, bf16: bool, ours: bool
+    network: str,
+    profile: Profile,
+    device: torch.device,
+    batch: int,
+    bf16: bool,
+    ours: bool,
+    compiled: bool = False,
 ) -> Callable[[], int]:
     """One training step on random data, to be called again and again; see :func:`training_row`."""
     from llinet_lite.training import adam
@@ -34,12 +40,17 @@ def _step(
     model = NETWORKS[network](width=profile.width).to(device, memory_format=order)
     optimiser = adam(profile.learning_rate, profile.weight_decay)(model.parameters())
 
-    def step() -> int:
+    def loss_of_batch() -> torch.Tensor:
         image, sound = to_image(images), transform(to_waveform(audio))
         image = image if ours else image.contiguous()
+        logits = model.all_pairs(model.embed_image(image), model.embed_audio(sound))
+        return all_pairs_avc_loss(logits, group)
+
+    forward = torch.compile(loss_of_batch) if compiled else loss_of_batch
+
+    def step() -> int:
         with torch.autocast(device.type, torch.bfloat16, enabled=ours and bf16):
-            logits = model.all_pairs(model.embed_image(image), model.embed_audio(sound))
-            loss = all_pairs_avc_loss(logits, group)
+            loss = forward()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -77,6 +88,23 @@ def training_row(
     name = f"{network} step, {size} size: {profile.image_crop} px, width {profile.width}, batch {batch}"
     what = f"{precision}, channels_last {'network' if bf16 else 'pictures'}, {device.type}"
     return Row(name, "pairs/s", ours, plain, f"float32, contiguous (ours: {what})")
+
+
+def compiled_row(
+    network: str, profile: Profile, device: torch.device, batch: int, *, repeats: int = 3
+) -> Row:
+    """Pairs per second of a network's training step as torch.compile translates it, and as it is written.
+
+    Tells whether `compiled` of a profile pays; the minute of translation is not counted. Parameters as for
+    :func:`training_row`.
+    """
+    from llinet_lite.training import choose_precision
+
+    bf16 = choose_precision(device) == "bf16-mixed"
+    ways = [_step(network, profile, device, batch, bf16, True, compiled) for compiled in (True, False)]
+    ours, plain = rates(ways, repeats=repeats)
+    name = f"{network} step, compiled: {profile.image_crop} px, width {profile.width}, batch {batch}"
+    return Row(name, "pairs/s", ours, plain, f"the same step, not compiled ({device.type})")
 
 
 def steps(device: torch.device, quick: bool) -> list[tuple[Profile, int]]:

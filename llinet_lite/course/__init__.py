@@ -8,6 +8,7 @@ from .lesson import Lesson
 from .places import cache_folder, results_folder, runs_folder
 from .profiles import COSTS, PROFILES, Cost, Profile, profile_named
 from .runner import Course, run
+from .unattended import run_unattended
 
 __all__ = [
     "COSTS",
@@ -22,5 +23,6 @@ __all__ = [
     "profile_named",
     "results_folder",
     "run",
+    "run_unattended",
     "runs_folder",
 ]

@@ -60,6 +60,9 @@ class Profile:
         the stand-in.
     learning_rate, weight_decay : float
         Of Adam.
+    compiled : bool
+        Whether torch.compile translates the training steps of the networks: a minute for each network, once,
+        for faster steps on a GPU. `llinet bench` on that GPU tells how much faster.
     motion_starts_warm : bool
         Whether AVE+MF, AVE+OF and their control go on from a trained AVE-Net.
     seeds : tuple of int
@@ -98,6 +101,7 @@ class Profile:
     trunk: str
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
+    compiled: bool = False
     motion_starts_warm: bool = True
     llinet_pixels: int = 0
     seeds: tuple[int, ...] = (0,)
@@ -277,6 +281,7 @@ COSTS: dict[str, dict[str, Cost]] = {
     "07_sound_localization": {"smoke": Cost(1.5, 2.5), "laptop": Cost(4.0, 4.0)},
     "08_zero_shot_recognition": {"smoke": Cost(1.5, 2.5), "laptop": Cost(5.0, 3.0)},
     "09_paper_versus_code": {"smoke": Cost(4.0, 2.5), "laptop": Cost(4.0, 3.5)},
+    "10_your_own_data": {"smoke": Cost(0.7, 1.5), "laptop": Cost(1.0, 2.0)},
 }
 
 

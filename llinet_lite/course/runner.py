@@ -46,6 +46,8 @@ class Course:
         results into `results/`.
     keep : bool
         Write the results into `results/<name of the run>/`.
+    go_on : bool
+        Run the other notebooks where one failed, and say so at the end.
     runs, notebooks : Path
         Folder of all runs; folder of the course.
     """
@@ -58,6 +60,7 @@ class Course:
     retrain: bool = False
     publish: bool = False
     keep: bool = False
+    go_on: bool = False
     runs: Path = field(default_factory=runs_folder)
     notebooks: Path = sources.PACKAGE.parent / "notebooks"
 
@@ -76,7 +79,7 @@ def run(course: Course) -> Path:
     LessonFailed
         If a notebook failed; what was done before stays done.
     """
-    plan = _plan(course)
+    plan, failures = _plan(course), []
     from . import report
 
     course.folder.mkdir(parents=True, exist_ok=True)
@@ -87,8 +90,16 @@ def run(course: Course) -> Path:
             try:
                 _lesson(course, notebook, parameters, shared, f"[{number}/{len(plan)}]")
                 _keep(course, notebook.stem)
+            except LessonFailed as failure:
+                if not course.go_on:
+                    raise
+                failures.append(str(failure))
+                print(failure, flush=True)
             finally:
                 page = report.write(course.folder)
+    if failures:
+        firsts = [failure.strip().splitlines()[0] for failure in failures]
+        raise LessonFailed(f"{len(failures)} of {len(plan)} lessons failed:\n" + "\n".join(firsts))
     return page
 
 

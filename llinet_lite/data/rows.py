@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from llinet_lite.data.motion import FIELDS, Motion, first_pictures
+from llinet_lite.data.parallel import ahead, spare_threads
 from llinet_lite.data.store import Store
 from llinet_lite.world.room import imprint
 
@@ -85,7 +86,7 @@ class Batches(Dataset):
         return -(-len(self.rows.label) // self.batch_size)
 
     def __iter__(self):
-        return (self[i] for i in range(len(self)))
+        return ahead(self.__getitem__, range(len(self)), spare_threads())
 
     def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
         if not 0 <= i < len(self):

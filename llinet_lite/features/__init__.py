@@ -8,7 +8,14 @@ Notebook: 01 (log-spectrogram, augmentation), 02 (frames, optical flow), 04 (log
 """
 
 from llinet_lite.features.draws import Draw
-from llinet_lite.features.image import ImageAugment, centre_crop, random_crop, resize_short_side, to_image
+from llinet_lite.features.image import (
+    ImageAugment,
+    centre_crop,
+    random_crop,
+    resize_short_side,
+    standardise,
+    to_image,
+)
 from llinet_lite.features.motion import augment_frames, flip_flow, to_flow, to_frames
 from llinet_lite.features.sound import AudioGain, LogMel, LogSpectrogram, to_waveform
 from llinet_lite.features.vggish import VGGishExamples
@@ -25,6 +32,7 @@ __all__ = [
     "flip_flow",
     "random_crop",
     "resize_short_side",
+    "standardise",
     "to_flow",
     "to_frames",
     "to_image",

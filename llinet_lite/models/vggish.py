@@ -141,7 +141,8 @@ class Ear(nn.Module):
 
     def __init__(self, vggish: VGGish, sample_rate: int):
         super().__init__()
-        self.examples, self.vggish = VGGishExamples(sample_rate), vggish.freeze()
+        self.vggish = vggish.freeze()
+        self.examples = VGGishExamples(sample_rate).to(next(vggish.parameters()).device)
         self.size, self.title = vggish.size, vggish.title
         self.eval()
 

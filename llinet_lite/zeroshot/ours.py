@@ -92,7 +92,12 @@ class Ours(nn.Module):
             kind, more = torch.optim.Adam, {"weight_decay": 1e-5, "fused": True}
         else:
             kind, more = torch.optim.SGD, {"momentum": 0.9, "weight_decay": 1e-3}
-        return lambda weights: kind(self._groups(weights), 1e-3 * rate, **more)
+
+        def make(weights: list) -> torch.optim.Optimizer:
+            there = {"fused": True} if weights[0].is_cuda else {}  # a bad step is then skipped without a wait
+            return kind(self._groups(weights), 1e-3 * rate, **(more | there))
+
+        return make
 
     def _groups(self, weights: list) -> list:
         if self.decayed == "all":

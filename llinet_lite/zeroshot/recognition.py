@@ -88,7 +88,7 @@ class Learned:
         if key not in self._known:
             self._known[key] = self._learn(vectors[:count], vectors[count:])
         model = self._known[key]
-        return model.scores(_tensor(images), _tensor(vectors)).double().numpy()
+        return model.scores(_tensor(images), _tensor(vectors)).cpu().double().numpy()
 
     def _learn(self, seen: np.ndarray, unseen: np.ndarray) -> torch.nn.Module:
         train, order = self.exam.train, self.exam.seen
@@ -104,7 +104,9 @@ class Learned:
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, np.float32))
+    """Float32, on the device that trains."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.from_numpy(np.asarray(values, np.float32)).to(device)
 
 
 def zero_shot(exam: Exam, scores: Scores) -> float:

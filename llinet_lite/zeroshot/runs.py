@@ -186,7 +186,7 @@ def train_or_load(lesson, plan: Plan, trunk: Trunk, *, seed: int = 0, vggish: VG
     return Run(plan, seed, model.eval(), trunk, curve, history.best["epoch"], minutes, False)
 
 
-_NOT_IN_CURVE = ("epoch", "step", "lr", "samples_per_second", "seconds", "bad_steps")
+_NOT_IN_CURVE = ("epoch", "step", "lr", "samples_per_second", "seconds", "waiting", "bad_steps")
 
 
 def publish(lesson, run: Run, measured) -> None:

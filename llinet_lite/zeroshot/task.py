@@ -96,10 +96,10 @@ class PairStep(nn.Module):
         self.register_buffer("classes", torch.as_tensor(classes, dtype=torch.int64), persistent=False)
 
     def forward(self, method: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and its terms."""
+        """Return the loss and its terms; `progress`, a number, is 0 for a batch without it."""
         seen, heard = self.senses(batch)
         labels = torch.searchsorted(self.classes, batch["label"])
-        return method.loss(seen, heard, labels, float(batch["progress"][0]))
+        return method.loss(seen, heard, labels, batch.get("progress", 0.0))
 
 
 class TrainingBatches:
@@ -133,7 +133,7 @@ class _Progressing:
     def __getitem__(self, i: int) -> dict[str, Tensor]:
         batch = self.batches[i]
         done = (self.number + i / len(self)) / self.epochs
-        return batch | {"progress": torch.full((len(batch["label"]),), done)}
+        return batch | {"progress": float(np.float32(done))}  # no tensor: reading one would wait for the GPU
 
 
 def build(
@@ -254,6 +254,7 @@ def train(
         optimizer=model.optimizer(plan.rate),
         schedule=model.schedule(plan.epochs),
         clip_norm=model.clip_norm,
+        compiled=settings.compiled,
         quiet=quiet,
     )
     if run_dir is not None and validate is not None:

@@ -58,8 +58,7 @@ def one_batch(
         batch |= Senses(store.sample_rate, trunk, taps).to(device).look(batch)
         del batch["image"]
     order = batch["label"].argsort(stable=True)
-    batch = {name: value[order] for name, value in batch.items()}
-    return batch | {"progress": torch.zeros(len(order))}
+    return {name: value[order] for name, value in batch.items()}
 
 
 def _step(lesson, trunk: Trunk, plan: Plan, seed: int, vggish: VGGish | None = None):
@@ -134,7 +133,7 @@ def snapshots(
                 name = f"after {done} steps" if done else "before training"
                 matrices[name] = _scores(model.eval(), step, held).numpy()
             if done >= at[-1]:
-                return matrices, held["label"].numpy()
+                return matrices, held["label"].cpu().numpy()
             model.train()
             torch.manual_seed(done)
             loss, _ = step(model, {name: value.to(device) for name, value in batch.items()})
@@ -159,7 +158,7 @@ def _training_batches(store, trunk, settings, needs, seed, epoch):
         if not keep:
             device = next(trunk.parameters()).device
             batch |= see(trunk, to_image(batch.pop("image").to(device)), needs)
-        yield batch | {"progress": torch.zeros(len(batch["label"]))}
+        yield batch
 
 
 def same_class_share(labels: np.ndarray, batch_size: int, *, batches: int = 2000, seed: int = 0) -> float:

@@ -43,7 +43,6 @@ def test_one_batch_is_sorted_and_distinct(here, trunk):
     assert batch["label"].tolist() == sorted(set(batch["label"].tolist())) and len(batch["label"]) == 10
     assert batch["early"].shape == (10, 16, 8, 8) and batch["late"].shape == (10, 32, 4, 4)
     assert batch["audio"].shape == (10, 16000) and "image" not in batch
-    assert not batch["progress"].any() and len(batch["progress"]) == 10
     again = one_batch(here, trunk, split="val", size=10, distinct=True)
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     whole = one_batch(here, trunk, split="val", size=10**6, distinct=True, seed=1)
