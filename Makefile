@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)"
 	@touch $(STAMP)
 
-test: lint unit hygiene smoke nbval browser  ## every check: style, unit tests, notebooks, smoke course, browser
+test: lint unit hygiene smoke nbval  ## every check: style, unit tests, notebooks, smoke course
 	@echo "== all checks passed"
 
 lint: setup  ## style of the source
