@@ -5,6 +5,8 @@ PROFILE ?= smoke
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
+# llinet_lite.course.runner.KERNEL says why.
+KERNEL  := --env OMP_WAIT_POLICY PASSIVE --env MALLOC_MMAP_THRESHOLD_ 4294967296 --env MALLOC_TRIM_THRESHOLD_ 4294967296
 
 export JUPYTER_PREFER_ENV_PATH = 1
 
@@ -31,7 +33,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@echo "installing the locked packages into $(VENV): about 6.5 GB, a few minutes"
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)"
+	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)" $(KERNEL)
 	@touch $(STAMP)
 
 test: lint unit hygiene smoke nbval  ## every check: style, unit tests, notebooks, smoke course

@@ -18,6 +18,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from llinet_lite.course.runner import KERNEL
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "llinet_lite"
 # The house, from the cellar up: a part may import parts of lower floors, and modules of its own part.
@@ -144,6 +146,11 @@ def test_setup_knows_a_python_without_ensurepip():
     ]
     places = [recipe.index(way) for way in [*ways, "no virtual environment: install"]]
     assert places == sorted(places)
+
+
+def test_kernels_in_jupyterlab_are_started_as_those_of_the_runner():
+    said = re.search(r"^KERNEL\s*:= (.*)$", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
+    assert said[1].split() == [word for pair in KERNEL.items() for word in ("--env", *pair)]
 
 
 def test_the_readme_has_no_gap_left():

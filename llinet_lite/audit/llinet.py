@@ -44,7 +44,7 @@ DIFFERENCES = (
         sentence="What a module is worth is what is lost without it: train that network, too.",
     ),
     Effect(
-        "bn-train", NETWORK, "batch normalisation of the frozen trunk",
+        "bn-train", NETWORK, "batch normalization of the frozen trunk",
         paper="not stated", code="train mode: weights are frozen, statistics drift", ours="eval mode",
         argument='LLINet(frozen_bn="train")',
         sentence="A trunk without gradients is not frozen: in train mode its batch statistics go on moving.",

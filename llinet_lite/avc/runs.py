@@ -101,6 +101,8 @@ def train_or_load(lesson, plan: Plan, *, seed: int = 0) -> Run:
         start = train_or_load(lesson, first, seed=seed).model
         length = f"{first.epochs}+{plan.epochs}"
     store, settings = lesson.store(splits=("train", "val")), lesson.settings
+    if plan.view in ("frames", "flow"):
+        lesson.motion(splits=("train", "val"))
     val = pair_list(
         store, "val", settings, match=matching(store, "val"), grid=plan.grid, imprint=plan.imprint,
         view=plan.view,

@@ -27,6 +27,14 @@ from .places import cache_folder, results_folder, run_name, runs_folder
 from .profiles import profile_named
 from .record import metrics, write_json
 
+# What a notebook's process is started with. Threads that spin while they wait slow everybody on a busy
+# machine, eightfold on two cores; and memory that is given back after every step has to be mapped again.
+KERNEL = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+}
+
 
 @dataclass(frozen=True)
 class Course:
@@ -194,7 +202,8 @@ def _kernel_environment(course: Course) -> Iterator[None]:
     )
     if os.environ.get("LLINET_CACHE"):  # by default it lies among the runs
         os.environ["LLINET_CACHE"] = str(cache_folder())
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow everybody on a busy machine
+    for name, value in KERNEL.items():
+        os.environ.setdefault(name, value)
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
     try:
         yield

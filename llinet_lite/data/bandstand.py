@@ -143,7 +143,7 @@ class WorldSet:
 
 
 WORLD_SETS = {
-    "smoke": WorldSet("smoke", 72, 16000, 2.0, 2, 0.21, 0.107, held_out=6, mixed=6),
+    "smoke": WorldSet("smoke", 72, 16000, 2.0, 2, 0.21, 0.107, held_out=6, mixed=24),
     "laptop": WorldSet("laptop"),
     "gpu": WorldSet("gpu", 256, 48000, 4.0, 4),
     "paper": WorldSet("paper", 256, 48000, 10.0, 4, held_out=40),

@@ -23,6 +23,7 @@ from llinet_lite.world.instruments import instrument
 
 DRAWS = 2000  # bootstrap samples
 REGIONS = ("box", "outline")
+MEANS = ("mean map, own sound", "mean map, silence")
 PAPER_POINTING = {"own sound": 0.817, "image centre": 0.572}  # AVOL-Net: Objects that Sound, 14 x 14 cells
 
 
@@ -64,6 +65,21 @@ def over_clips(values: np.ndarray, clip: np.ndarray) -> Interval:
     """
     each = values.mean(0)  # (S, N) -> (N,)
     return _percentiles(each.mean(), resampled_means(each, clip, DRAWS, 0), clip)
+
+
+def ratio_over_clips(above: np.ndarray, below: np.ndarray, clip: np.ndarray) -> Interval:
+    """Return the ratio of two means, each as :func:`over_clips` takes it, both over the clips drawn.
+
+    Raises
+    ------
+    ValueError
+        If the lower one is zero throughout.
+    """
+    if not below.any():
+        raise ValueError("a ratio to a map that is zero everywhere: the network that draws it is dead")
+    each = [values.astype(float).mean(0) for values in (above, below)]  # (S, N) -> (N,)
+    drawn = [resampled_means(values, clip, DRAWS, 0) for values in each]
+    return _percentiles(each[0].mean() / each[1].mean(), drawn[0] / drawn[1], clip)
 
 
 def _percentiles(value: float, drawn: np.ndarray, clip: np.ndarray) -> Interval:
@@ -256,12 +272,22 @@ class Follows:
             .round(3)
         )
 
-    def results(self, lesson, runs: Sequence) -> list[Result]:
-        """Return every row as a result."""
+    def results(self, lesson, runs: Sequence, *, probabilities: bool) -> list[Result]:
+        """Return the rows as results.
+
+        Parameters
+        ----------
+        lesson : Lesson
+        runs : sequence
+            Of the network, for their seeds.
+        probabilities : bool
+            Whether the maps are probabilities. The means of others have no scale: only their ratio is kept.
+        """
         known = {"seeds": [run.seed for run in runs], "profile": lesson.settings.name, "unit": "share"}
         return [
             Result(f"duets: {name}", *_numbers(cell), n=cell.n, data_hash=lesson.data_hash, **known)
             for name, cell in self.rows.items()
+            if probabilities or name not in MEANS
         ]
 
 
@@ -274,7 +300,8 @@ def follows(tried: Sequence[Duets]) -> Follows:
         With the sound of either instrument: the highest cell "on its box", "on its outline", "nearer to it"
         than to the other instrument (chance 0.5); "moves": nearer to the first with the first's sound and to
         the second with the second's, in one picture; "on either box, a third class's sound". And
-        "mean map, own sound", "mean map, silence": the mean over all cells, a probability of AVOL-Net.
+        "mean map, own sound", "mean map, silence": the mean over all cells, a probability of AVOL-Net; and
+        their ratio, "mean map, silence / own sound": below 1 where silence darkens the map.
     """
     scenes = tried[0].scenes
     outline = [scenes.objects == k for k in (1, 2)]
@@ -294,10 +321,11 @@ def follows(tried: Sequence[Duets]) -> Follows:
         "moves": near.all(1),
         "on either box, a third class's sound": np.stack([hits(d.third, box[0] | box[1]) for d in tried]),
     }
-    for title, sound in (("own sound", "own"), ("silence", "silence")):
-        means = [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in tried]
-        rows[f"mean map, {title}"] = np.stack(means)
-    return Follows({name: over_clips(values.astype(float), scenes.clip) for name, values in rows.items()})
+    for title, sound in zip(MEANS, ("own", "silence"), strict=True):
+        rows[title] = np.stack([d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in tried])
+    found = {name: over_clips(values.astype(float), scenes.clip) for name, values in rows.items()}
+    own, silent = (rows[title] for title in MEANS)
+    return Follows(found | {"mean map, silence / own sound": ratio_over_clips(silent, own, scenes.clip)})
 
 
 def peaks(alone: Located, scenes: Located) -> dict[str, np.ndarray]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import nbformat
 
+from llinet_lite.course.runner import KERNEL
+
 TAG = "nbval-check-output"
 
 
@@ -71,7 +73,7 @@ def recheck_all(
         Variables to set for the notebooks.
     """
     threads = max(1, (os.cpu_count() or 1) // 2)
-    shared = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"} | environment
+    shared = KERNEL | {"OMP_NUM_THREADS": str(threads)} | environment
 
     def one(notebook: Path) -> Recheck:
         own = folder / notebook.stem

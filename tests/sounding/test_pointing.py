@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from sounding_fakes import CLASSES, LESSON, RUNS, Album, seeing, squares
 
 from llinet_lite import sounding
 from llinet_lite.metrics.correspondence import clip_bootstrap
 from llinet_lite.sounding import Duets, Pointing, boxed, hits, nearer, over_clips
+from llinet_lite.sounding.pointing import MEANS, ratio_over_clips
 
 
 def test_maps_that_are_the_masks_hit_always_and_silence_points_at_the_corner():
@@ -160,9 +162,12 @@ def test_heat_that_follows_the_sound_moves():
         "on its box": 1, "on its outline": 1, "nearer to it": 1, "moves": 1,
         "on either box, a third class's sound": 0,
         "mean map, own sound": pytest.approx((objects == 1).mean()), "mean map, silence": 0,
+        "mean map, silence / own sound": 0,
     }  # fmt: skip
-    rows = follows.results(LESSON, RUNS[:1])
+    rows = follows.results(LESSON, RUNS[:1], probabilities=True)
     assert [row.name for row in rows] == [f"duets: {name}" for name in values]
+    without = follows.results(LESSON, RUNS[:1], probabilities=False)
+    assert [row.name for row in without] == [r.name for r in rows if r.name[7:] not in MEANS]
     assert rows[0].n == 24 and rows[0].seeds == (0,) and follows["moves"].low == 1
     assert list(follows.frame().columns) == ["value", "low", "high", "scenes"]
 
@@ -191,6 +196,27 @@ def test_mean_maps_are_those_of_own_sound_and_of_silence():
     follows = sounding.follows([dataclasses.replace(duets, scenes=half)])
     own, silent = (follows[f"mean map, {sound}"].value for sound in ("own sound", "silence"))
     assert (own, silent) == pytest.approx((16 / 256, 8 / 256))
+    assert follows["mean map, silence / own sound"].value == pytest.approx(0.5)
+
+
+def test_the_ratio_of_two_means_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    above, below = rng.random(400) + 0.5, rng.random(400) + 1
+    found = ratio_over_clips(above[None], below[None], np.arange(400))
+    oracle = scipy.stats.bootstrap(
+        (above, below),
+        lambda a, b, axis: a.mean(axis) / b.mean(axis),
+        paired=True,
+        method="percentile",
+        rng=1,
+    ).confidence_interval
+    assert found.value == pytest.approx(above.mean() / below.mean())
+    assert (found.low, found.high) == pytest.approx(oracle, abs=0.005)
+
+
+def test_a_ratio_to_nothing_is_refused():
+    with pytest.raises(ValueError, match="dead"):
+        ratio_over_clips(np.ones((1, 3)), np.zeros((1, 3)), np.arange(3))
 
 
 def test_peaks_are_the_highest_values_kind_by_kind():
