@@ -6,7 +6,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
 # llinet_lite.course.runner.KERNEL says why.
-KERNEL  := --env OMP_WAIT_POLICY PASSIVE --env MALLOC_MMAP_THRESHOLD_ 4294967296 --env MALLOC_TRIM_THRESHOLD_ 4294967296
+KERNEL  := --env GOMP_SPINCOUNT 5000 --env MALLOC_MMAP_THRESHOLD_ 4294967296 --env MALLOC_TRIM_THRESHOLD_ 4294967296
 
 export JUPYTER_PREFER_ENV_PATH = 1
 
@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (ipykernel)" $(KERNEL)
 	@touch $(STAMP)
 
-test: lint unit hygiene smoke nbval  ## every check: style, unit tests, notebooks, smoke course
+test: lint unit hygiene smoke nbval browser  ## every check: style, unit tests, notebooks, smoke course, browser
 	@echo "== all checks passed"
 
 lint: setup  ## style of the source

@@ -48,7 +48,7 @@ def test_checkpoints_are_shared_by_runs_that_differ_in_length_only(in_tmp):
     for name in ("epochs", "epochs_sampled", "epochs_ave", "epochs_avol", "epochs_motion", "epochs_vgg"):
         longer = Lesson("02_y", profile="smoke", overrides={name: 99})
         assert getattr(longer.settings, name) == 99 and longer.training_dir == plain
-    for changes in ({"width": 8}, {"batch_size": 16}, {"learning_rate": 1e-4}, {"image_crop": 32}):
+    for changes in ({"width": 12}, {"batch_size": 16}, {"learning_rate": 1e-4}, {"image_crop": 32}):
         assert Lesson("01_x", profile="smoke", overrides=changes).training_dir != plain
 
 

@@ -95,6 +95,7 @@ class Lesson:
                 f"publish goes with retrain=True and the profile {REFERENCE} as it is, on the built-in "
                 f"world: nothing else is a reference"
             )
+        _show_whole_tables()
         self.retrain, self.publishing = retrain, publish
         self.run_dir = runs_folder() / run_name(profile, self.data)
         self.folder = self.run_dir / name
@@ -315,3 +316,10 @@ class Lesson:
             "metrics": [as_entry(result) for result in results],
         }
         return reference.write(name, state, card, facts)
+
+
+def _show_whole_tables() -> None:
+    """Let a notebook show every row and the whole text of every cell of a table."""
+    import pandas as pd
+
+    pd.set_option("display.max_rows", None, "display.max_colwidth", None)

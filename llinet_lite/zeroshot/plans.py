@@ -95,7 +95,8 @@ def plans(settings) -> dict[str, Plan]:
     through VGGish; what CHANGED changes of LLINet; and one plan per rival, those that know pairs only with a
     second one, unmasked.
 
-    SIR's own encoder costs five times as much as that of the others; below paper size it gets half the width.
+    SIR's own encoder costs five times as much as that of the others; below paper size it gets half the width,
+    but eight channels at least.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def plans(settings) -> dict[str, Plan]:
     for method in RETRIEVAL:
         rate = RATES.get(method, 1.0) if settings.epochs_rivals < 30 else 1.0
         name = method.lower()
-        own = {"width": settings.width // 2} if method == "SIR" and settings.width < 64 else {}
+        own = {"width": max(8, settings.width // 2)} if method == "SIR" and settings.width < 64 else {}
         found[name] = Plan(name, method, settings.epochs_rivals, rate, own)
         if method in PAIRS_ONLY:
             unmasked = own | {"same_class": "all"}

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
-from zeroshot_fakes import SETTINGS, fresh
+from zeroshot_fakes import ABLATION, DIRECT, fresh
 
 from llinet_lite import zeroshot
 from llinet_lite.show.explorer import Explorer, Stage
 
-DIRECT = dataclasses.replace(SETTINGS, keep_activations=False)
-PLANS = {
-    "llinet": zeroshot.Plan("llinet", "LLINet", 1),
-    "matching": zeroshot.Plan("matching", "LLINet", 1, options={"attention": 0.0}),
-    "baseline": zeroshot.Plan("baseline", "LLINet", 1, options={"attention": 0.0, "gate": "none"}),
-}
-
 
 @pytest.fixture(scope="module")
 def runs(trunk):
-    return {name: fresh(plan, trunk) for name, plan in PLANS.items()}
+    return {name: fresh(plan, trunk) for name, plan in ABLATION.items()}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +21,7 @@ def stage(runs, store):
     return Stage({n: zeroshot.listener(r, store, DIRECT) for n, r in runs.items()}, store, "unseen", most=0)
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", ABLATION)
 def test_maps_are_those_of_locate(runs, store, stage, name):
     located = zeroshot.locate_usual(runs[name], store, "unseen", DIRECT)
     own, silent = located.maps("own"), located.maps("silence")
@@ -47,7 +38,7 @@ def test_maps_are_those_of_locate(runs, store, stage, name):
         assert np.allclose(dark.heat, silent[k], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", ABLATION)
 def test_matches_are_the_scores_of_retrieval(runs, store, stage, name):
     found = runs[name].embed(store, "unseen", DIRECT)
     expected = found.scores.numpy()  # clip by clip

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from zeroshot_fakes import RATE, SETTINGS, WORLD, fresh, photo_rows
+from zeroshot_fakes import ABLATION, DIRECT, RATE, SETTINGS, WORLD, fresh, photo_rows
 
 from llinet_lite import sounding, zeroshot
 from llinet_lite.data.bandstand import build
@@ -17,13 +17,6 @@ from llinet_lite.metrics.localization import evaluate
 from llinet_lite.sounding import other_class
 from llinet_lite.world.instruments import instrument
 from llinet_lite.zeroshot.sounding import duets, locate, peaks, usual_map
-
-DIRECT = dataclasses.replace(SETTINGS, keep_activations=False)
-PLANS = {
-    "llinet": zeroshot.Plan("llinet", "LLINet", 1),
-    "matching": zeroshot.Plan("matching", "LLINet", 1, options={"attention": 0.0}),
-    "baseline": zeroshot.Plan("baseline", "LLINet", 1, options={"attention": 0.0, "gate": "none"}),
-}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +29,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(trunk):
-    return {name: fresh(plan, trunk) for name, plan in PLANS.items()}
+    return {name: fresh(plan, trunk) for name, plan in ABLATION.items()}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +136,7 @@ def test_photos_are_tried_with_a_sound_of_their_class(runs, photos):
 
 def test_a_dead_transformation_gives_a_map_of_zeros_that_can_be_judged(runs, world):
     """Where ReLU lets nothing through there is no maximum to cut at, and nothing is predicted."""
-    run = fresh(PLANS["llinet"], runs["llinet"].trunk)
+    run = fresh(ABLATION["llinet"], runs["llinet"].trunk)
     with torch.no_grad():
         run.model.network.transformation.bias.fill_(-1e6)
     located = locate(run, world, "unseen", DIRECT)

@@ -26,6 +26,12 @@ WORLD = WorldSet("tiny", 40, 16000, 2.0, 2, train_share=0.01, unseen_share=0.02,
 SPLITS = ("train", "val", "test", "unseen")
 NAMES = ("cello", "flute", "harp", "snare drum", "violin")  # of the classes of the photos
 RATE = SETTINGS.sample_rate
+DIRECT = dataclasses.replace(SETTINGS, keep_activations=False)
+ABLATION = {
+    "llinet": zeroshot.Plan("llinet", "LLINet", 1),
+    "matching": zeroshot.Plan("matching", "LLINet", 1, options={"attention": 0.0}),
+    "baseline": zeroshot.Plan("baseline", "LLINet", 1, options={"attention": 0.0, "gate": "none"}),
+}
 
 
 def trunk_of(seed: int = 0, classes: int = 24, **changes) -> Trunk:
