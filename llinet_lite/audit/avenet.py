@@ -22,11 +22,11 @@ DIRECTION = "im-aud"
 ROUNDING = 1e-12  # two ways to the same probability in float64 may differ by less
 
 UNSIGNED = Effect(
-    "unsigned", TRAINING, "first sign of the calibration layer",
-    paper="near = match", code="any: PyTorch's default", ours="near = match",
+    "unsigned", TRAINING, "start of the calibration layer",
+    paper="near = match", code="slope near 0: PyTorch's default", ours="near = match, slope -6",
     argument="AVENet(sign_init=False)",
-    sentence="Nothing but its start makes an AVE-Net put matching pairs near: accuracy does not care, "
-    "retrieval does, so log the sign.",
+    sentence="By default the calibration layer starts with a slope near zero, of either sign, and in a short "
+    "run the network does not get going: start it steep and negative, and log it.",
 )  # fmt: skip
 SOFTMAX_TWICE = Effect(
     "softmax-twice", TRAINING, "what the cross-entropy is given",
