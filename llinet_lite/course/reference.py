@@ -82,7 +82,8 @@ def write(name: str, state: dict, about: dict, facts: dict | None = None) -> Pat
             f"weights that is more than {LIMIT / 1e6:.0f} MB: publish a smaller network"
         )
     sources.WEIGHTS.mkdir(exist_ok=True)
-    made_by = {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
+    threads = torch.get_num_threads()  # on a CPU they decide the last bits
+    made_by = {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__, "threads": threads}
     proof = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "made_by": made_by}
     described = _card_text(about | proof, facts or {})
     _replace(path, content)
