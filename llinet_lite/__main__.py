@@ -223,6 +223,10 @@ def course(
     keep: Annotated[
         bool, typer.Option("--keep", help="Copy the numbers into results/; then run llinet report --tables.")
     ] = False,
+    at_once: Annotated[
+        int,
+        typer.Option(help="Lessons at a time; 0: two, if cores and memory allow.", min=0),
+    ] = 0,
     html: Annotated[
         bool, typer.Option("--html", help="Run nothing: write the notebooks as pages that need no network.")
     ] = False,
@@ -247,6 +251,7 @@ def course(
         retrain=retrain,
         publish=publish,
         keep=keep,
+        at_once=at_once,
         **{name: path.expanduser().resolve() for name, path in places.items() if path},
     )
     try:

@@ -3,13 +3,16 @@
 Notebook: 01
 """
 
+import contextlib
 import errno
 import io
 import json
 import math
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import filelock
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -18,6 +21,7 @@ from safetensors.torch import save as save_tensors
 __all__ = [
     "CheckpointError",
     "JsonLines",
+    "alone_in",
     "load_checkpoint",
     "load_weights",
     "packed",
@@ -75,6 +79,34 @@ def write_atomic(path, data: bytes) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder of a run; while another process trains in it, wait: what it ends with is ours, too.
+
+    The lock is the system's own, so a killed process leaves none behind.
+
+    Parameters
+    ----------
+    folder : Path, or None: there is nothing to hold
+    say : callable
+        Told once if there is somebody to wait for.
+    """
+    if folder is None:
+        yield
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        say(f"another process trains in {folder}: waiting for what it ends with")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove_stale(folder) -> list[Path]:

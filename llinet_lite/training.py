@@ -18,7 +18,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from llinet_lite.checkpoint import CheckpointError, load_weights
+from llinet_lite.checkpoint import CheckpointError, alone_in, load_weights
 from llinet_lite.data.parallel import spare_threads
 from llinet_lite.loop import Options, Run
 from llinet_lite.loop_parts import Interrupt, NotFiniteError, StepModule, leave_together, to_device
@@ -218,7 +218,8 @@ def fit(
     batches : object whose `epoch(e)` gives a sequence of batches (`len`, `[i]`), each a dict of tensors and
         a function of (seed, e, i); with several devices each takes every n-th
     epochs : int
-    run_dir : folder for `last.ckpt`, `best.safetensors`, `log.jsonl`; None: nothing is kept
+    run_dir : folder for `last.ckpt`, `best.safetensors`, `log.jsonl`; None: nothing is kept. Of two processes
+        that train in one folder the second waits, and ends with what the first made
     optimizer : callable parameters -> torch Optimizer; None: `adam()`
     schedule : callable epoch -> factor on the learning rate, called with fractions of epochs too
     validate : callable model -> dict of float, after each epoch, in eval mode without gradients
@@ -271,10 +272,12 @@ def fit(
     bf16 = plan["precision"] == "bf16-mixed"
     plan["channels_last"] = bf16 if channels_last == "auto" else bool(channels_last)
     fabric = _fabric(name, devices, plan["precision"])
-    run.prepare(fabric, optimizer or adam(), plan | (settings or {}), fresh)
+    held = run.folder if devices == 1 else None  # several devices train in one folder together
     cards = [fabric.device] if name == "cuda" else []
-    with torch.random.fork_rng(cards), Interrupt() as run.interrupt:
-        run.train()
+    with alone_in(held, lambda line: None if quiet else print(line, flush=True)):
+        run.prepare(fabric, optimizer or adam(), plan | (settings or {}), fresh)
+        with torch.random.fork_rng(cards), Interrupt() as run.interrupt:
+            run.train()
     if devices > 1:
         leave_together(run)
     return History.of(run)

@@ -1,6 +1,7 @@
 """Files that are whole or absent: full disks, interruptions, other networks, half lines."""
 
 import errno
+import threading
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from llinet_lite import checkpoint
 from llinet_lite.checkpoint import (
     CheckpointError,
     JsonLines,
+    alone_in,
     load_weights,
     packed,
     refuse_other_settings,
@@ -115,3 +117,29 @@ def test_packed_weights_are_small_close_and_packed_but_once():
     twice = unpacked(packed(again))
     assert all(torch.equal(twice[name], again[name]) for name in state)
     model.load_state_dict({name: again[name] for name in model.state_dict()})
+
+
+def test_two_processes_do_not_train_in_one_folder_at_once(tmp_path):
+    said, order, folder = [], [], tmp_path / "runs" / "net-1-0"
+    inside, leave = threading.Event(), threading.Event()
+
+    def first():
+        with alone_in(folder, said.append):
+            inside.set()
+            leave.wait(30)
+            order.append("first")
+
+    def second():
+        with alone_in(folder, lambda line: (said.append(line), leave.set())):
+            order.append("second")
+
+    one, two = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    assert inside.wait(30)
+    two.start()
+    for thread in (one, two):
+        thread.join(30)
+    assert order == ["first", "second"]
+    assert len(said) == 1 and str(folder) in said[0] and "waiting" in said[0]
+    with alone_in(None, said.append):  # nothing is kept, so nothing is held
+        pass

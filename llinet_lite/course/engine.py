@@ -29,12 +29,14 @@ class Progress:
         Name of the notebook.
     out : text stream
         A terminal gets one line that is rewritten; anything else a line every 15 s.
+    rewrite : bool
+        False: a terminal gets lines, too.
     """
 
-    def __init__(self, name: str, out: TextIO | None = None):
+    def __init__(self, name: str, out: TextIO | None = None, *, rewrite: bool = True):
         self.name = name
         self.out = out or sys.stdout
-        self.live = self.out.isatty()
+        self.live = rewrite and self.out.isatty()
         self.cell = self.cells = 0
         self.said = ""
         self.began = self.shown = time.monotonic()

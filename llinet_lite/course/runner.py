@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import filelock
 
 from . import sources
 from .errors import CourseError, LessonFailed
@@ -26,6 +29,7 @@ from .parameters import assign, declared
 from .places import cache_folder, results_folder, run_name, runs_folder
 from .profiles import profile_named
 from .record import metrics, write_json
+from .side_by_side import lessons_at_once, side_by_side
 
 # What a notebook's process is started with. A thread that waits spins for microseconds and then sleeps: where
 # it sleeps at once, small networks train 1.7 times as slowly on two idle cores; where it spins for long, all
@@ -57,6 +61,8 @@ class Course:
         Write the results into `results/<name of the run>/`.
     go_on : bool
         Run the other notebooks where one failed, and say so at the end.
+    at_once : int
+        Lessons that run at a time, sharing the cores; 0: as many as the machine has room for.
     runs, notebooks : Path
         Folder of all runs; folder of the course.
     """
@@ -70,6 +76,7 @@ class Course:
     publish: bool = False
     keep: bool = False
     go_on: bool = False
+    at_once: int = 1
     runs: Path = field(default_factory=runs_folder)
     notebooks: Path = sources.PACKAGE.parent / "notebooks"
 
@@ -92,24 +99,46 @@ def run(course: Course) -> Path:
     from . import report
 
     course.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(course.folder), _kernel_environment(course):
+    at_once = 1 if course.publish else min(lessons_at_once(course.at_once), len(plan))
+    with _alone(course.folder), _kernel_environment(course, at_once):
         report.write_environment(course.folder)
         shared = _shared_hash(course)
-        for number, (notebook, parameters) in enumerate(plan, start=1):
-            try:
-                _lesson(course, notebook, parameters, shared, f"[{number}/{len(plan)}]")
-                _keep(course, notebook.stem)
-            except LessonFailed as failure:
-                if not course.go_on:
-                    raise
-                failures.append(str(failure))
-                print(failure, flush=True)
-            finally:
-                page = report.write(course.folder)
+        tasks = [
+            (course, notebook, parameters, shared, f"[{number}/{len(plan)}]")
+            for number, (notebook, parameters) in enumerate(plan, start=1)
+        ]
+        try:
+            for notebook, failure in _outcomes(tasks, at_once):
+                if failure is None:
+                    _keep(course, notebook.stem)
+                elif not course.go_on:
+                    raise failure
+                else:
+                    failures.append(str(failure))
+                    print(failure, flush=True)
+                report.write(course.folder)
+        finally:
+            page = report.write(course.folder)
     if failures:
         firsts = [failure.strip().splitlines()[0] for failure in failures]
         raise LessonFailed(f"{len(failures)} of {len(plan)} lessons failed:\n" + "\n".join(firsts))
     return page
+
+
+def _outcomes(tasks: list[tuple], at_once: int) -> Iterator[tuple[Path, LessonFailed | None]]:
+    """Run the lessons and yield (notebook, its failure or None) as they end."""
+    if at_once > 1:
+        with contextlib.closing(side_by_side(_lesson, tasks, at_once)) as ends:
+            for task, failure in ends:
+                yield task[1], failure
+        return
+    for task in tasks:
+        try:
+            _lesson(*task)
+        except LessonFailed as failure:
+            yield task[1], failure
+        else:
+            yield task[1], None
 
 
 def _keep(course: Course, lesson: str) -> None:
@@ -193,8 +222,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _kernel_environment(course: Course) -> Iterator[None]:
+def _kernel_environment(course: Course, at_once: int = 1) -> Iterator[None]:
     """Set what the notebooks' processes inherit, and put it back after; they run in another folder."""
+    from llinet_lite.data.parallel import cores
+
     before = dict(os.environ)
     os.environ.update(
         LLINET_RUNS=str(course.runs.resolve()),
@@ -205,6 +236,8 @@ def _kernel_environment(course: Course) -> Iterator[None]:
         os.environ["LLINET_CACHE"] = str(cache_folder())
     for name, value in KERNEL.items():
         os.environ.setdefault(name, value)
+    if at_once > 1:  # more threads than cores would wait for each other
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // at_once)))
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
     try:
         yield
@@ -233,7 +266,9 @@ def _lesson(course: Course, notebook: Path, parameters: dict, shared: str, place
         old.unlink(missing_ok=True)
     entry = {"hash": mark, "status": "running", "parameters": parameters, "began": time.strftime("%F %T")}
     _note(course.folder, notebook.stem, entry)
-    progress = engine.Progress(f"{place} {notebook.stem}")
+    # beside another lesson no line is rewritten: both would write into it
+    alone = multiprocessing.parent_process() is None
+    progress = engine.Progress(f"{place} {notebook.stem}", rewrite=alone)
     try:
         engine.execute(notebook, executed, _for_papermill(parameters), progress)
         metrics(folder / "metrics.json")
@@ -267,7 +302,8 @@ def state(folder: Path) -> dict[str, dict]:
 
 
 def _note(folder: Path, lesson: str, entry: dict) -> None:
-    write_json(folder / "state.json", state(folder) | {lesson: entry})
+    with filelock.FileLock(folder / ".state.lock"):
+        write_json(folder / "state.json", state(folder) | {lesson: entry})
 
 
 def _done(folder: Path, lesson: str, mark: str) -> bool:

@@ -20,6 +20,7 @@ _OUTSIDE_LESSONS = (
     "course/parameters.py",
     "course/report.py",
     "course/runner.py",
+    "course/side_by_side.py",
     "course/site",
     "course/tables.py",
     "course/unattended.py",
