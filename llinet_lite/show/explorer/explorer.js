@@ -9,6 +9,10 @@ const CONTROLS = ["button", "select", "input", "canvas", "audio"];
 const SCALES = { probability: "probability", maximum: "share of the map's maximum" };
 const KINDS = ["own sound", "another class", "mixture", "silence"];
 
+const GONE = "Python is gone: run the cell of the explorer again.";
+const SILENT =
+  "No answer from Python yet: another cell is running, or the kernel was restarted; then run this cell again.";
+
 let count = 0; // of views, for unique ids
 
 /** Make an element with attributes (functions are listeners) and children. */
@@ -23,6 +27,11 @@ function make(tag, attributes = {}, ...children) {
   if (CONTROLS.includes(tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
   element.append(...children);
   return element;
+}
+
+/** Keep plain keys from the notebook around: VS Code and others listen further up. */
+function kept(event) {
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "Tab") event.stopPropagation();
 }
 
 /** Call `f` once, `wait` milliseconds after the last of several calls. */
@@ -419,9 +428,31 @@ class App {
   }
 
   set(values) {
+    const differs = ([name, value]) => JSON.stringify(this.model.get(name)) !== JSON.stringify(value);
+    const asks = Object.entries(values).some((pair) => pair[0] !== "opacity" && differs(pair));
     for (const [name, value] of Object.entries(values)) this.model.set(name, value);
     this.model.save_changes();
     this.said(); // what was said of the cursor or of a file is over, even if the answer stays the same
+    if (asks) this.expect(1500);
+  }
+
+  /** Send Python a message; whether it could be sent. */
+  tell(content, buffers) {
+    try {
+      this.model.send(content, undefined, buffers);
+    } catch {
+      this.say(GONE);
+      return false;
+    }
+    this.expect(10000); // files and films take their time
+    return true;
+  }
+
+  /** Say so if Python does not answer: a cell is running, or its kernel is gone. */
+  expect(wait) {
+    clearTimeout(this.silence);
+    this.root.setAttribute("aria-busy", "true");
+    this.silence = setTimeout(() => this.say(`${SILENT} Shown is: ${this.controls.canvases.dataset.caption}.`), wait);
   }
 
   say(text) {
@@ -530,7 +561,7 @@ class App {
     );
     c.canvases = make("div", { class: "llx-canvases" });
     c.status = make("div", { class: "llx-status", role: "status", "aria-live": "polite" });
-    c.audio = make("audio", { ended: () => this.ended() });
+    c.audio = make("audio", { ended: () => this.ended(), pause: () => this.playing && !c.audio.ended && this.play() });
     const region = (name) => {
       c[name] = make("div", { class: "llx-lists" });
       const heading = make("h4", { id: `${id}-${name.replaceAll(" ", "-")}` }, name);
@@ -538,7 +569,7 @@ class App {
       return make("section", about, heading, c[name]);
     };
     this.root = make(
-      "section", { class: "llx", role: "region", "aria-label": "attention explorer" },
+      "section", { class: "llx", role: "region", "aria-label": "attention explorer", keydown: kept },
       top, playing, c.canvases, this.legend(), sliders, compare, c.status, bring,
       region("sounds that fit this spot"), region("nearest sounds"), region("nearest pictures"), c.audio,
     );
@@ -571,12 +602,15 @@ class App {
       }
     };
     on(["picture", "sound", "other", "time", "shown", "brought", "threshold", "opacity"], this.choices);
+    on(["threshold", "opacity"], () => this.views.forEach((view) => view.draw()));
     on(["scene"], this.scene);
     on(["clip"], this.clip);
     on(["found"], this.lists);
     on(["fitting", "spot"], this.spots);
     on(["status"], this.said);
     const received = (told) => {
+      clearTimeout(this.silence);
+      this.root.removeAttribute("aria-busy");
       if (told.type === "film") this.filmed(told);
       if (told.type === "said") this.answered();
     };
@@ -629,7 +663,7 @@ class App {
     const text = whole ? "whole sound" : `${Number(c.time.value).toFixed(2)} s`;
     c["time value"].textContent = text;
     c.time.setAttribute("aria-valuetext", text);
-    c["whole sound"].disabled = whole;
+    c["whole sound"].setAttribute("aria-disabled", whole); // not `disabled`: that would take the focus away
   }
 
   scene() {
@@ -747,10 +781,19 @@ class App {
   }
 
   whole() {
+    if (this.controls["whole sound"].getAttribute("aria-disabled") === "true") return;
     this.stop();
     this.sendTime.cancel();
     this.sliding = false;
-    this.set({ time: -1 });
+    this.back(-1);
+  }
+
+  /** Leave the film: show the maps of a time, also if Python has nothing new to say. */
+  back(time) {
+    const same = this.model.get("time") === time;
+    this.set({ time });
+    if (same) this.scene();
+    this.timed();
     this.values();
   }
 
@@ -758,18 +801,16 @@ class App {
 
   play() {
     const { controls: c } = this;
-    if (!c.audio.paused) {
+    if (this.playing) {
       const time = Math.round(c.audio.currentTime / STEP) * STEP;
       this.stop();
-      this.set({ time });
-      return;
+      return this.back(time);
     }
     if (this.waiting) return;
     if (this.film?.key === this.key) return this.roll();
     this.waiting = true;
     this.say("The maps of every moment are being made …");
-    this.model.send({ type: "film" });
-    this.waitingTimer = setTimeout(() => (this.waiting = false), 20000);
+    if (!this.tell({ type: "film" })) this.waiting = false;
   }
 
   filmed(told) {
@@ -777,7 +818,6 @@ class App {
     this.film = told;
     told.canvases.flat().forEach(({ image, side }) => image && this.pixels(image, side));
     if (!this.waiting) return;
-    clearTimeout(this.waitingTimer);
     this.waiting = false;
     this.said();
     this.roll();
@@ -785,7 +825,6 @@ class App {
 
   /** Python has read a message: its line stands, whether it is a new one or not. */
   answered() {
-    clearTimeout(this.waitingTimer);
     this.waiting = false;
     this.said();
   }
@@ -833,10 +872,7 @@ class App {
   /** After the last moment the picture is as it was before. */
   ended() {
     this.stop();
-    if (this.model.get("time") < 0) this.scene();
-    else this.set({ time: -1 });
-    this.timed();
-    this.values();
+    this.back(-1);
   }
 
   // ---- files and microphone
@@ -849,16 +885,32 @@ class App {
       this.say(`${chosen.name}: the file has ${size} MB, more than ${MEGABYTES}; choose a smaller one.`);
     } else {
       this.say(`${chosen.name} is being read …`);
-      this.bring(await chosen.arrayBuffer(), chosen.name, kind);
+      try {
+        this.bring(await this.readable(chosen, kind), chosen.name, kind);
+      } catch {
+        this.say(`${chosen.name}: the browser could not read the file; choose it again.`);
+      }
     }
     input.value = ""; // the same file can be chosen again
+  }
+
+  /** A file as Python reads it: m4a, webm or aac, as telephones record, is turned into wav here. */
+  async readable(file, kind) {
+    if (kind === "sound" && !/\.(wav|flac|ogg|mp3)$/i.test(file.name)) {
+      try {
+        return await recorded(file);
+      } catch {
+        // no sound: Python says so
+      }
+    }
+    return file.arrayBuffer();
   }
 
   bring(bytes, name, kind) {
     const parts = Math.max(1, Math.ceil(bytes.byteLength / PART));
     for (let part = 0; part < parts; part++) {
       const piece = bytes.slice(part * PART, (part + 1) * PART);
-      this.model.send({ type: "file", kind, name, part, parts }, undefined, [piece]);
+      if (!this.tell({ type: "file", kind, name, part, parts }, [piece])) return;
     }
   }
 
@@ -867,11 +919,21 @@ class App {
     if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) {
       return this.say("there is no microphone on this page (it needs https or localhost): upload a sound.");
     }
+    if (this.asking) return;
+    this.asking = true;
+    let stream;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-      this.recordFrom(stream);
+      // else the browser takes an instrument for noise and removes it
+      const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+      stream = await navigator.mediaDevices.getUserMedia({ audio: plain });
+      if (this.closed) stream.getTracks().forEach((track) => track.stop());
+      else this.recordFrom(stream);
     } catch (error) {
+      stream?.getTracks().forEach((track) => track.stop());
+      this.recorder = null;
       this.say(`${NO_MICROPHONE[error.name] ?? `the microphone gave no sound (${error.message}): upload one`}.`);
+    } finally {
+      this.asking = false;
     }
   }
 
@@ -885,6 +947,7 @@ class App {
       stream.getTracks().forEach((track) => track.stop());
       this.recorder = null;
       c.record.textContent = "record";
+      if (this.closed) return;
       try {
         const file = await recorded(new Blob(pieces, { type: recorder.mimeType }));
         this.bring(file, "recording.wav", "recording");
@@ -899,8 +962,10 @@ class App {
   }
 
   close() {
+    this.closed = true;
+    clearTimeout(this.silence);
     this.stop();
-    this.recorder?.stop();
+    if (this.recorder?.state === "recording") this.recorder.stop();
     this.views.forEach((view) => view.observer.disconnect());
     this.off.forEach((off) => off());
   }

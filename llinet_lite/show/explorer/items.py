@@ -5,6 +5,7 @@ Notebook: 07
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,8 @@ from functools import lru_cache
 from pathlib import PurePath
 
 import numpy as np
+import soundfile
+from PIL import Image
 
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.media import MediaError, open_image, open_sound, resample, resize_short_side, to_int16
@@ -260,6 +263,33 @@ def _said(error: MediaError, fix: str) -> MediaError:
     return MediaError(error.path, f"{reason}; {fix}")
 
 
+def _opaque(data: bytes) -> bytes:
+    """Bring a picture of 16 bits to 8, and lay one that shines through on white; others stay as they are."""
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.mode.startswith("I;16"):  # Pillow's own conversion cuts off all above 255
+                image = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
+            elif opened.has_transparency_data and opened.width * opened.height < Image.MAX_IMAGE_PIXELS:
+                image = opened.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+            else:
+                return data
+            png = io.BytesIO()
+            image.save(png, "PNG", compress_level=1, exif=opened.getexif())
+            return png.getvalue()
+    except Exception:  # the reader says what is wrong with it
+        return data
+
+
+def _told_seconds(data: bytes) -> float:
+    """Seconds that the header of a sound promises, 0 if unknown: 20 MB of mp3 may be an hour, 1.3 GB decoded."""
+    try:
+        info = soundfile.info(io.BytesIO(data))
+    except Exception:  # the reader says what is wrong with it
+        return 0.0
+    return info.frames / info.samplerate if info.frames < 2**62 else 0.0
+
+
 def photo(name: str, data: bytes, size: int) -> Picture:
     """Read a reader's photo, its shorter side brought to `size` pixels.
 
@@ -270,7 +300,7 @@ def photo(name: str, data: bytes, size: int) -> Picture:
     """
     name = _clean(name, data, PHOTOS)
     try:
-        image, _ = open_image(name, data, "RGB")
+        image, _ = open_image(name, _opaque(data), "RGB")
     except MediaError as error:
         raise _said(error, PHOTOS) from error
     if max(image.shape[:2]) > 20 * min(image.shape[:2]):
@@ -287,6 +317,9 @@ def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> 
         A sentence that names the file, what is wrong with it and what to do.
     """
     name = _clean(name, data, SOUNDS)
+    told = _told_seconds(data)
+    if told > LONGEST:
+        raise MediaError(name, f"lasts {told:.2f} s; choose a sound of {shortest:g} to {LONGEST:g} s")
     try:
         wave, info = open_sound(name, data)
     except MediaError as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from llinet_lite.data.media import resize_short_side
 from llinet_lite.show.display import audible, jpeg_uri, mp3
-from llinet_lite.show.explorer.items import Picture, Sound
+from llinet_lite.show.explorer.items import Picture, Sound, crop
 from llinet_lite.show.explorer.listener import SCALES
 from llinet_lite.show.explorer.stage import Answer, Stage, cell_of
 
@@ -103,13 +103,15 @@ class Shelf:
         """Return the sounds that fit a spot, listener by listener; a note where the map hears nothing."""
         stage, told = self.stage, []
         for name in names:
-            row, column = cell_of(spot, stage.seen(name, picture).cells.shape[2:])
+            rows, columns = stage.seen(name, picture).cells.shape[2:]
+            row, column = cell_of(spot, (rows, columns))
             entry = {"title": name, "measure": f"cell in row {row + 1}, column {column + 1}", "tiles": []}
             best = stage.fitting(name, picture, spot)
             if best is None:
                 entry["note"] = "No sound takes part in this map: each fits a spot as well as any other."
             else:
-                entry["tiles"] = [self.sound_tile(*each, picture.labels) for each in best]
+                there = seen_at(picture, spot, stage.listeners[name].side, (rows, columns))
+                entry["tiles"] = [self.sound_tile(*each, there) for each in best]
             told.append(entry)
         return told
 
@@ -118,6 +120,16 @@ def player(sound: Sound, seconds: float | None = None) -> str:
     """Return a sound, or its middle, as the source of a player."""
     wave = sound.piece(min(seconds or sound.seconds, sound.seconds), None)
     return "data:audio/mpeg;base64," + base64.b64encode(mp3(audible(wave), sound.rate)).decode()
+
+
+def seen_at(picture: Picture, spot: Sequence[float], side: int, grid: Sequence[int]) -> frozenset[int]:
+    """Classes whose players touch the cell of a spot; none where there are no masks, or nobody is there."""
+    if picture.objects is None:
+        return frozenset()
+    objects, (row, column) = crop(picture.objects, side), cell_of(spot, grid)
+    area = (slice(k * side // n, -(-(k + 1) * side // n)) for k, n in zip((row, column), grid, strict=True))
+    there = np.unique(objects[tuple(area)])
+    return frozenset(c for k, c in enumerate(picture.players) if k + 1 in there)
 
 
 # ------------------------------------------------------------- in words

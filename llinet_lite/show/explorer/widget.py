@@ -142,6 +142,8 @@ class Explorer(anywidget.AnyWidget):
                 answer()
             except DATA_ERRORS as error:
                 self.status = f"{str(error).rstrip('. ')}."
+        if not self._parts:  # the line may say the same as before, and the page wait for it
+            self.send({"type": "said"})
 
     def _chosen(self, change) -> None:
         if self._busy:
@@ -170,8 +172,6 @@ class Explorer(anywidget.AnyWidget):
             self._update(self._film)
         elif content.get("type") == "file":
             self._update(lambda: self._file(content, b"".join(bytes(part) for part in buffers)))
-        if not self._parts:  # the line may say the same as before, and the page wait for it
-            self.send({"type": "said"})
 
     def _file(self, content: dict, data: bytes) -> None:
         """Collect a file that comes in parts, so that no message is too big; read it with the last one."""
