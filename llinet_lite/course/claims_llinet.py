@@ -44,7 +44,7 @@ INFER = (
         Claim(
             f"LLINet is first of nine methods where a {asks} asks.",
             "06", paper, f"R@1 {{06 R@1 {way}, LLINet}}, mAP {{06 mAP {way}, LLINet}}", _first(way),
-            "Eight rivals, two measures; one trunk, one audio encoder, one protocol for all, and epochs "
+            "Eight rivals, two measures; one trunk, one protocol, one audio encoder for all but SIR; epochs "
             "chosen on held-out seen classes.",
         )
         for asks, way, paper in (

@@ -245,13 +245,18 @@ class Lesson:
         return kept.table(self.published_results(run))
 
     def cost_box(self) -> Markdown:
-        """Return a table to display: minutes and memory of this lesson under each profile."""
+        """Return a table to display: minutes and memory of this lesson under each profile.
+
+        What training the published weights took is read from their cards.
+        """
         from IPython.display import Markdown
 
         rows = ["| profile | for | minutes | memory |", "|---|---|---|---|"]
         for profile in PROFILES.values():
             cost = COSTS.get(self.name, {}).get(profile.name)
             minutes = f"{cost.minutes:g}" if cost else "not measured"
+            if profile.name == REFERENCE and (more := reference.minutes(self.name)) >= 1:
+                minutes += f" with the reference weights, {more:.0f} more to train them anew"
             memory = f"{cost.gigabytes:g} GB" if cost else "not measured"
             rows.append(f"| `{profile.name}` | {profile.device} | {minutes} | {memory} |")
         return Markdown("\n".join(rows))

@@ -46,6 +46,12 @@ def card(path: Path) -> dict:
     return json.loads(described.read_text(encoding="utf-8"))
 
 
+def minutes(lesson: str) -> float:
+    """Return how long the published weights of a lesson took to train, one seed each; 0 if it has none."""
+    cards = (card(path) for path in sources.WEIGHTS.glob("*.safetensors"))
+    return sum(known.get("minutes", 0.0) for known in cards if known["lesson"] == lesson)
+
+
 def write(name: str, state: dict, about: dict, facts: dict | None = None) -> Path:
     """Write weights and their card, the card last.
 

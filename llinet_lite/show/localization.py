@@ -206,7 +206,7 @@ def success_plot(
     lines = {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
     entries = [lines[name] for name in (*curves, *constants)]
     if paper:
-        entries.append(Line2D([], [], **HOLLOW, markeredgecolor="0.3", label="paper, other data"))
+        entries.append(Line2D([], [], **HOLLOW, markeredgecolor="0.3", label="paper: other data and rule"))
     fig.legend(handles=entries, loc="outside right upper", fontsize=8)
     return fig
 

@@ -101,7 +101,7 @@ def gradient_panels(
     for ax, (title, matrix) in zip(axes, gradients.items(), strict=True):
         ax.plot(range(len(labels)), range(len(labels)), ".", color="0.1", markersize=2.5)
         pull = _mean(matrix[same])
-        said = "same class left out" if np.isnan(pull) else f"same class, on average {pull:+.2g}"
+        said = "same class: no gradient" if np.isnan(pull) else f"same class, on average {pull:+.2g}"
         ax.set_title(f"{title}\n{said}", fontsize=10)
     label = "∂loss / ∂similarity\n(below 0: descent raises it)"
     fig.colorbar(images[-1], ax=axes, label=label, fraction=0.025, aspect=30, shrink=0.8, extend="both")
@@ -164,7 +164,7 @@ def _panels(
 def _explain(fig: Figure, matrices: Mapping[str, np.ndarray], marks: Sequence[Line2D]) -> None:
     entries = [Patch(fill=False, edgecolor=OUTLINE, linewidth=1.3, label="pairs of one class"), *marks]
     if any(np.isnan(matrix).any() for matrix in matrices.values()):
-        entries.append(Patch(**LEFT_OUT, label="left out of the loss"))
+        entries.append(Patch(**LEFT_OUT, label="no gradient"))
     fig.legend(handles=entries, loc="outside lower center", ncols=len(entries), fontsize=8)
 
 

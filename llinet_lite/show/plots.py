@@ -15,6 +15,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = [
     "CHANCE",
@@ -154,6 +155,7 @@ def curves(
     if chance is not None:
         ax.axhline(chance, **CHANCE)
         ax.plot([], [], label="chance", **CHANCE)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half epoch
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(fontsize=8)
     return ax.figure

@@ -208,7 +208,12 @@ def _apart(ax: Axes, texts: Sequence[Text], *, rounds: int = 400, gap: float = 3
     return ax.transData.inverted().transform(place)
 
 
-def calibration(histories: Mapping[str, np.ndarray], matched: np.ndarray, mismatched: np.ndarray) -> Figure:
+def calibration(
+    histories: Mapping[str, np.ndarray],
+    matched: np.ndarray,
+    mismatched: np.ndarray,
+    kept: tuple[float, float] | None = None,
+) -> Figure:
     r"""Draw what AVE-Net's last layer learns: when two things are near enough to belong together.
 
     The difference of its two logits is a line over the distance d, so that
@@ -216,8 +221,8 @@ def calibration(histories: Mapping[str, np.ndarray], matched: np.ndarray, mismat
     .. math:: p(\mathrm{match} \mid d) = \sigma\big(s\,(d - \theta)\big)
 
     with slope s (negative: near means match) and threshold theta, where p = 1/2.
-    Left: both over the epochs. Right: :func:`distance_histogram` with the last
-    epoch of the first history.
+    Left: both over the epochs. Right: :func:`distance_histogram` with the layer
+    of the network whose distances they are.
 
     Parameters
     ----------
@@ -225,6 +230,8 @@ def calibration(histories: Mapping[str, np.ndarray], matched: np.ndarray, mismat
         Slope and threshold before training and after each epoch.
     matched, mismatched : (n,), (m,) array
         Distances of test pairs, 0 to 2.
+    kept : (slope, threshold), optional
+        Of that network, which is not always that of the last epoch; the last of the first history if absent.
 
     Source: *Objects that Sound* (2018), section 3.3.
 
@@ -245,7 +252,7 @@ def calibration(histories: Mapping[str, np.ndarray], matched: np.ndarray, mismat
     low, high = bottom.get_ylim()
     if low < 0 or high > 2:  # where the slope passes 0 the threshold runs off; distances end at 2
         bottom.set_ylim(0, 2)
-    slope, threshold = next(iter(histories.values()))[-1]
+    slope, threshold = kept or next(iter(histories.values()))[-1]
     distance_histogram(fig.add_subplot(grid[:, 1]), matched, mismatched, slope=slope, threshold=threshold)
     return fig
 

@@ -108,8 +108,8 @@ def protocol_rows(of: Located, protocols: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per answer, one column per protocol: its headline number, "-" for an answer that the
-        protocol has no use for.
+        One row per answer, one column per protocol: its headline number with its 95 % interval, "-" for an
+        answer that the protocol has no use for.
     """
     columns, answers = {}, {}
     for name in protocols:
@@ -117,7 +117,8 @@ def protocol_rows(of: Located, protocols: Sequence[str]) -> pd.DataFrame:
         judged = {row: evaluate(of.maps(s), of.masks, name, clips=of.clip) for row, s in rows.items()}
         judged |= baselines(of.masks, name, clips=of.clip)
         table = compare(judged)
-        columns[f"{name}, {table.columns[0]}"] = table.iloc[:, 0].map("{:.1%}".format)
+        cells = [f"{value:.1%} [{low:.1%}, {high:.1%}]" for value, low, high in table.iloc[:, :3].to_numpy()]
+        columns[f"{name}, {table.columns[0]}"] = pd.Series(cells, index=table.index)
         answers |= dict.fromkeys(judged)
     return pd.DataFrame(columns).reindex(list(answers)).fillna("-")
 
@@ -142,6 +143,8 @@ def success_figure(of: Located, protocol: str = "lvs2021") -> Figure:
 
 
 def by_size(of: Located) -> pd.DataFrame:
-    """Return the pointing test by the size of the instrument in the picture."""
-    result = evaluate(of.maps("own"), of.masks, "objects2018", clips=of.clip)
-    return by_group(result, size_groups(of.masks)).round(3)
+    """Return the pointing test by the size of the instrument; chance is the share of pixels it covers."""
+    result, sizes = evaluate(of.maps("own"), of.masks, "objects2018", clips=of.clip), size_groups(of.masks)
+    table = by_group(result, sizes)
+    table["chance"] = [of.masks[sizes == size].mean() for size in table.index]
+    return table.reindex([size for size in ("small", "medium", "large") if size in table.index]).round(3)

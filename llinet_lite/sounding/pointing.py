@@ -24,6 +24,7 @@ from llinet_lite.world.instruments import instrument
 DRAWS = 2000  # bootstrap samples
 REGIONS = ("box", "outline")
 MEANS = ("mean map, own sound", "mean map, silence")
+CHANCE = {"nearer to it": 0.5, "moves": 0.25}  # of a coin in duets
 PAPER_POINTING = {"own sound": 0.817, "image centre": 0.572}  # AVOL-Net: Objects that Sound, 14 x 14 cells
 
 
@@ -265,9 +266,9 @@ class Follows:
 
     def frame(self) -> pd.DataFrame:
         """One row per measurement."""
-        rows = [(name, *_numbers(cell), cell.n) for name, cell in self.rows.items()]
+        rows = [(name, *_numbers(cell), CHANCE.get(name), cell.n) for name, cell in self.rows.items()]
         return (
-            pd.DataFrame(rows, columns=["in duets", "value", "low", "high", "scenes"])
+            pd.DataFrame(rows, columns=["in duets", "value", "low", "high", "chance", "scenes"])
             .set_index("in duets")
             .round(3)
         )
@@ -285,7 +286,14 @@ class Follows:
         """
         known = {"seeds": [run.seed for run in runs], "profile": lesson.settings.name, "unit": "share"}
         return [
-            Result(f"duets: {name}", *_numbers(cell), n=cell.n, data_hash=lesson.data_hash, **known)
+            Result(
+                f"duets: {name}",
+                *_numbers(cell),
+                CHANCE.get(name),
+                n=cell.n,
+                data_hash=lesson.data_hash,
+                **known,
+            )
             for name, cell in self.rows.items()
             if probabilities or name not in MEANS
         ]

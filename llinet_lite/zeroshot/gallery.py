@@ -139,9 +139,10 @@ def two_protocols(
 def within_and_across(found: Mapping[str, Sequence[Embedded]]) -> pd.DataFrame:
     """Tabulate R@1 within each sense beside R@1 across, of seed 0: is it the features that fail, or the link?
 
-    Within a sense the query itself does not count. Methods without one vector per item have no row.
+    Within a sense the query itself does not count. Methods without one vector per item have no row. The last
+    row is chance.
     """
-    rows = {}
+    rows, chance = {}, {}
     for name, (first, *_) in found.items():
         if first.image.ndim != 2:
             continue
@@ -153,7 +154,18 @@ def within_and_across(found: Mapping[str, Sequence[Embedded]]) -> pd.DataFrame:
             "picture to sound": across["I2A"].recall_at_1,
             "sound to picture": across["A2I"].recall_at_1,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").map("{:.1%}".format)
+        chance = {
+            "picture to picture": _relevant(images, images, own=1),
+            "sound to sound": _relevant(sounds, sounds, own=1),
+            "picture to sound": _relevant(images, sounds),
+            "sound to picture": _relevant(sounds, images),
+        }
+    return pd.DataFrame.from_dict(rows | {"chance": chance}, orient="index").map("{:.1%}".format)
+
+
+def _relevant(queries: np.ndarray, items: np.ndarray, own: int = 0) -> float:
+    """Share of items of the query's class, mean over queries; `own` of the query's items do not count."""
+    return float(((queries[:, None] == items[None]).sum(1) - own).mean() / (len(items) - own))
 
 
 def _within(vectors: Tensor, labels: np.ndarray) -> float:

@@ -58,9 +58,9 @@ def test_what_a_loss_leaves_out_is_hatched():
         return [text.get_text() for text in fig.legends[0].get_texts()], panels(fig)[0]
 
     entries, ax = legend(np.where(SAME, np.nan, batch()))
-    assert "left out of the loss" in entries and ax.patch.get_hatch()
+    assert "no gradient" in entries and ax.patch.get_hatch()
     np.testing.assert_array_equal(ax.images[0].get_array().mask, SAME[np.ix_(ORDER, ORDER)])
-    assert "left out of the loss" not in legend(batch())[0]
+    assert "no gradient" not in legend(batch())[0]
 
 
 def test_gradients_are_centred_and_not_flattened_by_own_pairs():

@@ -121,7 +121,7 @@ def test_published_points_are_hollow_and_of_the_curves_colour():
     assert same_color(lines["AVOL-Net"].get_color(), PALETTE[1]) and same_color(
         lines["centre disc"].get_color(), "0.55"
     )
-    assert words(fig) == ["LLINet", "AVOL-Net", "centre disc", "paper, other data"]
+    assert words(fig) == ["LLINet", "AVOL-Net", "centre disc", "paper: other data and rule"]
 
 
 def test_the_success_plot_refuses_points_without_a_curve_and_percent():

@@ -40,7 +40,10 @@ def test_protocols_stand_side_by_side_each_with_its_own_rows(located):
             **baselines(located.masks, protocol),
         }
         for name, result in judged.items():
-            assert rows.loc[name, column] == f"{result.value:.1%}", (name, column)
+            shown = rows.loc[name, column]
+            assert shown.startswith(f"{result.value:.1%} ["), (name, column)
+            low, high = (float(end.strip(" %]")) for end in shown.split("[")[1].split(","))
+            assert low <= round(100 * result.value, 1) <= high, (name, column)
     assert rows.loc["whole image", "objects2018, pointing"] == "-", "a point is no area"
     assert rows.loc["image centre", "lvs2021, cIoU"] == "-"
 

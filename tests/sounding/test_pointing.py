@@ -169,7 +169,8 @@ def test_heat_that_follows_the_sound_moves():
     without = follows.results(LESSON, RUNS[:1], probabilities=False)
     assert [row.name for row in without] == [r.name for r in rows if r.name[7:] not in MEANS]
     assert rows[0].n == 24 and rows[0].seeds == (0,) and follows["moves"].low == 1
-    assert list(follows.frame().columns) == ["value", "low", "high", "scenes"]
+    assert list(follows.frame().columns) == ["value", "low", "high", "chance", "scenes"]
+    assert [row.chance for row in rows[2:4]] == [0.5, 0.25] and rows[0].chance is None
 
 
 def test_heat_that_stays_on_one_instrument_does_not_move():

@@ -157,8 +157,9 @@ def test_within_a_sense_the_query_does_not_count():
     frame = within_and_across(
         {"x": [by_cosine(image, audio, labels)], "sets": [found(random_scores(4, 0), labels)]}
     )
-    assert list(frame.index) == ["x"], "a method without one vector per item has no row"
+    assert list(frame.index) == ["x", "chance"], "a method without one vector per item has no row"
     assert frame.loc["x"].tolist() == ["75.0%", "100.0%", "75.0%", "75.0%"]
+    assert frame.loc["chance"].tolist() == ["33.3%", "33.3%", "50.0%", "50.0%"]
 
 
 def test_embeddings_of_a_whole_table_are_compared_within(store, trunk):

@@ -151,7 +151,7 @@ def _attention(ax: Axes, late: Sequence[int]) -> None:
         (3, "dot\nproduct\nper cell", PLAIN, f"$s$  {grid}"),
         (4, "", PLAIN, grid),
         (5, "softmax\n+ 1", PLAIN, grid),
-        (6, "weigh,\nmean\nover cells", PLAIN, rf"$\hat{{v}}$  {late[0]}"),
+        (6, "weigh,\nsum\nover cells", PLAIN, rf"$\hat{{v}}$  {late[0]}"),
         (8, "attention\nloss $L_a$", LOSS, ""),
     ]
     _chain(ax, MAP_ROW, nodes)
