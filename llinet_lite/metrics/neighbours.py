@@ -212,6 +212,7 @@ def _ivfpq(count: int, dimension: int, seed: int) -> faiss.IndexIVFPQ:
     parts = next(m for m in range(max(1, dimension // 2), 0, -1) if dimension % m == 0)
     index = faiss.IndexIVFPQ(faiss.IndexFlatL2(dimension), dimension, cells, parts, 8)
     index.cp.seed = index.pq.cp.seed = seed
+    index.pq.cp.niter = 10  # of 25: less than half the time, for half a point of recall
     return index
 
 

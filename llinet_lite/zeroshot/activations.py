@@ -71,9 +71,15 @@ def fingerprint(network: Trunk | nn.Module) -> str:
 
 
 def activations(
-    trunk: Trunk, store: Store, split: str, *, image_crop: int, taps: Sequence[str]
+    trunk: Trunk,
+    store: Store,
+    split: str,
+    *,
+    image_crop: int,
+    taps: Sequence[str],
+    rows: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the activations of every picture of a split, computing those that are not there yet.
+    """Return the activations of the pictures of a split, computing those that are not there yet.
 
     Parameters
     ----------
@@ -85,10 +91,12 @@ def activations(
         Side of the crop from the middle, pixels.
     taps : sequence of str
         See :func:`see`.
+    rows : (n,) int array, optional
+        Of the image table: only these pictures are computed, unless all of them are there. Default: all.
 
     Returns
     -------
-    dict of str to array (N, ...) float16, mapped from the disk, in the order of the image table
+    dict of str to array (N, ...) float16, mapped from the disk, in the order of the image table, or of `rows`
 
     Raises
     ------
@@ -100,16 +108,29 @@ def activations(
     if trunk.frozen_bn != "eval":
         raise ValueError('activations of a trunk with frozen_bn="train" depend on the batch: none are kept.')
     folder = store.folder / "activations" / f"{trunk.name}-{fingerprint(trunk)}-{image_crop}"
-    rows = store.splits[split]["sha256"][:8]  # a store that is built anew has other pictures
-    paths = {tap: folder / f"{split}-{rows}-{tap}.npy" for tap in taps}
+    mark = store.splits[split]["sha256"][:8]  # a store that is built anew has other pictures
+    paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
+    if rows is not None:
+        if all(path.is_file() for path in paths.values()):
+            return {tap: array[rows] for tap, array in _mapped(paths).items()}
+        mark += "-" + hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:8]
+        paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
     missing = [tap for tap in taps if not paths[tap].is_file()]
     if missing:
-        _compute(trunk, store, split, image_crop, {tap: paths[tap] for tap in missing})
+        _compute(trunk, store, split, image_crop, {tap: paths[tap] for tap in missing}, rows)
+    return _mapped(paths)
+
+
+def _mapped(paths: dict[str, Path]) -> dict[str, np.ndarray]:
     return {tap: np.load(path, mmap_mode="r", allow_pickle=False) for tap, path in paths.items()}
 
 
-def _compute(trunk: Trunk, store: Store, split: str, image_crop: int, paths: dict[str, Path]) -> None:
+def _compute(
+    trunk: Trunk, store: Store, split: str, image_crop: int, paths: dict[str, Path], rows: np.ndarray | None
+) -> None:
     pictures = EvaluationSet(store, split, batch_size=BATCH, image_crop=image_crop, item="image")
+    if rows is not None:
+        pictures.rows = pictures.rows.take(rows)
     count, device = len(pictures.rows.label), next(trunk.parameters()).device
     first = see(trunk, torch.zeros(1, 3, image_crop, image_crop, device=device), tuple(paths))
     size = sum(2 * count * tap.numel() for tap in first.values())

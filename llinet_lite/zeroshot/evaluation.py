@@ -136,10 +136,12 @@ def embed(
 def _images(model, trunk, store, split, settings, items, device):
     rows = items.image_row
     if settings.keep_activations and trunk.frozen_bn == "eval":
-        seen = activations(trunk, store, split, image_crop=settings.llinet_crop, taps=model.needs)
+        crop = settings.llinet_crop
+        seen = activations(trunk, store, split, image_crop=crop, taps=model.needs, rows=rows)
         for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
-            batch = {tap: torch.from_numpy(values[part]).to(device).float() for tap, values in seen.items()}
+            part = slice(start, start + BATCH)
+            copies = {tap: np.array(values[part]) for tap, values in seen.items()}  # of what only can be read
+            batch = {tap: torch.from_numpy(copy).to(device).float() for tap, copy in copies.items()}
             yield model.embed_image(batch).float()
         return
     pictures = EvaluationSet(store, split, batch_size=BATCH, image_crop=settings.llinet_crop, item="image")

@@ -192,8 +192,9 @@ def features(store: Store, split: str, settings, trunk: Trunk, vggish: VGGish) -
 @torch.no_grad()
 def _pooled(store: Store, split: str, settings, trunk: Trunk, items: Items) -> np.ndarray:
     if settings.keep_activations:
-        kept = activations(trunk, store, split, image_crop=settings.llinet_crop, taps=("pooled",))
-        return np.asarray(kept["pooled"][items.image_row], np.float32)
+        taken = {"taps": ("pooled",), "rows": items.image_row}
+        kept = activations(trunk, store, split, image_crop=settings.llinet_crop, **taken)
+        return np.asarray(kept["pooled"], np.float32)
 
     pictures = EvaluationSet(store, split, batch_size=BATCH, image_crop=settings.llinet_crop, item="image")
     pictures.rows = pictures.rows.take(items.image_row)

@@ -48,8 +48,10 @@ def one_batch(
     taps = ("early", "late")
     if settings.keep_activations:
         pairs = ClassPairs(store, split, batch_size=size, image_crop=None, distinct=distinct, **how)
-        seen = activations(trunk, store, split, image_crop=settings.llinet_crop, taps=taps)
-        batch = ActivationBatches(pairs.epoch(0), seen)[0]
+        first = pairs.epoch(0)
+        shown = {"taps": taps, "rows": first.rows.image[:size]}  # of these only: a split takes half a minute
+        seen = activations(trunk, store, split, image_crop=settings.llinet_crop, **shown)
+        batch = first[0] | {tap: torch.from_numpy(np.array(values)) for tap, values in seen.items()}
     else:
         crop = settings.llinet_crop
         pairs = ClassPairs(store, split, batch_size=size, image_crop=crop, distinct=distinct, **how)

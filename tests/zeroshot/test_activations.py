@@ -143,3 +143,23 @@ def test_batches_get_the_rows_of_their_pictures(store, trunk):
         np.testing.assert_array_equal(batch["label"], store.images("train").label[rows])
     with pytest.raises(IndexError):
         batches[len(batches)]
+
+
+def test_of_some_pictures_only_those_are_computed(store, no_computing, monkeypatch):
+    trunk, rows, looked = trunk_of(seed=21), np.array([7, 3, 11]), []
+
+    def counted(trunk, image, taps):
+        looked.append(len(image))
+        return see(trunk, image, taps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MODULE, "see", counted)
+        some = activations(trunk, store, "val", image_crop=32, taps=("early", "pooled"), rows=rows)
+    assert looked == [1, 3], "one picture tells the shapes, three are computed"
+    whole = kept(store, trunk, "val", taps=("early", "pooled"))
+    for tap, values in some.items():
+        np.testing.assert_array_equal(values, whole[tap][rows])
+    no_computing()
+    for given in (rows, rows[::-1]):  # of the second the whole split is there
+        again = activations(trunk, store, "val", image_crop=32, taps=("early", "pooled"), rows=given)
+        np.testing.assert_array_equal(again["early"], whole["early"][given])
