@@ -65,6 +65,8 @@ browser: setup  ## the lessons used in JupyterLab as a reader does; skipped with
 	$(BIN)/python -m pytest -q -s -rs tests/browser
 
 lab: setup  ## open the course in JupyterLab
+	@echo "building the world of the lessons, if it is not there yet: about a minute on 2 cores, 0.6 GB"
+	$(BIN)/llinet world build --profile laptop
 	$(BIN)/jupyter lab --notebook-dir . notebooks/00_welcome.ipynb
 
 site: setup  ## the course as HTML pages that need no network, for a phone too -> runs/site

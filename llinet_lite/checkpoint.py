@@ -82,8 +82,8 @@ def write_atomic(path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder of a run; while another process trains in it, wait: what it ends with is ours, too.
+def alone_in(folder: Path | None, say: Callable[[str], None], lock: Path | None = None) -> Iterator[None]:
+    """Hold a folder that is being made; while another process holds it, wait: what it ends with is ours, too.
 
     The lock is the system's own, so a killed process leaves none behind.
 
@@ -92,21 +92,24 @@ def alone_in(folder: Path | None, say: Callable[[str], None]) -> Iterator[None]:
     folder : Path, or None: there is nothing to hold
     say : callable
         Told once if there is somebody to wait for.
+    lock : Path, optional
+        File to lock, where something else than `.lock` in the folder.
     """
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock")
+    lock = lock or folder / ".lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = filelock.FileLock(lock)
     try:
-        lock.acquire(timeout=0)
+        held.acquire(timeout=0)
     except filelock.Timeout:
-        say(f"another process trains in {folder}: waiting for what it ends with")
-        lock.acquire()
+        say(f"another process is at work in {folder}: waiting for what it ends with")
+        held.acquire()
     try:
         yield
     finally:
-        lock.release()
+        held.release()
 
 
 def remove_stale(folder) -> list[Path]:

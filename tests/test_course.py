@@ -248,6 +248,21 @@ def test_to_publish_is_to_run_again(course, monkeypatch, tmp_path):
         assert runs_of(asked, "00_first") == runs
 
 
+def test_one_seed_does_not_replace_the_results_of_three(course, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    asked = dataclasses.replace(course, profile="laptop", only="00", retrain=True, publish=True)
+    kept = tmp_path / "results" / "laptop" / "00_first.json"
+    for seeds, publish, keep, values in (
+        ([0, 1, 2], True, False, [0, 1, 2]),
+        ([0], True, False, [0, 1, 2]),
+        ([0], True, True, [0]),
+    ):
+        notebook(course.notebooks, "00_first", RECORD, entry(seeds=seeds))
+        run(dataclasses.replace(asked, publish=publish, keep=keep))
+        assert json.loads(kept.read_text())["results"][0]["seeds"] == values
+    assert "results of 00_first stay, with their 3 seeds: this run had 1" in capsys.readouterr().out
+
+
 def test_relative_folders_are_the_same_in_the_kernel(course, monkeypatch, tmp_path):
     for name in ("RUNS", "CACHE", "RESULTS"):
         monkeypatch.setenv(f"LLINET_{name}", f"some/{name}")

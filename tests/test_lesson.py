@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from llinet_lite.course import PROFILES, CourseError, Lesson, profile_named, reference, runner, sources
+from llinet_lite.course import (
+    PROFILES,
+    CourseError,
+    Lesson,
+    profile_named,
+    reference,
+    runner,
+    sources,
+    stores,
+)
 from llinet_lite.course.record import as_entry, fault
 from llinet_lite.results import Result
 
@@ -257,3 +268,34 @@ def test_profiles_are_those_of_the_course():
     shapes = {name: (p.image_crop, p.bins, p.frames, p.sample_rate) for name, p in PROFILES.items()}
     assert shapes["smoke"] == (64, 129, 100, 16_000) and shapes["laptop"] == (112, 129, 100, 16_000)
     assert shapes["gpu"] == shapes["paper"] == (224, 257, 200, 48_000)
+
+
+def test_two_lessons_that_need_the_same_store_build_it_once(tmp_path, monkeypatch, capsys):
+    from llinet_lite.data import bandstand
+
+    inside, leave, built = threading.Event(), threading.Event(), []
+
+    def build(target, plan, workers):
+        built.append(target)
+        inside.set()
+        leave.wait(30)
+
+    monkeypatch.setattr(bandstand, "build", build)
+    settings = profile_named("smoke")
+    lessons = [
+        threading.Thread(target=stores.world, args=(settings,), kwargs={"folder": tmp_path / "store"})
+        for _ in range(2)
+    ]
+    lessons[0].start()
+    assert inside.wait(30)
+    lessons[1].start()
+    said, deadline = "", time.monotonic() + 30
+    while "waiting" not in said and time.monotonic() < deadline:
+        said += capsys.readouterr().out
+        time.sleep(0.05)
+    assert f"another process is at work in {tmp_path / 'store'}" in said and len(built) == 1
+    leave.set()
+    for lesson in lessons:
+        lesson.join(30)
+    assert len(built) == 2, "the second asks again, and finds what the first built"
+    assert not (tmp_path / "store").exists(), "nothing but the builder makes the folder"

@@ -52,6 +52,17 @@ def keep(written: Path, run: str, machine: dict) -> Path:
     return target
 
 
+def seeds_of(written: Path) -> int:
+    """Return how many seeds the results of a metrics.json have, at most."""
+    return max((len(entry["seeds"]) for entry in metrics(written)["results"]), default=0)
+
+
+def kept_seeds(run: str, lesson: str) -> int:
+    """Return how many seeds the kept results of a lesson have, at most; 0 if none are kept."""
+    path = kept_file(run, lesson)
+    return seeds_of(path) if path.is_file() else 0
+
+
 def kept(run: str, lesson: str) -> list[Result]:
     """Return the results that are kept of a lesson; none if none are.
 

@@ -23,7 +23,7 @@ import filelock
 
 from . import sources
 from .errors import CourseError, LessonFailed
-from .kept import keep
+from .kept import keep, kept_seeds, seeds_of
 from .lesson import REFERENCE
 from .parameters import assign, declared
 from .places import cache_folder, results_folder, run_name, runs_folder
@@ -142,11 +142,21 @@ def _outcomes(tasks: list[tuple], at_once: int) -> Iterator[tuple[Path, LessonFa
 
 
 def _keep(course: Course, lesson: str) -> None:
-    """Copy the results of a lesson that succeeded, if it has any and this was asked for."""
+    """Copy the results of a lesson that succeeded, if it has any and this was asked for.
+
+    To publish the weights of one seed does not undo a table of three: that stays, and it is said.
+    """
     from . import report
 
     written = course.folder / lesson / "metrics.json"
-    if (course.keep or course.publish) and metrics(written)["results"]:
+    if not (course.keep or course.publish) or not metrics(written)["results"]:
+        return
+    before, now = kept_seeds(course.folder.name, lesson), seeds_of(written)
+    if now < before and not course.keep:
+        print(
+            f"results of {lesson} stay, with their {before} seeds: this run had {now}; --keep replaces them"
+        )
+    else:
         print(f"kept: {keep(written, course.folder.name, report.environment())}", flush=True)
 
 
@@ -160,6 +170,8 @@ def _plan(course: Course) -> list[tuple[Path, dict[str, object]]]:
             f"--publish goes with --retrain and --profile {REFERENCE} on the built-in world: "
             f"nothing else is a reference (--keep keeps the results of any run)"
         )
+    if course.publish and course.at_once > 1:
+        raise CourseError("--publish runs one lesson at a time: each stands on the weights published before it")
     chosen = _chosen(course)
     known = {notebook.stem: declared(notebook) for notebook in chosen}
     for notebook in chosen:

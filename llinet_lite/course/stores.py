@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from llinet_lite.checkpoint import alone_in
 
 from .errors import CourseError
 from .places import cache_folder
@@ -56,8 +59,19 @@ def world(
         store = Store(target)
         if store.manifest["plan"] == plan.plan() and set(bandstand.SPLITS) <= set(store.splits):
             return store
-    with contextlib.redirect_stderr(sys.stdout):  # progress is no warning: a notebook shows stderr in red
+    with _my_turn(target):
         return bandstand.build(target, plan, workers=workers)
+
+
+@contextlib.contextmanager
+def _my_turn(folder: Path) -> Iterator[None]:
+    """Let one lesson at a time build a store: another waits, and finds it built. Progress goes to stdout.
+
+    Progress is no warning, and a notebook shows stderr in red.
+    """
+    turn = folder.with_name(f".{folder.name}.turn")  # the store's own lock refuses at once
+    with alone_in(folder, lambda line: print(line, flush=True), turn), contextlib.redirect_stderr(sys.stdout):
+        yield
 
 
 def motion(store: Store, splits: tuple[str, ...]) -> None:
@@ -70,7 +84,7 @@ def motion(store: Store, splits: tuple[str, ...]) -> None:
     """
     from llinet_lite.data.motion import build_motion
 
-    with contextlib.redirect_stderr(sys.stdout):
+    with _my_turn(store.folder):
         build_motion(store, splits)
 
 
@@ -119,5 +133,5 @@ def own(path: Path, settings: Profile) -> Store:
     if (target / "manifest.json").is_file():
         return Store(target)
     pack = videos.import_videos if videos.holds_videos(path) else folders.import_folders
-    with contextlib.redirect_stderr(sys.stdout):
+    with _my_turn(target):
         return pack(path, target, sample_rate=settings.sample_rate, image_size=settings.image_size)
