@@ -171,7 +171,7 @@ def _plan(course: Course) -> list[tuple[Path, dict[str, object]]]:
             f"nothing else is a reference (--keep keeps the results of any run)"
         )
     if course.publish and course.at_once > 1:
-        raise CourseError("--publish runs one lesson at a time: each stands on the weights published before it")
+        raise CourseError("--publish runs one lesson at a time: each needs the weights published before it")
     chosen = _chosen(course)
     known = {notebook.stem: declared(notebook) for notebook in chosen}
     for notebook in chosen:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from explorerpage import ExplorerPage
 from labpage import LabPage
 from labserver import ROOT, LabServer, serve
 
@@ -67,9 +68,9 @@ def server(browser) -> Iterator[LabServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def opened(request, browser, server) -> Iterator[Callable[[str], LabPage]]:
-    """A function that opens a notebook in a new window, kept until the module's last test."""
+@pytest.fixture(scope="session")
+def opened(request, browser, server) -> Iterator[Callable[[Path], LabPage]]:
+    """A function that opens a notebook in a new window, kept until it is closed or the last test is over."""
     context = browser.new_context(viewport=WINDOW, permissions=["microphone"])
     seen = request.config.stash.setdefault(SEEN, [])
 
@@ -81,6 +82,27 @@ def opened(request, browser, server) -> Iterator[Callable[[str], LabPage]]:
     yield opened
     seen.clear()
     context.close()
+
+
+@pytest.fixture(scope="session")
+def lesson_07(opened) -> LabPage:
+    """Lesson 07 with all its cells run: it takes minutes, so both of its modules visit the same page."""
+    lesson = opened(ROOT / "notebooks" / "07_sound_localization.ipynb")
+    assert not lesson.faults(), "\n".join(lesson.faults())
+    seconds = lesson.run_all()
+    lesson.shot("07-run")
+    print(f"\nlesson 07: Run All took {seconds / 60:.1f} minutes", flush=True)
+    return lesson
+
+
+@pytest.fixture(scope="session")
+def explorer(lesson_07) -> ExplorerPage:
+    """The attention explorer of lesson 07."""
+    explorer = ExplorerPage(lesson_07)
+    explorer.region.scroll_into_view_if_needed()
+    explorer.told("heard:")
+    lesson_07.shot("07-explorer", explorer.region)
+    return explorer
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,11 +5,47 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import dataclass
 
+import matplotlib
 import numpy as np
+import soundfile
 from labpage import LabPage
 from PIL import Image
 from playwright.sync_api import Locator
+
+NETWORK = "LLINet"  # the listener that the tests look at
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the status says of one listener's map: rows and columns from 0.
+
+    Attributes
+    ----------
+    peak : (row, column)
+    grid : (rows, columns)
+    iou : str
+        As it stands there, "" for none.
+    """
+
+    peak: tuple[int, int]
+    grid: tuple[int, int]
+    iou: str
+
+    @classmethod
+    def of(cls, line: str) -> Line:
+        """Read it from the line."""
+        row, column, rows, columns = map(
+            int, re.search(r"in row (\d+), column (\d+) of (\d+) x (\d+)", line).groups()
+        )
+        found = re.search(r"IoU (\d\.\d\d)", line)
+        return cls((row - 1, column - 1), (rows, columns), found.group(1) if found else "")
+
+    @property
+    def place(self) -> np.ndarray:
+        """The peak's (x, y), in shares of the canvas."""
+        return (np.array(self.peak[::-1]) + 0.5) / self.grid[::-1]
 
 
 class ExplorerPage:
@@ -75,16 +111,32 @@ class ExplorerPage:
         return np.asarray(image.convert("RGB"), np.int16)
 
     def settled(self, listener: str) -> np.ndarray:
-        """Return the pixels once they stand still for a moment."""
+        """Return the pixels once the picture is decoded and they stand still for a moment."""
+        canvas = self.canvas(listener)
+        self.lab.until(lambda: not canvas.get_attribute("aria-busy"), f"the picture of {listener}")
         seen = [self.pixels(listener)]
 
         def still():
-            self.lab.page.wait_for_timeout(200)
+            self.lab.page.wait_for_timeout(120)
             seen.append(self.pixels(listener))
-            return np.array_equal(seen[-1], seen[-2])
+            return len(seen) > 2 and all(np.array_equal(seen[-1], before) for before in seen[-3:-1])
 
         self.lab.until(still, f"the canvas of {listener} to stand still")
         return seen[-1]
+
+    def line(self, listener: str) -> Line:
+        """What the status says of one listener."""
+        (line,) = re.findall(rf"^{re.escape(listener)}: .*$", self.status, re.MULTILINE)
+        return Line.of(line)
+
+    def caption(self, listener: str) -> str:
+        """What stands below a canvas."""
+        return self.canvas(listener).locator("xpath=../figcaption").inner_text()
+
+    @property
+    def film(self) -> Locator:
+        """The player without buttons of its own, which "play" starts."""
+        return self.region.locator("audio:not([controls])")
 
     def slide(self, slider: Locator, share: float) -> float:
         """Click a slider at a share of its length; return its value."""
@@ -111,3 +163,69 @@ def changed(first: np.ndarray, second: np.ndarray, levels: int = 8) -> float:
     if first.shape != second.shape:
         return 1.0
     return float((np.abs(first - second).max(-1) > levels).mean())
+
+
+def cells(pixels: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Read a map back from a canvas of opacity 1: the value of every cell, (h, w) from 0 to 1.
+
+    Colours are looked up beside the middle of each cell, where a cross leaves them free.
+    """
+    colours = np.rint(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255)
+    (h, w), side, values = grid, len(pixels), []
+    for down, right in ((0.28, 0.5), (0.72, 0.5), (0.5, 0.28), (0.5, 0.72)):
+        y = ((np.arange(h) + down) * side / h).astype(int)
+        x = ((np.arange(w) + right) * side / w).astype(int)
+        seen = pixels[np.ix_(y, x)]  # (h, w, 3)
+        values.append(np.abs(seen[..., None, :] - colours).sum(-1).argmin(-1) / 255)
+    return np.mean(values, 0)
+
+
+def around(pixels: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return the colour at a place of a canvas, in shares of it: the median of 7 x 7 pixels."""
+    column, row = round(x * len(pixels)), round(y * len(pixels))
+    return np.median(pixels[row - 3 : row + 4, column - 3 : column + 4], (0, 1))
+
+
+def without(pixels: np.ndarray, *places: np.ndarray, reach: float = 0.04) -> np.ndarray:
+    """Blacken what lies round some places (x, y), where crosses are drawn."""
+    shown, side = pixels.copy(), len(pixels)
+    for x, y in places:
+        top, left = (max(0, round((place - reach) * side)) for place in (y, x))
+        shown[top : round((y + reach) * side), left : round((x + reach) * side)] = 0
+    return shown
+
+
+# ------------------------------------------------------------- words, and what the tests bring
+
+
+def words(of: Locator) -> str:
+    """What stands in a part of the page, in one line."""
+    return " ".join(of.inner_text().split())
+
+
+def heard_in(status: str) -> str:
+    """How the status names the sound."""
+    return re.search(r"heard: (.*)\.$", status, re.MULTILINE).group(1)
+
+
+def photo() -> np.ndarray:
+    """A picture, (200, 320, 3) uint8: a bright disc on a slope of colour."""
+    y, x = np.mgrid[:200, :320]
+    image = np.stack([x * 255 // 320, y * 255 // 200, np.full_like(x, 90)], -1).astype(np.uint8)
+    image[(x - 220) ** 2 + (y - 80) ** 2 < 40**2] = (250, 240, 120)
+    return image
+
+
+def png(image: np.ndarray) -> bytes:
+    """A picture as a file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def whistle() -> bytes:
+    """A wav file of 2.5 s: a tone that rises from 300 to 900 Hz, 44.1 kHz."""
+    time = np.arange(int(2.5 * 44100)) / 44100
+    file = io.BytesIO()
+    soundfile.write(file, 0.4 * np.sin(2 * np.pi * (300 + 120 * time) * time), 44100, format="WAV")
+    return file.getvalue()

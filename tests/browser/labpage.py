@@ -15,8 +15,8 @@ from playwright.sync_api import Locator, Page
 from playwright.sync_api import TimeoutError as Waited
 
 OPEN_SECONDS = 240  # the page of JupyterLab is heavy, and the machine may be busy
-RUN_SECONDS = 900
-STEP_SECONDS = 60
+RUN_SECONDS = 1800
+STEP_SECONDS = 120  # of one step in the page; other work may share the cores
 ERRORS = '[data-mime-type="application/vnd.jupyter.error"]'
 WARNINGS = '[data-mime-type="application/vnd.jupyter.stderr"]'
 POPUPS = ".jp-Dialog:visible, .Toastify__toast:visible"
@@ -130,6 +130,18 @@ class LabPage:
         cell.locator(".cm-content").click()
         cell.locator(".cm-content").press("Shift+Enter")
         return cell
+
+    def run_new(self, text: str) -> None:
+        """Write a code cell below the last cell and start it."""
+        cells = self.notebook.locator(".jp-Cell")
+        count = cells.count()
+        cells.last.locator(".jp-InputPrompt").click()
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("b")
+        self.until(lambda: cells.count() == count + 1, "a new cell")
+        cells.last.locator(".cm-content").click()
+        self.page.keyboard.insert_text(text)
+        self.page.keyboard.press("Control+Enter")
 
     def faults(self) -> list[str]:
         """What a reader should not have to see: errors, warnings, dialogs, widgets that are not drawn."""

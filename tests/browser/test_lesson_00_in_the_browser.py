@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from labpage import LabPage
 from labserver import ROOT
 
 
 @pytest.fixture(scope="module")
-def lesson(opened) -> LabPage:
-    return opened(ROOT / "notebooks" / "00_welcome.ipynb")
+def lesson(opened) -> Iterator[LabPage]:
+    lesson = opened(ROOT / "notebooks" / "00_welcome.ipynb")
+    yield lesson
+    lesson.page.close()
 
 
 def test_it_opens_without_a_warning(lesson):

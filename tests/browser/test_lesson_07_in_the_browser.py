@@ -1,76 +1,26 @@
 """Lesson 07 in JupyterLab: Run All, then the attention explorer by mouse and keyboard.
 
-The tests are one visit to the page, in this order.
+The tests are one visit to the page, in this order; what a reader brings, and Python, come in the next module.
 """
 
 from __future__ import annotations
 
-import io
 import re
 
 import numpy as np
 import pytest
-import soundfile
-from explorerpage import ExplorerPage, changed
-from labpage import LabPage
-from labserver import ROOT
-from PIL import Image
-
-NOTEBOOK = ROOT / "notebooks" / "07_sound_localization.ipynb"
-NETWORK = "LLINet"
-
-
-@pytest.fixture(scope="module")
-def lesson(opened) -> LabPage:
-    """The lesson with all its cells run."""
-    lesson = opened(NOTEBOOK)
-    assert not lesson.faults(), "\n".join(lesson.faults())
-    seconds = lesson.run_all()
-    lesson.shot("07-run")
-    print(f"\nlesson 07: Run All took {seconds / 60:.1f} minutes", flush=True)
-    return lesson
-
-
-@pytest.fixture(scope="module")
-def explorer(lesson) -> ExplorerPage:
-    explorer = ExplorerPage(lesson)
-    explorer.region.scroll_into_view_if_needed()
-    explorer.told("heard:")
-    lesson.shot("07-explorer", explorer.region)
-    return explorer
+from explorerpage import NETWORK, cells, changed, heard_in, without, words
 
 
 @pytest.fixture(autouse=True)
-def no_complaint(lesson):
+def no_complaint(lesson_07):
     """After every test the page shows no error, no warning and no dialog."""
     yield
-    assert not lesson.faults(), "\n".join(lesson.faults())
+    assert not lesson_07.faults(), "\n".join(lesson_07.faults())
 
 
-def photo() -> bytes:
-    """A picture of 320 x 200 pixels: a bright disc on a slope of colour."""
-    y, x = np.mgrid[:200, :320]
-    image = np.stack([x * 255 // 320, y * 255 // 200, np.full_like(x, 90)], -1).astype(np.uint8)
-    image[(x - 220) ** 2 + (y - 80) ** 2 < 40**2] = (250, 240, 120)
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return file.getvalue()
-
-
-def whistle() -> bytes:
-    """A wav file of 2.5 s: a tone that rises from 300 to 900 Hz, 44.1 kHz."""
-    time = np.arange(int(2.5 * 44100)) / 44100
-    file = io.BytesIO()
-    soundfile.write(file, 0.4 * np.sin(2 * np.pi * (300 + 120 * time) * time), 44100, format="WAV")
-    return file.getvalue()
-
-
-def heard_in(status: str) -> str:
-    return re.search(r"heard: (.*)\.$", status, re.MULTILINE).group(1)
-
-
-def test_run_all_shows_no_error_and_no_warning(lesson):
-    assert len(lesson.prompts) > 10 and not lesson.faults()
+def test_run_all_shows_no_error_and_no_warning(lesson_07):
+    assert len(lesson_07.prompts) > 10 and not lesson_07.faults()
 
 
 def test_the_first_view_states_peak_overlap_and_best_match(explorer):
@@ -132,8 +82,13 @@ def test_both_sliders(explorer):
     overlaps = []
     for share in (0.25, 0.85):
         before = explorer.status
+        drawn = explorer.settled(NETWORK)
         value = explorer.slide(explorer.threshold, share)
         line = explorer.told(f"at {value:.2f} of", after=before)
+        assert changed(drawn, explorer.settled(NETWORK)) > 0.002, "the dashed line stays where it was"
+        for listener in explorer.listeners:
+            stated = explorer.line(listener).iou
+            assert f"IoU {stated}" in explorer.caption(listener), "the canvas says another overlap"
         overlaps.append(re.findall(r"IoU (\d\.\d\d)", line))
     assert overlaps[0] != overlaps[1], "the threshold changes no overlap"
     value = float(explorer.threshold.input_value())
@@ -141,15 +96,92 @@ def test_both_sliders(explorer):
     explorer.told(f"at {value - 0.01:.2f} of")
 
 
+def test_the_map_lies_where_the_words_say(explorer):
+    """Without the picture and the lines, the brightest cell is the one that is stated as the peak."""
+    explorer.sound.select_option(label="another class")
+    explorer.told("heard: another class")
+    explorer.opacity.press("End")
+    explorer.threshold.press("End")  # nothing is above it: no dashed line
+    explorer.told("at 1.00 of|no IoU")
+    for _ in range(8):
+        line = explorer.line(NETWORK)
+        if all(abs(2 * at + 1 - n) > 2 for at, n in zip(line.peak, line.grid, strict=True)):
+            break  # far enough from both middles for a map upside down to be seen
+        before = explorer.status
+        explorer.button("next picture").click()
+        explorer.told("heard: another class", after=before)
+    seen = cells(explorer.settled(NETWORK), line.grid)
+    explorer.lab.shot("07-map-alone", explorer.region)
+    highest = np.unravel_index(seen.argmax(), line.grid)
+    assert seen[line.peak] > seen.max() - 0.03, f"stated is {line.peak}, the brightest is {highest}"
+    assert seen[line.peak] > seen[::-1][line.peak] + 0.03, "the same map upside down would do as well"
+
+
+def test_the_outline_of_what_sounds_is_drawn(explorer):
+    """Without the map, own sound and silence differ by the outline, and by the place of the cross."""
+    explorer.opacity.press("Home")
+    explorer.threshold.press("End")
+    seen, places = [], []
+    for kind in ("own sound", "silence"):
+        explorer.sound.select_option(label=kind)
+        explorer.told(f"heard: {kind}")
+        seen.append(explorer.settled(NETWORK))
+        places.append(explorer.line(NETWORK).place)
+        sliders = explorer.opacity.input_value(), explorer.threshold.input_value()
+        assert sliders == ("0", "1"), "a slider moved back when the next control was used at once"
+    assert changed(*(without(pixels, *places) for pixels in seen)) > 0.004
+    explorer.slide(explorer.opacity, 0.55)
+    explorer.slide(explorer.threshold, 0.5)
+    before = explorer.status
+    explorer.sound.select_option(label="own sound")
+    explorer.told("heard: own sound", after=before)
+
+
 def test_a_click_in_the_picture_asks_the_spot(explorer):
-    explorer.click_picture(NETWORK, 0.25, 0.3)
-    explorer.told("fits the spot best")
     fitting = explorer.listed("sounds that fit this spot")
-    place = fitting.inner_text()
-    assert re.search(r"row \d+, column \d+", place) and fitting.locator("audio").count() > 0
+    places = []
+    for x, y in ((0.25, 0.3), (0.8, 0.3)):
+        explorer.click_picture(NETWORK, x, y)
+        explorer.told("fits the spot best")
+        h, w = explorer.line(NETWORK).grid
+        places.append(f"{NETWORK} cell in row {int(y * h) + 1}, column {int(x * w) + 1}")
+        explorer.lab.until(lambda: places[-1] in words(fitting), lambda: f"{places[-1]}: {words(fitting)}")
+        assert fitting.locator("audio").count() > 0
+    assert places[0] != places[1]
     explorer.lab.shot("07-spot", explorer.region)
-    explorer.click_picture(NETWORK, 0.8, 0.8)
+
+
+def test_a_sound_of_the_lists_plays_on_and_alone(explorer):
+    """Another spot changes one list, and leaves the others' players as they are; one plays at a time."""
+    first, second = explorer.listed("nearest sounds").locator("audio").all()[:2]
+    playing = "audio => !audio.paused && !audio.muted && audio.currentTime > 0"
+    first.evaluate("audio => { audio.loop = true; audio.focus(); return audio.play(); }")
+    explorer.lab.until(lambda: first.evaluate(playing), "the first sound to play")
+    place = explorer.listed("sounds that fit this spot").inner_text()
+    explorer.canvas(NETWORK).evaluate(  # a click would take the focus away
+        """canvas => {
+            const box = canvas.getBoundingClientRect();
+            const [clientX, clientY] = [box.left + 0.5 * box.width, box.top + 0.9 * box.height];
+            canvas.dispatchEvent(new MouseEvent("click", { clientX, clientY, bubbles: true }));
+        }"""
+    )
+    fitting = explorer.listed("sounds that fit this spot")
     explorer.lab.until(lambda: fitting.inner_text() != place, "the sounds of another spot")
+    assert first.evaluate(playing) and first.evaluate("audio => document.activeElement === audio")
+    second.evaluate("audio => { audio.loop = true; return audio.play(); }")
+    explorer.lab.until(lambda: second.evaluate(playing), "the second sound to play")
+    assert first.evaluate("audio => audio.paused")
+    explorer.button("play").click()
+    explorer.lab.until(lambda: explorer.film.evaluate(playing), "the picture's own sound to play")
+    assert second.evaluate("audio => audio.paused")
+    first.evaluate("audio => audio.play()")
+    with explorer.lab.waiting("the picture's own sound to stop"):
+        explorer.button("play").wait_for()
+    status = explorer.told(r"around \d\.\d\d s")
+    first.evaluate("audio => { audio.pause(); audio.loop = false; }")
+    second.evaluate("audio => { audio.loop = false; }")
+    explorer.button("whole sound").click()
+    explorer.told("heard: own sound [^,]*$", after=status)
 
 
 def test_the_keyboard_asks_a_spot_too(explorer):
@@ -226,6 +258,9 @@ def test_play_moves_the_map(explorer):
         return changed(before, seen[-1]) > 0.02
 
     explorer.lab.until(moved, "the map to move while the sound plays")
+    assert explorer.film.evaluate(
+        "audio => audio.paused || !audio.muted && audio.volume * audio.currentTime > 0"
+    )
     explorer.lab.shot("07-playing", explorer.region)
     with explorer.lab.waiting("the sound to end, and the button to say play again"):
         explorer.button("play").wait_for()
@@ -234,45 +269,16 @@ def test_play_moves_the_map(explorer):
     explorer.told(r"around \d\.\d\d s", after=before)
 
 
-def test_a_photo_and_a_sound_of_ones_own(explorer):
-    explorer.upload("upload a photo", "disc.png", photo())
-    status = explorer.told(r"^disc\.png, heard: ")
-    assert not heard_in(status).startswith("own sound"), "a photo has no sound of its own"
-    explorer.upload("upload a sound", "whistle.wav", whistle())
-    status = explorer.told(r"heard: uploaded \(whistle\.wav\)")
-    assert "no IoU" in status and f"{NETWORK}: peak" in status and "best match" in status
-    assert explorer.sound.locator("option:checked").inner_text().startswith("uploaded")
-    assert explorer.listed("nearest pictures").locator("img").count() >= 3
-    explorer.settled(NETWORK)
-    explorer.lab.shot("07-uploaded", explorer.region)
-
-
-@pytest.mark.parametrize(
-    ("what", "name"), [("upload a photo", "broken.jpg"), ("upload a sound", "broken.wav")]
-)
-def test_a_broken_file_gets_a_sentence(explorer, what, name):
-    shown = explorer.settled(NETWORK)
-    explorer.upload(what, name, b"neither a picture nor a sound\n" * 40)
-    status = explorer.told(rf"^{re.escape(name)}: .*; choose a .*\.$")
-    assert not re.search(r"Traceback|Error\b|0x|/tmp|<", status), status
-    assert changed(shown, explorer.settled(NETWORK)) == 0, "what was shown stays"
-    explorer.upload(what, name, b"neither a picture nor a sound\n" * 40)
-    explorer.lab.page.wait_for_timeout(1000)
-    explorer.told("; choose a ")  # the same file once more: the same sentence
-    explorer.lab.shot(f"07-{name.replace('.', '-')}", explorer.region)
-
-
-def test_a_recording(explorer):
-    """The browser's microphone is a generated beep here."""
-    explorer.button("record").click()
-    explorer.lab.page.wait_for_timeout(2500)
-    explorer.region.get_by_role("button", name=re.compile("stop")).click()
-    explorer.told("heard: recorded")
-
-
-def test_one_can_go_on_after_all_that(explorer):
-    before = explorer.status
-    explorer.picture.select_option(index=2)
-    explorer.sound.select_option(label="own sound")
-    explorer.told(r"heard: own sound .*IoU 0\.\d\d", after=before)
-    explorer.lab.shot("07-last", explorer.region)
+def test_the_whole_sound_brings_the_resting_map_back(explorer):
+    whole, before = explorer.button("whole sound"), explorer.status
+    whole.click()
+    explorer.told("heard: own sound", after=before)
+    resting, before = explorer.settled(NETWORK), explorer.status
+    for _ in range(3):  # a stalled machine may be at the sound's end already
+        explorer.button("play").click()
+        explorer.lab.until(lambda: changed(resting, explorer.pixels(NETWORK)) > 0.02, "the map to move")
+        if explorer.film.evaluate("audio => !audio.paused"):
+            break
+    whole.click()
+    assert explorer.film.evaluate("audio => audio.paused") and explorer.button("play").is_visible()
+    assert changed(resting, explorer.settled(NETWORK)) == 0 and explorer.told("heard:") == before

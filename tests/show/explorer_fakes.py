@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import soundfile
 import torch
+from PIL import Image
 
 from llinet_lite.data.media import encode_jpeg, encode_png
 from llinet_lite.data.store import Store, StoreWriter
@@ -84,3 +88,33 @@ def listener(title: str = "Colour", *, scale: str = "maximum", hears: bool = Tru
         "fit": (lambda cell, heard: heard.key @ cell) if hears else None,
     }  # fmt: skip
     return Listener(**(facts | changes))
+
+
+# ---- what a reader brings
+
+
+def png(size=(60, 50)) -> bytes:
+    """A green photo."""
+    file = io.BytesIO()
+    Image.new("RGB", size, (0, 255, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+def wav(seconds: float = 2.0, hertz: float = 2000) -> bytes:
+    """A drum's tone."""
+    file = io.BytesIO()
+    soundfile.write(file, tone(hertz, seconds), RATE, format="WAV")
+    return file.getvalue()
+
+
+def parts_of(kind: str, name: str, data: bytes, size: int) -> list[tuple[dict, list]]:
+    """The messages by which the page sends a file."""
+    count = max(1, -(-len(data) // size))
+    about = {"type": "file", "kind": kind, "name": name, "parts": count}
+    return [(about | {"part": k}, [memoryview(data[k * size : (k + 1) * size])]) for k in range(count)]
+
+
+def upload(tool, kind: str, name: str, data: bytes, size: int = 1000) -> None:
+    """Send a file as the page does, in parts."""
+    for message in parts_of(kind, name, data, size):
+        tool._handle_custom_msg(*message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from PIL import Image
 
 from llinet_lite.data.media import MediaError
 from llinet_lite.show.explorer import Stage
-from llinet_lite.show.explorer.items import Sound, crop, mixture, photo, recording, silence
-from llinet_lite.show.explorer.page import bits, canvas
+from llinet_lite.show.explorer.items import Picture, Sound, crop, mixture, photo, recording, silence
+from llinet_lite.show.explorer.page import Shelf, bits, canvas, seen_at
 from llinet_lite.show.explorer.stage import Answer, cell_of
 
 
@@ -118,6 +119,21 @@ def test_a_map_that_hears_nothing_has_no_fitting_sounds(store):
         deaf.answer("Deaf", picture, deaf.choose(kind, picture, 1)) for kind in ("own sound", "silence")
     )
     assert np.array_equal(loud.heat, quiet.heat)
+
+
+def test_a_spot_judges_by_who_is_there_and_not_by_who_is_in_the_picture(stage):
+    """A drum at the left, a flute at the right: at each only its own sounds are right, between them none."""
+    objects = np.zeros((40, 40), np.uint8)
+    objects[12:28, 4:12], objects[12:28, 28:36] = 1, 2
+    plain = stage.pictures[0].image
+    both = Picture("both", "drum and flute", "drum", plain, objects, (1, 2))
+    shelf = Shelf(stage)
+    for spot, there in (((0.4, 0.1), {1}), ((0.6, 0.9), {2}), ((0.4, 0.4), set()), ((0.05, 0.1), set())):
+        assert seen_at(both, spot, SIDE, (4, 4)) == there, spot
+        told = shelf.fitting(["Colour"], both, spot)[0]["tiles"]
+        for tile in told:
+            assert tile["right"] == ((NAMES.index(tile["caption"]) in there) if there else None), (spot, tile)
+    assert seen_at(replace(both, objects=None), (0.4, 0.1), SIDE, (4, 4)) == frozenset()
 
 
 @pytest.mark.parametrize(("spot", "cell"), [((0, 0), (0, 0)), ((0.99, 0.5), (3, 2)), ((1, 1), (3, 3))])
@@ -234,6 +250,57 @@ def test_a_photo_is_brought_to_size(stage):
     assert brought.caption == "red.png" and brought.objects is None
     heat = stage.answer("Colour", brought, stage.sounds[0]).heat
     assert np.allclose(heat, 1, atol=1e-3), "red everywhere, and a bell"
+
+
+def saved(image: Image.Image, form: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def test_a_picture_of_16_bits_keeps_its_greys():
+    slope = np.tile(np.linspace(0, 65535, 60).astype(np.uint16), (50, 1))
+    data = saved(Image.fromarray(slope))
+    assert data[24] == 16, "bits of the PNG"
+    brought = photo("scan.png", data, 50)
+    assert np.abs(brought.image.astype(int) - (slope >> 8)[..., None]).max() <= 1
+
+
+def see_through(mode: str) -> Image.Image:
+    """Red whose left half is not there at all; with RGBA its last quarter is there by half."""
+    image = Image.new("RGBA", (80, 40), (255, 0, 0, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 40, 40))
+    if mode == "RGBA":
+        image.paste((255, 0, 0, 128), (60, 0, 80, 40))
+        return image
+    single = Image.new("P", image.size, 1)
+    single.putpalette([0, 0, 0, 255, 0, 0])
+    single.paste(0, (0, 0, 40, 40))
+    return single
+
+
+@pytest.mark.parametrize(("mode", "options"), [("RGBA", {}), ("P", {"transparency": 0})])
+def test_what_shines_through_lies_on_white(mode, options):
+    image = photo("logo.png", saved(see_through(mode), **options), 40).image
+    assert (image[:, :38] == 255).all() and (image[:, 42:58] == [255, 0, 0]).all()
+    assert mode == "P" or np.abs(image[:, 62:].astype(int) - [255, 127, 127]).max() <= 1
+
+
+def test_a_picture_with_transparency_is_turned_upright_too():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side: turn by a quarter, clockwise
+    image = photo("phone.png", saved(see_through("RGBA"), exif=exif), 40).image
+    assert image.shape == (80, 40, 3) and (image[:38] == 255).all() and (image[42:58] == [255, 0, 0]).all()
+
+
+def test_a_long_sound_is_refused_by_its_header(monkeypatch):
+    """20 MB of mp3 may be an hour of sound: it is never decoded."""
+    monkeypatch.setattr("llinet_lite.show.explorer.items.open_sound", lambda *_: pytest.fail("decoded"))
+    for form in ("WAV", "FLAC", "OGG", "MP3"):
+        file = io.BytesIO()
+        soundfile.write(file, tone(1000, 62.0), RATE, format=form)
+        with pytest.raises(MediaError, match=r"long: lasts 6\d\.\d\d s; choose a sound of 1 to 60 s"):
+            recording("long", file.getvalue(), RATE)
 
 
 def test_a_sound_is_mixed_and_resampled(stage):

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from explorer_fakes import NAMES, RATE, listener, photo_store, tone
+from explorer_fakes import NAMES, RATE, listener, photo_store, png, upload, wav
 from IPython.core.formatters import DisplayFormatter
-from PIL import Image
 
 from llinet_lite.data.bandstand import WorldSet, build
 from llinet_lite.show import explorer
@@ -48,27 +47,6 @@ def sent(tool, monkeypatch):
 def heat(tool, k: int = 0) -> np.ndarray:
     told = tool.scene["canvases"][k]
     return np.reshape(told["heat"], told["grid"])
-
-
-def upload(tool, kind: str, name: str, data: bytes, size: int = 1000) -> None:
-    """Send a file as the page does, in parts."""
-    parts = max(1, -(-len(data) // size))
-    for part in range(parts):
-        piece = memoryview(data[part * size : (part + 1) * size])
-        about = {"type": "file", "kind": kind, "name": name, "part": part, "parts": parts}
-        tool._handle_custom_msg(about, [piece])
-
-
-def png() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (60, 50), (0, 255, 0)).save(file, "PNG")
-    return file.getvalue()
-
-
-def wav(seconds: float = 2.0, hertz: float = 2000) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, tone(hertz, seconds), RATE, format="WAV")
-    return file.getvalue()
 
 
 def test_the_first_answer_is_there_at_once(tool):
@@ -232,13 +210,15 @@ def _clip(world, picture, k: int) -> str:
 def test_a_photo_comes_in_parts_and_needs_another_sound(tool):
     upload(tool, "photo", "pictures\\green.png", png(), size=50)
     assert tool.picture == -1 and tool.brought == {"photo": "green.png"} and tool.sound == "another class"
-    assert (
-        "green.png, heard: another class" in tool.status and "no IoU: this picture has no mask" in tool.status
-    )
+    assert tool.status.startswith("green.png (its middle square), heard: another class")
+    assert tool.scene["caption"].startswith("green.png (its middle square), heard: another class")
+    assert "no IoU: this picture has no mask" in tool.status
     tool.sound = "own sound"
     assert tool.status == "green.png has no sound of its own: choose another sound."
     tool.other, tool.sound = "drum", "another class"
     assert np.allclose(heat(tool), 1, atol=1e-3), "green everywhere, and a drum"
+    upload(tool, "photo", "square.png", png((50, 50)))
+    assert tool.status.startswith("square.png, heard: another class")
 
 
 def test_a_sound_is_heard_at_once(tool):
@@ -325,6 +305,21 @@ def test_the_still_shows_every_listener_and_says_what_to_see(tool):
     figure, alt = tool.still()
     assert "heard: silence" in alt and "no IoU" in figure.axes[1].get_title()
     plt.close("all")
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_highest_cell(store):
+    """Neither words nor cross point at a cell; the outline of what sounds is still drawn."""
+    even = listener("Even", heat=lambda cells, key: cells.mean(1) * 0 + 0.25)
+    tool = explorer.Explorer({"Colour": listener(), "Even": even}, store, "test")
+    colour, same = tool.scene["canvases"]
+    assert same["flat"] and not colour["flat"]
+    assert "Even: 0.25, the same everywhere, IoU 0." in tool.status and "Colour: peak" in tool.status
+    figure, _ = tool.still()
+    crosses = [sum(line.get_marker() == "x" for line in ax.lines) for ax in figure.axes[1:]]
+    assert crosses == [1, 0] and figure.axes[2].collections, "a cross on the one, outlines on both"
+    plt.close("all")
+    tool.sound = "silence"
+    assert "Colour: 0, the same everywhere, no IoU: nobody plays" in tool.status
 
 
 def test_progress_is_said_when_it_takes_long(store, monkeypatch, capsys):

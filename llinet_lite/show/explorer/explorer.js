@@ -34,14 +34,34 @@ function kept(event) {
   if (!event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "Tab") event.stopPropagation();
 }
 
-/** Call `f` once, `wait` milliseconds after the last of several calls. */
+/** Give an element these children; one that plays or has the focus is not moved, for that would end both. */
+function arrange(parent, children) {
+  const there = [...parent.children];
+  if (children.length === there.length && children.every((child, k) => there[k] === child)) return;
+  const busy = (child) =>
+    child.contains(document.activeElement) || [...child.querySelectorAll("audio")].some((audio) => !audio.paused);
+  const place = children.findIndex((child) => child.parentNode === parent && busy(child));
+  if (place < 0) return parent.replaceChildren(...children);
+  for (const child of there) if (!children.includes(child)) child.remove();
+  children[place].before(...children.slice(0, place));
+  children[place].after(...children.slice(place + 1));
+}
+
+/** Call `f` once, `wait` milliseconds after the last of several calls; until then it is `waiting`. */
 function later(f, wait) {
   let timer;
   const call = (...values) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => f(...values), wait);
+    call.cancel();
+    call.waiting = true;
+    timer = setTimeout(() => {
+      call.waiting = false;
+      f(...values);
+    }, wait);
   };
-  call.cancel = () => clearTimeout(timer);
+  call.cancel = () => {
+    clearTimeout(timer);
+    call.waiting = false;
+  };
   return call;
 }
 
@@ -181,10 +201,12 @@ class MapView {
     this.mask = told.mask ? unpack(told.mask, side) : null;
     this.solid = this.mask ? contours(smooth(this.mask, side), side, 0.5) : [];
     if (told.image && told.image !== this.uri) {
+      this.canvas.setAttribute("aria-busy", "true");
       const pixels = await this.app.pixels(told.image, side);
-      if (this.told !== told) return; // a newer one came meanwhile
+      if (this.told !== told && this.told.image) return; // a newer picture came meanwhile
       [this.pixels, this.uri] = [pixels, told.image];
     }
+    this.canvas.removeAttribute("aria-busy");
     this.draw();
   }
 
@@ -275,12 +297,13 @@ class MapView {
     };
     const [px, py] = centre(this.peak());
     const arm = 6 * unit;
-    stroke(() => {
+    const crossed = () => {
       pen.moveTo(px - arm, py - arm);
       pen.lineTo(px + arm, py + arm);
       pen.moveTo(px + arm, py - arm);
       pen.lineTo(px - arm, py + arm);
-    });
+    };
+    if (!this.told.flat) stroke(crossed);
     const spot = this.app.spot();
     if (spot.length) {
       const [sx, sy] = centre(this.cell(spot));
@@ -304,7 +327,8 @@ class MapView {
     const iou = this.iou(threshold);
     const value = Number(Math.max(...told.heat).toPrecision(3));
     const overlap = iou === null ? "no IoU" : `IoU ${iou.toFixed(2)}`;
-    const said = `peak ${value}, ${overlap}`;
+    const said = `${told.flat ? `${value}, the same everywhere` : `peak ${value}`}, ${overlap}`;
+    const highest = told.flat ? "" : `, highest in row ${row + 1}, column ${column + 1}`;
     const scale = make("div", { class: "llx-score" }, `colour: ${SCALES[told.scale]}`);
     this.caption.replaceChildren(make("strong", {}, told.title), ` ${said}`, scale);
     const here = this.cursor
@@ -312,7 +336,7 @@ class MapView {
       : "";
     this.canvas.setAttribute(
       "aria-label",
-      `picture with the map of ${told.title}: ${said}, highest in row ${row + 1}, column ${column + 1}.` +
+      `picture with the map of ${told.title}: ${said}${highest}.` +
         `${here} Arrow keys move to a cell, Enter asks for the sounds that fit it.`,
     );
   }
@@ -391,6 +415,8 @@ async function recorded(blob) {
   }
 }
 
+const IN_VS_CODE =
+  "VS Code gives notebooks no microphone: open the lesson in JupyterLab, or upload a sound";
 const NO_MICROPHONE = {
   NotAllowedError: "the browser may not use the microphone: allow it for this page, or upload a sound",
   NotFoundError: "no microphone was found: plug one in, or upload a sound",
@@ -402,7 +428,7 @@ const NO_MICROPHONE = {
 class App {
   constructor(model, el) {
     Object.assign(this, { model, el, id: `llx-${++count}`, views: new Map(), film: null });
-    Object.assign(this, { images: new Map(), off: [] });
+    Object.assign(this, { images: new Map(), rows: new Map(), off: [] });
     this.menu = model.get("menu");
     this.colours = this.menu.colours;
     this.build();
@@ -452,7 +478,8 @@ class App {
   expect(wait) {
     clearTimeout(this.silence);
     this.root.setAttribute("aria-busy", "true");
-    this.silence = setTimeout(() => this.say(`${SILENT} Shown is: ${this.controls.canvases.dataset.caption}.`), wait);
+    const silent = () => this.say(`${SILENT} Shown is: ${this.controls.canvases.dataset.caption}.`);
+    this.silence = setTimeout(silent, wait);
   }
 
   say(text) {
@@ -512,11 +539,11 @@ class App {
     const hear = make("select", { change: () => this.set({ sound: c.sound.value }) });
     const other = make("select", { change: () => this.set({ other: c["other class"].value }) });
     other.append(...menu.classes.map((name) => make("option", { value: name }, name)));
-    const send = {
+    const send = (this.sending = {
       threshold: later(() => this.set({ threshold: this.threshold() }), 120),
       opacity: later(() => this.set({ opacity: this.opacity() }), 250),
       time: (this.sendTime = later((time) => this.set({ time }), 90)),
-    };
+    });
     const redraw = (name) => () => {
       this.values();
       this.views.forEach((view) => view.draw());
@@ -561,7 +588,8 @@ class App {
     );
     c.canvases = make("div", { class: "llx-canvases" });
     c.status = make("div", { class: "llx-status", role: "status", "aria-live": "polite" });
-    c.audio = make("audio", { ended: () => this.ended(), pause: () => this.playing && !c.audio.ended && this.play() });
+    const paused = () => this.playing && !c.audio.ended && this.play(); // by a key of the keyboard, or another player
+    c.audio = make("audio", { ended: () => this.ended(), pause: paused });
     const region = (name) => {
       c[name] = make("div", { class: "llx-lists" });
       const heading = make("h4", { id: `${id}-${name.replaceAll(" ", "-")}` }, name);
@@ -573,7 +601,13 @@ class App {
       top, playing, c.canvases, this.legend(), sliders, compare, c.status, bring,
       region("sounds that fit this spot"), region("nearest sounds"), region("nearest pictures"), c.audio,
     );
+    this.root.addEventListener("play", (event) => this.alone(event.target), true);
     this.el.replaceChildren(this.root);
+  }
+
+  /** One sound at a time: what starts stops all others. */
+  alone(player) {
+    for (const other of this.root.querySelectorAll("audio")) if (other !== player) other.pause();
   }
 
   legend() {
@@ -646,7 +680,7 @@ class App {
       option.disabled = model.get("picture") < 0 && ["own sound", "mixture"].includes(option.value);
     }
     for (const name of ["threshold", "opacity"]) {
-      if (document.activeElement !== c[name]) c[name].value = model.get(name);
+      if (!this.sending[name].waiting) c[name].value = model.get(name); // else Python does not know yet
     }
     const shown = model.get("shown");
     c.listeners.forEach((box, title) => (box.checked = shown.includes(title)));
@@ -722,31 +756,52 @@ class App {
     const asked = this.model.get("spot").length > 0;
     const hint = "Click a spot in a picture, or move to it with Tab, arrow keys and Enter.";
     if (asked) this.fill("sounds that fit this spot", this.model.get("fitting"));
-    else this.controls["sounds that fit this spot"].replaceChildren(make("p", { class: "llx-hint" }, hint));
+    else this.fill("sounds that fit this spot", [], make("p", { class: "llx-hint" }, hint));
     this.views.forEach((view) => view.draw());
   }
 
-  fill(name, lists) {
-    const rows = lists.map(({ title, measure, tiles, note }) =>
-      make(
-        "div", { class: "llx-list" },
-        make("div", { class: "llx-title" }, make("strong", {}, title), ` ${measure}`),
-        note ? make("p", { class: "llx-hint" }, note) : make("ol", {}, ...tiles.map((tile) => this.tile(tile))),
-      ),
-    );
-    this.controls[name].replaceChildren(...rows);
+  /** Show the lists of a region; rows that were there before stay, so that a sound plays on. */
+  fill(name, lists, ...hints) {
+    const before = this.rows.get(name) ?? new Map();
+    const now = new Map();
+    for (const { title, measure, tiles, note } of lists) {
+      const row = before.get(title) ?? this.row(title);
+      row.measure.textContent = ` ${measure}`;
+      row.note.textContent = note ?? "";
+      row.note.hidden = !note;
+      row.list.hidden = !tiles.length;
+      const items = new Map();
+      for (const tile of tiles) {
+        let key = `${tile.caption} ${tile.image} ${tile.audio}`;
+        while (items.has(key)) key += " again";
+        items.set(key, this.judged(row.items.get(key) ?? this.tile(tile), tile));
+      }
+      row.items = items;
+      arrange(row.list, [...items.values()]);
+      now.set(title, row);
+    }
+    this.rows.set(name, now);
+    arrange(this.controls[name], [...[...now.values()].map((row) => row.element), ...hints]);
   }
 
-  tile({ caption, score, right, image, audio }) {
+  row(title) {
+    const row = { measure: make("span"), note: make("p", { class: "llx-hint" }), list: make("ol"), items: new Map() };
+    const heading = make("div", { class: "llx-title" }, make("strong", {}, title), row.measure);
+    row.element = make("div", { class: "llx-list" }, heading, row.note, row.list);
+    return row;
+  }
+
+  judged(item, { score, right }) {
     const verdict = right == null ? "" : right ? "right" : "wrong";
-    const item = make("li", { class: verdict });
+    item.className = verdict;
+    item.querySelector(".llx-score").textContent = verdict ? `${score}, ${verdict}` : score;
+    return item;
+  }
+
+  tile({ caption, image, audio }) {
+    const item = make("li");
     if (image) item.append(make("img", { src: image, alt: `picture: ${caption}` }));
-    item.append(
-      make(
-        "div", { class: "llx-caption" }, caption,
-        make("div", { class: "llx-score" }, verdict ? `${score}, ${verdict}` : score),
-      ),
-    );
+    item.append(make("div", { class: "llx-caption" }, caption, make("div", { class: "llx-score" })));
     if (audio) {
       const few = "nodownload noplaybackrate noremoteplayback"; // else there is no room for the play button
       const how = { controls: true, preload: "none", controlslist: few };
@@ -886,7 +941,9 @@ class App {
     } else {
       this.say(`${chosen.name} is being read …`);
       try {
-        this.bring(await this.readable(chosen, kind), chosen.name, kind);
+        const bytes = await this.readable(chosen, kind);
+        if (bytes.byteLength <= MEGABYTES * 1e6) this.bring(bytes, chosen.name, kind);
+        else this.say(`${chosen.name}: the sound is too long; choose one of 60 s at most.`);
       } catch {
         this.say(`${chosen.name}: the browser could not read the file; choose it again.`);
       }
@@ -916,8 +973,10 @@ class App {
 
   async record() {
     if (this.recorder) return this.recorder.stop();
+    const inCode = document.body.dataset.vscodeThemeKind !== undefined;
     if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) {
-      return this.say("there is no microphone on this page (it needs https or localhost): upload a sound.");
+      const none = "there is no microphone on this page (it needs https or localhost): upload a sound";
+      return this.say(`${inCode ? IN_VS_CODE : none}.`);
     }
     if (this.asking) return;
     this.asking = true;
@@ -931,7 +990,8 @@ class App {
     } catch (error) {
       stream?.getTracks().forEach((track) => track.stop());
       this.recorder = null;
-      this.say(`${NO_MICROPHONE[error.name] ?? `the microphone gave no sound (${error.message}): upload one`}.`);
+      const known = inCode && error.name === "NotAllowedError" ? IN_VS_CODE : NO_MICROPHONE[error.name];
+      this.say(`${known ?? `the microphone gave no sound (${error.message}): upload one`}.`);
     } finally {
       this.asking = false;
     }

@@ -34,8 +34,9 @@ class Picture:
     Attributes
     ----------
     key, caption, name : str
-        A unique mark; what it is called in the list; the class it stands under.
+        A unique mark; what it is called in the list; the class it stands under, "" for a reader's photo.
     image : (H, W, 3) uint8
+        All of it; a listener sees the square in its middle.
     objects : (H, W) uint8, optional
         0 is background, k + 1 the k-th player; None where there are no masks.
     players : tuple of int
@@ -60,6 +61,12 @@ class Picture:
     sound: int | None = None
     time: float | None = None
     film: Callable[[float], tuple[np.ndarray, np.ndarray]] | None = field(default=None, repr=False)
+
+    @property
+    def told(self) -> str:
+        """What the line calls it: of a reader's photo that is no square, only a part is seen."""
+        height, width = self.image.shape[:2]
+        return f"{self.caption} (its middle square)" if not self.name and height != width else self.caption
 
     @property
     def labels(self) -> frozenset[int]:
@@ -282,7 +289,7 @@ def _opaque(data: bytes) -> bytes:
 
 
 def _told_seconds(data: bytes) -> float:
-    """Seconds that the header of a sound promises, 0 if unknown: 20 MB of mp3 may be an hour, 1.3 GB decoded."""
+    """Seconds that the header of a sound promises, 0 if unknown: 20 MB of mp3 may be an hour of sound."""
     try:
         info = soundfile.info(io.BytesIO(data))
     except Exception:  # the reader says what is wrong with it

@@ -19,6 +19,7 @@ from llinet_lite.show.explorer.stage import Answer, Stage, cell_of
 
 SECONDS = 1.0  # of a player in a list
 AHEAD = 400  # sounds whose players are made before they are asked for
+KEPT = 64  # whole sounds whose players are kept
 THUMB = 96  # pixels of a picture in a list
 QUALITY = 88
 
@@ -43,6 +44,7 @@ def canvas(answer: Answer) -> dict:
         "grid": list(answer.heat.shape),
         "heat": [float(f"{value:.6g}") for value in answer.heat.ravel()],
         "scale": answer.scale,
+        "flat": answer.flat,
         "mask": bits(answer.truth),
     }
 
@@ -59,6 +61,7 @@ class Shelf:
     def __init__(self, stage: Stage):
         self.stage = stage
         self._made: dict[str, str] = {}
+        self._whole: dict[str, str] = {}
         if len(stage.sounds) <= AHEAD:
             for sound in stage.sounds:
                 self.player(sound)
@@ -68,6 +71,14 @@ class Shelf:
         if sound.key not in self._made:
             self._made[sound.key] = player(sound, SECONDS)
         return self._made[sound.key]
+
+    def whole(self, sound: Sound) -> str:
+        """Return all of a sound as the source of a player; those of the last sounds are kept."""
+        if sound.key not in self._whole:
+            self._whole[sound.key] = player(sound)
+            if len(self._whole) > KEPT:
+                self._whole.pop(next(iter(self._whole)))
+        return self._whole[sound.key]
 
     def thumb(self, picture: Picture) -> str:
         """Return one of the stage's pictures, small."""
@@ -159,14 +170,13 @@ def status(
     """
     moment = "" if about["time"] is None else f", around {about['time']:.2f} s"
     named = sound.caption if about["heard"] == "silence" else f"{about['heard']} ({sound.caption})"
-    parts = [f"{picture.caption}, heard: {named}{moment}."]
+    parts = [f"{picture.told}, heard: {named}{moment}."]
     for name, answer in answers.items():
         parts.append(_line(stage, name, answer, picture, sound, about))
     return "\n".join(parts)
 
 
 def _line(stage: Stage, name: str, answer: Answer, picture: Picture, sound: Sound, about) -> str:
-    row, column, value = answer.peak
     iou = answer.iou(about["threshold"])
     if iou is None:
         overlap = without_truth(picture, sound)
@@ -175,9 +185,7 @@ def _line(stage: Stage, name: str, answer: Answer, picture: Picture, sound: Soun
     frame = picture if about["time"] is None else picture.at(about["time"])
     ((best, _),) = stage.nearest_sounds(name, frame, 1)
     match = f"best match {best.caption}{_verdict(best.labels, picture.labels)}"
-    grid = " x ".join(map(str, answer.heat.shape))
-    place = f"row {row + 1}, column {column + 1} of {grid}"
-    line = f"{answer.title}: peak {value:.3g} in {place}, {overlap}, {match}"
+    line = f"{answer.title}: {_peak(answer)}, {overlap}, {match}"
     if about["spot"]:
         fit = stage.fitting(name, frame, about["spot"], 1)
         line += (
@@ -186,6 +194,14 @@ def _line(stage: Stage, name: str, answer: Answer, picture: Picture, sound: Soun
             else f", fits the spot best: {fit[0][0].caption}"
         )
     return line + "."
+
+
+def _peak(answer: Answer) -> str:
+    row, column, value = answer.peak
+    if answer.flat:
+        return f"{value:.3g}, the same everywhere"
+    grid = " x ".join(map(str, answer.heat.shape))
+    return f"peak {value:.3g} in row {row + 1}, column {column + 1} of {grid}"
 
 
 def _unit(answer: Answer) -> str:

@@ -53,6 +53,11 @@ class Answer:
         return int(row), int(column), float(self.heat[row, column])
 
     @property
+    def flat(self) -> bool:
+        """Whether the map is the same everywhere, so that no cell is its highest."""
+        return float(np.ptp(self.heat)) <= 1e-6 * float(np.abs(self.heat).max())
+
+    @property
     def shares(self) -> np.ndarray:
         """The map in [0, 1]: probabilities, or shares of its maximum; zeros where that is not positive."""
         if self.scale == "probability":

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -36,11 +38,13 @@ def still(answers: Iterable[Answer], picture: Picture, threshold: float, title: 
     axes[0].axis("off")
     told = []
     for ax, answer in zip(axes[1:], answers, strict=True):
-        heat.overlay(ax, answer.image, answer.shares, answer.truth, title=answer.title)
+        pointed = None if answer.flat else answer.truth  # a map without a highest cell gets no cross
+        heat.overlay(ax, answer.image, answer.shares, pointed, title=answer.title)
+        if answer.flat and answer.truth is not None:
+            _outline(ax, answer.truth, "solid")
         prediction = answer.prediction(threshold)
         if prediction.any() and not prediction.all():
-            ax.contour(prediction, levels=[0.5], colors="black", linewidths=2.2)
-            ax.contour(prediction, levels=[0.5], colors="white", linewidths=1.2, linestyles="dashed")
+            _outline(ax, prediction, "dashed")
         iou = answer.iou(threshold)
         said = "no IoU" if iou is None else f"IoU {iou:.2f}"
         ax.set_title(f"{answer.title}\n{said}", fontsize=9)
@@ -58,3 +62,8 @@ def still(answers: Iterable[Answer], picture: Picture, threshold: float, title: 
         "and a cross the highest cell."
     )
     return fig, alt
+
+
+def _outline(ax: Axes, area: np.ndarray, style: str) -> None:
+    ax.contour(area, levels=[0.5], colors="black", linewidths=2.2)
+    ax.contour(area, levels=[0.5], colors="white", linewidths=1.2, linestyles=style)

@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 from matplotlib.figure import Figure
 
+from llinet_lite.data.media import MediaError
 from llinet_lite.data.store import Store
 from llinet_lite.show.explorer import page
 from llinet_lite.show.explorer.items import MEGABYTES, SHORTEST, Picture, Sound, photo, recording
@@ -95,7 +96,7 @@ class Explorer(anywidget.AnyWidget):
         self._now: tuple[Picture, Sound] | None = None
         self._photo: Picture | None = None
         self._sounds: dict[str, Sound] = {}
-        self._parts: dict[str, list[bytes]] = {}
+        self._parts: dict[tuple[str, str], list[bytes]] = {}
         self._busy = False
         super().__init__(
             menu=page.menu(self.stage), shown=list(self.stage.listeners),
@@ -118,7 +119,7 @@ class Explorer(anywidget.AnyWidget):
     def _title(self) -> str:
         picture, sound = self._now
         moment = f", around {self.time:.2f} s" if self.time >= 0 else ""
-        return f"{picture.caption}, heard: {self._heard(sound)}{moment}"
+        return f"{picture.told}, heard: {self._heard(sound)}{moment}"
 
     def _heard(self, sound: Sound) -> str:
         return sound.caption if self.sound == "silence" else f"{self.sound} ({sound.caption})"
@@ -142,8 +143,7 @@ class Explorer(anywidget.AnyWidget):
                 answer()
             except DATA_ERRORS as error:
                 self.status = f"{str(error).rstrip('. ')}."
-        if not self._parts:  # the line may say the same as before, and the page wait for it
-            self.send({"type": "said"})
+        self.send({"type": "said"})  # the line may say the same as before, and the page wait for it
 
     def _chosen(self, change) -> None:
         if self._busy:
@@ -171,21 +171,28 @@ class Explorer(anywidget.AnyWidget):
         if content.get("type") == "film":
             self._update(self._film)
         elif content.get("type") == "file":
-            self._update(lambda: self._file(content, b"".join(bytes(part) for part in buffers)))
+            key = content["kind"], str(content["name"])
+            if self._collect(key, content, b"".join(bytes(part) for part in buffers)):
+                self._update(lambda: self._bring(*key, content["part"] + 1))
 
-    def _file(self, content: dict, data: bytes) -> None:
-        """Collect a file that comes in parts, so that no message is too big; read it with the last one."""
-        kind, name = content["kind"], str(content["name"])
-        parts = self._parts.setdefault(kind, [])
-        if content["part"] == 0:
+    def _collect(self, key: tuple[str, str], content: dict, data: bytes) -> bool:
+        """Keep a part of a file, for a whole one is too big a message; whether it is time to read it."""
+        parts = self._parts.setdefault(key, [])
+        if content["part"] != len(parts):  # a part was lost, or the file comes anew
             parts.clear()
-        parts.append(data)
-        if sum(map(len, parts)) > MEGABYTES * 10**6 or content["part"] + 1 >= content["parts"]:
-            whole = b"".join(self._parts.pop(kind))
-            if kind == "photo":
-                self.bring_photo(name, whole)
-            else:
-                self.bring_sound(name, whole, BROUGHT[kind])
+        if content["part"] == len(parts):
+            parts.append(data)
+        return content["part"] + 1 >= content["parts"] or sum(map(len, parts)) > MEGABYTES * 10**6
+
+    def _bring(self, kind: str, name: str, count: int) -> None:
+        """Read a file of which so many parts were sent."""
+        parts = self._parts.pop((kind, name))
+        if len(parts) != count:
+            raise MediaError(name, "a part of the file was lost on its way here; choose it again")
+        if kind == "photo":
+            self.bring_photo(name, b"".join(parts))
+        else:
+            self.bring_sound(name, b"".join(parts), BROUGHT[kind])
 
     def bring_photo(self, name: str, data: bytes) -> None:
         """Show a photo, given as the bytes of its file; it needs a sound that is not its own.
@@ -273,7 +280,7 @@ class Explorer(anywidget.AnyWidget):
         self.scene = {"key": key, "time": self.time, "canvases": canvases, "caption": self._title()}
         if self.clip.get("key") != sound.key:
             silent = self.sound == "silence"
-            uri = "" if silent else page.player(sound)
+            uri = "" if silent else self.shelf.whole(sound)
             self.clip = {"key": sound.key, "seconds": 0 if silent else round(sound.seconds, 2), "audio": uri}
         self.found = self.shelf.found(names, self._frame(), sound, time)
         self._ask()
