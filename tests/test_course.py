@@ -514,3 +514,12 @@ def test_weights_are_published_one_lesson_at_a_time(course):
     asked = dataclasses.replace(course, profile="laptop", retrain=True, publish=True, at_once=2)
     with pytest.raises(CourseError, match="one lesson at a time"):
         run(asked)
+
+
+def test_a_lesson_whose_process_dies_is_named(pair):
+    kill = (
+        "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # as the system does when memory runs out
+    )
+    notebook(pair.notebooks, "01_second", RECORD, BESIDE.replace("OTHER", "'02_third'"), kill)
+    with pytest.raises(LessonFailed, match=r"01_second: its process ended with exit code -9.*memory"):
+        run(pair)

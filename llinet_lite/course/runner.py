@@ -103,14 +103,14 @@ def run(course: Course) -> Path:
     with _alone(course.folder), _kernel_environment(course, at_once):
         report.write_environment(course.folder)
         shared = _shared_hash(course)
-        tasks = [
-            (course, notebook, parameters, shared, f"[{number}/{len(plan)}]")
+        tasks = {
+            notebook.stem: (course, notebook, parameters, shared, f"[{number}/{len(plan)}]")
             for number, (notebook, parameters) in enumerate(plan, start=1)
-        ]
+        }
         try:
-            for notebook, failure in _outcomes(tasks, at_once):
+            for lesson, failure in _outcomes(tasks, at_once):
                 if failure is None:
-                    _keep(course, notebook.stem)
+                    _keep(course, lesson)
                 elif not course.go_on:
                     raise failure
                 else:
@@ -125,20 +125,19 @@ def run(course: Course) -> Path:
     return page
 
 
-def _outcomes(tasks: list[tuple], at_once: int) -> Iterator[tuple[Path, LessonFailed | None]]:
-    """Run the lessons and yield (notebook, its failure or None) as they end."""
+def _outcomes(tasks: dict[str, tuple], at_once: int) -> Iterator[tuple[str, LessonFailed | None]]:
+    """Run the lessons and yield (name, its failure or None) as they end."""
     if at_once > 1:
         with contextlib.closing(side_by_side(_lesson, tasks, at_once)) as ends:
-            for task, failure in ends:
-                yield task[1], failure
+            yield from ends
         return
-    for task in tasks:
+    for name, task in tasks.items():
         try:
             _lesson(*task)
         except LessonFailed as failure:
-            yield task[1], failure
+            yield name, failure
         else:
-            yield task[1], None
+            yield name, None
 
 
 def _keep(course: Course, lesson: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
@@ -45,15 +45,15 @@ def lessons_at_once(asked: int = 0) -> int:
 
 @dataclass
 class _Running:
-    task: tuple
+    name: str
     process: BaseProcess
     said: Connection
 
 
 def side_by_side(
-    function: Callable, tasks: Iterable[tuple], at_once: int
-) -> Iterator[tuple[tuple, LessonFailed | None]]:
-    """Call ``function(*task)`` in a new process for every task; yield (task, its failure or None) at its end.
+    function: Callable, tasks: Mapping[str, tuple], at_once: int
+) -> Iterator[tuple[str, LessonFailed | None]]:
+    """Call ``function(*task)`` in a new process for every task; yield (name, its failure or None) at its end.
 
     The first task runs alone: it builds the data that all share. If the caller stops asking, or on Ctrl-C,
     what still runs is interrupted, and waited for.
@@ -62,30 +62,30 @@ def side_by_side(
     ----------
     function : callable
         Defined at the top of a module, so that a new process finds it; may raise LessonFailed.
-    tasks : iterable of tuple
+    tasks : mapping of name to tuple
     at_once : int
     """
-    waiting, running, limit = list(tasks), [], 1
+    waiting, running, limit = list(tasks.items()), [], 1
     try:
         while waiting or running:
             while waiting and len(running) < limit:
-                running.append(_start(function, waiting.pop(0)))
+                running.append(_start(function, *waiting.pop(0)))
             ended = wait([one.process.sentinel for one in running])
             for one in [one for one in running if one.process.sentinel in ended]:
                 running.remove(one)
-                yield one.task, _outcome(one)
+                yield one.name, _outcome(one)
             limit = at_once
     finally:
         _interrupt(running)
 
 
-def _start(function: Callable, task: tuple) -> _Running:
+def _start(function: Callable, name: str, task: tuple) -> _Running:
     context = multiprocessing.get_context("spawn")
     said, says = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(function, task, says))
     process.start()
     says.close()  # so that the end of the process ends the pipe
-    return _Running(task, process, said)
+    return _Running(name, process, said)
 
 
 def _child(function: Callable, task: tuple, says: Connection) -> None:
@@ -106,7 +106,12 @@ def _outcome(one: _Running) -> LessonFailed | None:
         except EOFError:
             pass
     code = one.process.exitcode
-    return LessonFailed(f"a lesson's process ended with exit code {code}; see above") if code else None
+    if not code:
+        return None
+    return LessonFailed(
+        f"{one.name}: its process ended with exit code {code}; if nothing above says why, memory ran out: close "
+        f"other programs, or run one lesson at a time (--at-once 1)"
+    )
 
 
 def _interrupt(running: list[_Running]) -> None:
