@@ -109,8 +109,8 @@ def _outcome(one: _Running) -> LessonFailed | None:
     if not code:
         return None
     return LessonFailed(
-        f"{one.name}: its process ended with exit code {code}; if nothing above says why, memory ran out: close "
-        f"other programs, or run one lesson at a time (--at-once 1)"
+        f"{one.name}: its process ended with exit code {code}; if nothing above says why, memory ran out: "
+        f"close other programs, or run one lesson at a time (--at-once 1)"
     )
 
 
