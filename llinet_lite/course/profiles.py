@@ -271,17 +271,17 @@ class Cost:
 
 # lesson -> profile -> cost, measured on the profile's device; a lesson or profile not yet measured is absent.
 COSTS: dict[str, dict[str, Cost]] = {
-    "00_welcome": {"smoke": Cost(0.9, 1.0), "laptop": Cost(1.8, 1.0)},
+    "00_welcome": {"smoke": Cost(0.9, 1.0), "laptop": Cost(1.6, 1.0)},
     "01_audio_visual_correspondence": {"smoke": Cost(2.9, 2.0), "laptop": Cost(1.0, 2.0)},
-    "02_ave_net": {"smoke": Cost(4.0, 2.5), "laptop": Cost(4.5, 3.0)},
-    "03_avol_net": {"smoke": Cost(1.5, 2.0), "laptop": Cost(1.5, 2.5)},
-    "04_llinet_encoders": {"smoke": Cost(0.4, 1.5), "laptop": Cost(1.0, 2.0)},
-    "05_llinet_losses": {"smoke": Cost(0.7, 2.0), "laptop": Cost(2.0, 2.5)},
-    "06_cross_modal_retrieval": {"smoke": Cost(1.2, 2.0), "laptop": Cost(2.0, 3.0)},
-    "07_sound_localization": {"smoke": Cost(1.0, 2.5), "laptop": Cost(3.5, 4.0)},
-    "08_zero_shot_recognition": {"smoke": Cost(1.5, 2.5), "laptop": Cost(5.0, 3.0)},
-    "09_paper_versus_code": {"smoke": Cost(2.0, 2.5), "laptop": Cost(2.0, 3.5)},
-    "10_your_own_data": {"smoke": Cost(0.7, 1.5), "laptop": Cost(1.0, 2.0)},
+    "02_ave_net": {"smoke": Cost(4.0, 2.5), "laptop": Cost(2.6, 3.0)},
+    "03_avol_net": {"smoke": Cost(1.5, 2.0), "laptop": Cost(1.4, 2.5)},
+    "04_llinet_encoders": {"smoke": Cost(0.4, 1.5), "laptop": Cost(0.5, 2.0)},
+    "05_llinet_losses": {"smoke": Cost(0.7, 2.0), "laptop": Cost(1.9, 2.5)},
+    "06_cross_modal_retrieval": {"smoke": Cost(1.2, 2.0), "laptop": Cost(1.2, 3.0)},
+    "07_sound_localization": {"smoke": Cost(1.0, 2.5), "laptop": Cost(2.1, 4.0)},
+    "08_zero_shot_recognition": {"smoke": Cost(1.5, 2.5), "laptop": Cost(2.9, 3.0)},
+    "09_paper_versus_code": {"smoke": Cost(2.0, 2.5), "laptop": Cost(0.9, 3.5)},
+    "10_your_own_data": {"smoke": Cost(0.7, 1.5), "laptop": Cost(0.5, 2.0)},
 }
 
 
