@@ -163,7 +163,8 @@ def check_device() -> str:
             "update the driver to one for CUDA 13; until then the course runs on the CPU",
         )
     speed = "fast bfloat16" if fast_bf16("cpu") else "no fast bfloat16: trains in float32"
-    return f"CPU, {torch.get_num_threads()} threads, {speed}"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}, {speed}"
 
 
 def check_gpu(needed: float) -> str:
