@@ -4,6 +4,7 @@ Notebook: 00
 """
 
 from .errors import CourseError, LessonFailed
+from .kept import replication
 from .lesson import Lesson
 from .places import cache_folder, results_folder, runs_folder
 from .profiles import COSTS, PROFILES, Cost, Profile, profile_named
@@ -21,6 +22,7 @@ __all__ = [
     "Profile",
     "cache_folder",
     "profile_named",
+    "replication",
     "results_folder",
     "run",
     "run_unattended",

@@ -82,6 +82,41 @@ def kept(run: str, lesson: str) -> list[Result]:
         raise CourseError(f"{path} holds no valid results: {error} Restore it, or publish again") from error
 
 
+def replication(
+    first: tuple[str, ...] = ("laptop-earlier", "laptop"), again: str = "laptop-again"
+) -> pd.DataFrame:
+    """Count the kept numbers of several seeds whose interval holds what another training gave.
+
+    Parameters
+    ----------
+    first : tuple of str
+        Runs; of a lesson the first that kept it counts.
+    again : str
+        Run of the other training.
+
+    Returns
+    -------
+    DataFrame
+        A row per lesson, and their sum: `numbers` of three seeds or more that both have, those `outside` the
+        interval of the first, and their `share`.
+
+    Notebook: 09
+    """
+    import pandas as pd
+
+    rows = {}
+    for path in sorted((results_folder() / again).glob("*.json")):
+        before = next(filter(None, (kept(run, path.stem) for run in first)), [])
+        sure = {r.name: r for r in before if len(r.seeds) >= 3 and r.low is not None}
+        both = [(sure[r.name], r.value) for r in kept(again, path.stem) if r.name in sure and r.seeds]
+        outside = sum(not known.low <= value <= known.high for known, value in both)
+        rows[path.stem] = {"numbers": len(both), "outside": outside}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "outside"])
+    frame.loc["all"] = frame.sum()
+    frame["share"] = (frame.outside / frame.numbers.where(frame.numbers > 0)).round(2)
+    return frame
+
+
 def table(results: list[Result]) -> pd.DataFrame:
     """Return results as a table with the columns `COLUMNS`, numbers rounded to three digits."""
     import pandas as pd
