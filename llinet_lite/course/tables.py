@@ -262,6 +262,8 @@ def everything(measured: Measured, folder: Path) -> str:
         "share in percent. `llinet course --profile NAME --keep` measures again, `llinet report "
         "--tables` writes this\n"
         "page, the tables of [README.md](../README.md) and [the page of claims](../notebooks/claims.md).\n"
+        "`laptop-again` is what the packaged weights give, one seed of a second training; `laptop-earlier` "
+        "is\nlesson 07 before it, on the trunk of the other tables.\n"
     )
     for number, lesson in sorted(measured.lessons.items()):
         title = lesson.partition("_")[2].replace("_", " ")
