@@ -8,6 +8,7 @@ import torch
 import torchvision
 from PIL import Image
 from safetensors.torch import save_file
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from llinet_lite.features import to_image
 from llinet_lite.models import Trunk, trunk_weights
@@ -359,7 +360,7 @@ def test_real_squeezenet_names_what_it_sees(real):
     trunk = build_trunk("squeezenet1_0", _weights(real)).eval()
     photos = sorted(real.glob("traindata/train/Accordion/video/*.jpg"))[:6]
     photos = photos or pytest.skip(f"no photos of accordions below {real}")
-    images = [torchvision.transforms.v2.functional.pil_to_tensor(_square(path)) for path in photos]
+    images = [pil_to_tensor(_square(path)) for path in photos]
     image = to_image(torch.stack(images).permute(0, 2, 3, 1))  # (B, 3, H, W) -> (B, H, W, 3) -> back
     with torch.inference_mode():
         early = trunk.early(image)
