@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,79 +13,28 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from course_fakes import (
+    ENTRY,
+    NOTHING,
+    PARAMETERS,
+    REAL,
+    RECORD,
+    entry,
+    notebook,
+    runs_of,
+    two_lessons,
+)
 
 from llinet_lite.course import Course, CourseError, Lesson, LessonFailed, run, runner, sources
 from llinet_lite.course.parameters import Parameter, assign, convert, declared
 from llinet_lite.course.report import number
-from llinet_lite.course.side_by_side import lessons_at_once
-from llinet_lite.data import parallel
-
-PARAMETERS = (
-    'profile = "laptop"\ndata = ""\nrate = 1e-3\nsteps = 3\nflip = True\nsizes = (4, 8)  # a = b\nword = "a"'
-)
-# What a lesson does, without the package, so that a kernel starts quickly.
-RECORD = """
-import json, os, pathlib
-run = profile + ("-" + pathlib.Path(data).name if data else "")
-folder = pathlib.Path(os.environ["LLINET_RUNS"], run, NAME)
-folder.mkdir(parents=True, exist_ok=True)
-with open(folder.with_suffix(".count"), "a") as log:
-    log.write("x")
-"""
-VALUES = {
-    "name": "accuracy",
-    "value": 0.8,
-    "low": 0.7,
-    "high": 0.9,
-    "chance": 0.5,
-    "paper": 0.876,
-    "seeds": [0],
-}
-REAL = """
-from llinet_lite.course import Lesson
-from llinet_lite.results import Result
-lesson = Lesson(NAME, profile=profile, data=data)
-lesson.record(Result("accuracy", .8, .7, .9, .5, .876, seeds=(0,), n=100, profile=profile, minutes=.1))
-"""
-
-
-def entry(**changes: object) -> str:
-    """Return the code that writes metrics.json with one result, some of its fields changed."""
-    content = {"results": [VALUES | {"profile": "smoke", "unit": "", "minutes": 0.1} | changes]}
-    return f"_ = (folder / 'metrics.json').write_text({json.dumps(content)!r})"
-
-
-ENTRY = entry()
-NOTHING = "_ = (folder / 'metrics.json').write_text(json.dumps({'results': []}))"
-
-
-def notebook(folder: Path, name: str, *code: str, parameters: str = PARAMETERS) -> Path:
-    cells = [new_markdown_cell(f"# About {name}")]
-    if parameters:
-        cells.append(new_code_cell(parameters, metadata={"tags": ["parameters"]}))
-    cells += [new_code_cell(source.replace("NAME", repr(name))) for source in code]
-    kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    path = folder / f"{name}.ipynb"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
-    return path
 
 
 @pytest.fixture
 def course(tmp_path, monkeypatch) -> Course:
     now = sources.package_hash()
     monkeypatch.setattr(sources, "package_hash", lambda: now)
-    folder = tmp_path / "notebooks"
-    for name in ("00_first", "01_second"):
-        notebook(folder, name, RECORD, ENTRY)
-    return Course(runs=tmp_path / "runs", notebooks=folder)
-
-
-def runs_of(course: Course, name: str) -> int:
-    """How many times a notebook ran."""
-    log = course.folder / f"{name}.count"
-    return len(log.read_text()) if log.is_file() else 0
+    return two_lessons(tmp_path)
 
 
 def test_a_run_leaves_what_it_promises(course, capsys):
@@ -433,93 +381,3 @@ def test_retrain_reaches_only_the_notebooks_that_declare_it(course):
 )
 def test_numbers_in_the_report(value, unit, text):
     assert number(value, unit) == text
-
-
-# ---- several at once
-
-BESIDE = """
-import time
-began = time.time()
-while not (folder.parent / OTHER).is_dir() and time.time() < began + 60:
-    time.sleep(0.05)
-assert (folder.parent / OTHER).is_dir(), "the other lesson did not start beside this one"
-"""
-
-
-@pytest.fixture
-def pair(course) -> Course:
-    """Three lessons, of which the last two wait for each other."""
-    for name, other in (("01_second", "02_third"), ("02_third", "01_second")):
-        notebook(course.notebooks, name, RECORD, BESIDE.replace("OTHER", repr(other)), ENTRY)
-    return dataclasses.replace(course, at_once=2)
-
-
-def test_two_lessons_run_at_once_after_the_first(pair, capfd):
-    run(pair)
-    said = capfd.readouterr().out
-    assert re.search(r"00_first: cell \d of \d, \d+ s  done(?s:.*)\[[23]/3\]", said), "the first ran alone"
-    assert "[2/3]" not in said[: said.index("00_first")] and "[3/3]" not in said[: said.index("00_first")]
-    assert {entry["status"] for entry in runner.state(pair.folder).values()} == {"done"}
-    executed = nbformat.read(pair.folder / "02_third.ipynb", as_version=4)
-    assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
-    html = (pair.folder / "report.html").read_text()
-    assert "01_second.html" in html and "02_third.html" in html
-    run(pair)
-    assert capfd.readouterr().out.count("done before and unchanged") == 3
-
-
-def test_a_failure_beside_another_lesson_stops_both(pair):
-    slow = "import time; time.sleep(600)"
-    notebook(pair.notebooks, "01_second", RECORD, BESIDE.replace("OTHER", "'02_third'"), "1 / 0  # here")
-    notebook(pair.notebooks, "02_third", RECORD, slow, ENTRY)
-    began = time.monotonic()
-    with pytest.raises(LessonFailed, match=r"(?s)01_second.*1 / 0  # here.*ZeroDivisionError"):
-        run(pair)
-    assert time.monotonic() - began < 120
-    states = {name: entry["status"] for name, entry in runner.state(pair.folder).items()}
-    assert states == {"00_first": "done", "01_second": "failed", "02_third": "stopped"}
-
-
-def test_others_go_on_beside_a_failure_if_told(pair):
-    notebook(pair.notebooks, "01_second", RECORD, "1 / 0  # here", ENTRY)
-    with pytest.raises(LessonFailed, match="1 of 3 lessons failed"):
-        run(dataclasses.replace(pair, go_on=True))
-    assert runner.state(pair.folder)["02_third"]["status"] == "done"
-
-
-def test_cores_are_shared_by_what_runs_at_once(course, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    for at_once in (1, 2, 1000):
-        with runner._kernel_environment(course, at_once):
-            threads = os.environ.get("OMP_NUM_THREADS")
-        assert threads == {1: None, 2: str(max(1, parallel.cores() // 2)), 1000: "1"}[at_once]
-
-
-@pytest.mark.parametrize(
-    ("cores", "free", "gpu", "at_once"),
-    [(2, 20e9, False, 2), (1, 20e9, False, 1), (2, 7e9, False, 1), (16, 99e9, True, 1)],
-)
-def test_how_many_at_once(monkeypatch, cores, free, gpu, at_once):
-    import psutil
-    import torch
-
-    monkeypatch.setattr(parallel, "cores", lambda: cores)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": free})())
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    assert lessons_at_once() == at_once
-    assert lessons_at_once(3) == 3
-
-
-def test_weights_are_published_one_lesson_at_a_time(course):
-    asked = dataclasses.replace(course, profile="laptop", retrain=True, publish=True, at_once=2)
-    with pytest.raises(CourseError, match="one lesson at a time"):
-        run(asked)
-
-
-def test_a_lesson_whose_process_dies_is_named(pair):
-    kill = (
-        "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"  # as the system does when memory runs out
-    )
-    notebook(pair.notebooks, "01_second", RECORD, BESIDE.replace("OTHER", "'02_third'"), kill)
-    with pytest.raises(LessonFailed, match=r"01_second: its process ended with exit code -9.*memory"):
-        run(pair)
