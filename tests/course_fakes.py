@@ -1,4 +1,4 @@
-"""Lessons of a few cells that leave what a lesson leaves, without the package, and a course of two of them."""
+"""Lessons of a few cells that leave what a lesson leaves without the package, and a course of two of them."""
 
 from __future__ import annotations
 
