@@ -34,6 +34,7 @@ from llinet_lite.course.report import number
 def course(tmp_path, monkeypatch) -> Course:
     now = sources.package_hash()
     monkeypatch.setattr(sources, "package_hash", lambda: now)
+    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))  # no test writes into the project's own
     return two_lessons(tmp_path)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import subprocess
+import sys
 import time
 
 import nbformat
+import psutil
 import pytest
 from course_fakes import ENTRY, RECORD, notebook, two_lessons
 
@@ -25,7 +28,8 @@ assert (folder.parent / OTHER).is_dir(), "the other lesson did not start beside 
 
 
 @pytest.fixture
-def course(tmp_path) -> Course:
+def course(tmp_path, monkeypatch) -> Course:
+    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))  # no test writes into the project's own
     return two_lessons(tmp_path)
 
 
@@ -106,3 +110,18 @@ def test_a_lesson_whose_process_dies_is_named(pair):
     notebook(pair.notebooks, "01_second", RECORD, BESIDE.replace("OTHER", "'02_third'"), kill)
     with pytest.raises(LessonFailed, match=r"01_second: its process ended with exit code -9.*memory"):
         run(pair)
+
+
+def test_no_lesson_outlives_a_killed_runner(pair):
+    left = "import os; (folder / 'pid').write_text(str(os.getppid())); import time; time.sleep(600)"
+    notebook(pair.notebooks, "01_second", RECORD, left, ENTRY)
+    command = [sys.executable, "-m", "llinet_lite", "course", "--runs", str(pair.runs), "--at-once", "2"]
+    command += ["--notebooks", str(pair.notebooks)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    told, deadline = pair.folder / "01_second" / "pid", time.monotonic() + 90
+    while not (told.is_file() and told.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    lesson = psutil.Process(int(told.read_text()))
+    process.kill()
+    process.wait()
+    assert not psutil.wait_procs([lesson], timeout=30)[1], "the lesson goes on without its runner"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -90,12 +91,19 @@ def _start(function: Callable, name: str, task: tuple) -> _Running:
 
 def _child(function: Callable, task: tuple, says: Connection) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
+    threading.Thread(target=_follow, args=(multiprocessing.parent_process().sentinel,), daemon=True).start()
     try:
         function(*task)
     except LessonFailed as failure:
         says.send(str(failure))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _follow(parent: int) -> None:
+    """End with the runner, however it ends: the notebook's own process ends with this one."""
+    wait([parent])
+    os._exit(1)
 
 
 def _outcome(one: _Running) -> LessonFailed | None:
