@@ -21,7 +21,7 @@ from llinet_lite.data import parallel
 BESIDE = """
 import time
 began = time.time()
-while not (folder.parent / OTHER).is_dir() and time.time() < began + 60:
+while not (folder.parent / OTHER).is_dir() and time.time() < began + 240:
     time.sleep(0.05)
 assert (folder.parent / OTHER).is_dir(), "the other lesson did not start beside this one"
 """
