@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_course import ENTRY, NOTHING, RECORD, VALUES, notebook
+from course_fakes import ENTRY, NOTHING, RECORD, VALUES, notebook
 
 from llinet_lite import doctor
 from llinet_lite.course import Course, LessonFailed, engine, run, run_unattended, runner, sources
