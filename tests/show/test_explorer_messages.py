@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -50,6 +51,32 @@ def test_every_change_is_answered_once(tool, sent, name, value):
 def test_opacity_is_the_pages_own(tool, sent):
     tool.opacity = 0.1
     assert sent == []
+
+
+def test_a_change_from_another_thread_waits_and_is_answered(tool, sent, monkeypatch):
+    """A cell sets one thing while the reader moves another: JupyterLab has a thread for each."""
+    at_work, go_on, answer = threading.Event(), threading.Event(), tool.stage.answer
+
+    def slow(*args):
+        at_work.set()
+        assert go_on.wait(30)
+        return answer(*args)
+
+    monkeypatch.setattr(tool.stage, "answer", slow)
+    cell = threading.Thread(target=tool.set_trait, args=("picture", 4))
+    reader = threading.Thread(target=tool.set_trait, args=("threshold", 0.7))
+    cell.start()
+    assert at_work.wait(30)
+    reader.start()
+    reader.join(0.2)
+    assert reader.is_alive(), "it waits for the answer before it"
+    go_on.set()
+    cell.join(30)
+    reader.join(30)
+    assert sent == [SAID, SAID]
+    told = tool.status
+    tool._say()
+    assert told == tool.status, "the line knows of both"
 
 
 # ---- files in parts

@@ -5,6 +5,7 @@ Notebook: 07
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,7 +98,8 @@ class Explorer(anywidget.AnyWidget):
         self._photo: Picture | None = None
         self._sounds: dict[str, Sound] = {}
         self._parts: dict[tuple[str, str], list[bytes]] = {}
-        self._busy = False
+        # A cell may set an attribute while the reader moves a control: Jupyter has a thread for each.
+        self._lock, self._answering = threading.RLock(), 0
         super().__init__(
             menu=page.menu(self.stage), shown=list(self.stage.listeners),
             other=self.stage.names[self.stage.classes()[0]],
@@ -128,13 +130,18 @@ class Explorer(anywidget.AnyWidget):
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
-        """Change what is shown in one message, and do not answer one's own changes."""
-        self._busy = True
-        try:
-            with self.hold_sync():
-                yield
-        finally:
-            self._busy = False
+        """Change what is shown in one message, one thread at a time, and do not answer one's own changes."""
+        with self._lock:
+            outer, self._answering = self._answering, threading.get_ident()
+            try:
+                with self.hold_sync():
+                    yield
+            finally:
+                self._answering = outer
+
+    def _is_own(self) -> bool:
+        """Whether it is this answer itself that changes something."""
+        return self._answering == threading.get_ident()
 
     def _update(self, answer: Callable[[], None]) -> None:
         """Answer, or say in the status line why not."""
@@ -146,7 +153,7 @@ class Explorer(anywidget.AnyWidget):
         self.send({"type": "said"})  # the line may say the same as before, and the page wait for it
 
     def _chosen(self, change) -> None:
-        if self._busy:
+        if self._is_own():
             return
 
         def answer() -> None:
@@ -159,11 +166,11 @@ class Explorer(anywidget.AnyWidget):
         self._update(answer)
 
     def _cut(self, _change) -> None:
-        if not self._busy:
+        if not self._is_own():
             self._update(self._say)
 
     def _asked(self, _change) -> None:
-        if not self._busy:
+        if not self._is_own():
             self._update(self._ask)
 
     def _received(self, _widget, content: dict, buffers: list) -> None:
