@@ -100,7 +100,7 @@ def trained(lesson, *, seeds: Sequence[int]) -> list[Effect]:
         own = seeds[:1] if difference is STRIDE_1 else seeds
         runs = [avc.train_or_load(lesson, known[name], seed=seed) for seed in own]
         about = {"seeds": own, "minutes": sum(run.minutes for run in runs)}
-        gap = accuracy_difference(_scores(lesson, runs), scores[: len(own)])
+        gap = avc.difference(_scores(lesson, runs), scores[: len(own)])
         note = _slopes(runs) if difference is UNSIGNED else ""
         effects.append(difference.in_metric(ACCURACY).measured(gap, **about, note=note))
         if difference is UNSIGNED:
@@ -112,18 +112,6 @@ def trained(lesson, *, seeds: Sequence[int]) -> list[Effect]:
 def _scores(lesson, runs: Sequence[avc.Run]) -> list[avc.Score]:
     store = lesson.store(splits=("test",))
     return [avc.evaluate(run, store, lesson.settings) for run in runs]
-
-
-def accuracy_difference(first: Sequence[avc.Score], second: Sequence[avc.Score]) -> Interval:
-    """Return how much more accurate one network is than another on the same pairs, seed by seed.
-
-    As :func:`llinet_lite.avc.difference`, but seeds are drawn as well as clips.
-    """
-    right = [
-        np.array([(s.probability > 0.5) == s.match.astype(bool) for s in scores], float)
-        for scores in (first, second)
-    ]
-    return mean_interval((right[0] - right[1])[:, None], first[0].items)  # (S, n) -> (S, 1, n)
 
 
 def _slopes(runs: Sequence[avc.Run]) -> str:

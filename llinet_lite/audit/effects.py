@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from llinet_lite.metrics.correspondence import Interval, resampled_means
+from llinet_lite.metrics.seeds import DRAWS, with_seeds
 from llinet_lite.results import Result, interval_over_seeds
 from llinet_lite.show import audit as show
 
 # Whose way is compared with ours.
 COMPARED = ("paper", "code", "documentation", "practice")
-DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def mean_interval(values, clips, weights: Sequence[float] | None = None, level: 
 
     .. math:: \frac1S \sum_s \sum_p w_p \frac{1}{|Q_{sp}|} \sum_{q \in Q_{sp}} x_{spq}
 
-    Clips are drawn, the same for all seeds and parts, and so are seeds; what is hard for both sides of a
+    Clips are drawn, the same for all seeds and parts; what is hard for both sides of a
     difference cancels, whether it is taken query by query or between parts.
 
     Parameters
@@ -239,8 +239,8 @@ def mean_interval(values, clips, weights: Sequence[float] | None = None, level: 
 
     Notes
     -----
-    With one seed only clips are drawn. With three, the spread over seeds is known but roughly. Without NaN
-    and with one part this is :func:`llinet_lite.zeroshot.table.two_way_interval`.
+    Seeds as in :func:`llinet_lite.metrics.seeds.with_seeds`. Without NaN and with one part this is
+    :func:`llinet_lite.metrics.seeds.over_clips_and_seeds`.
     """
     values = np.asarray(values, np.float64)
     asked = np.isfinite(values)
@@ -252,15 +252,14 @@ def mean_interval(values, clips, weights: Sequence[float] | None = None, level: 
     seeds, parts, queries = values.shape
     weights = np.full(parts, 1 / parts) if weights is None else np.asarray(weights, np.float64)
     filled = np.where(asked, values, 0)
-    value = float(((filled.sum(2) / asked.sum(2)) @ weights).mean())
+    each = (filled.sum(2) / asked.sum(2)) @ weights  # (S,)
     both = np.concatenate([filled, asked]).reshape(2 * seeds * parts, queries)  # (2 S, P, Q) -> (2 S P, Q)
     drawn = resampled_means(both.T, clips, DRAWS, 0).reshape(-1, 2, seeds, parts)  # sums, counts
     with np.errstate(invalid="ignore", divide="ignore"):  # a draw may ask a part nothing
         means = (drawn[:, 0] / drawn[:, 1]) @ weights  # (draws, S)
     means = means[np.isfinite(means).all(1)]
-    chosen = np.random.default_rng(0).integers(0, seeds, means.shape)
-    low, high = np.quantile(np.take_along_axis(means, chosen, 1).mean(1), [0.5 - level / 2, 0.5 + level / 2])
-    return around(value, low, high, int(asked.any((0, 1)).sum()))
+    found = with_seeds(each, means, int(asked.any((0, 1)).sum()), level=level, limits=(-np.inf, np.inf))
+    return around(found.value, found.low, found.high, found.n)
 
 
 def over_seeds(values: Sequence[float], lowest: float = -1.0) -> Interval:

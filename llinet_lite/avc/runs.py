@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from safetensors.torch import load_file
 from torch import nn
 
@@ -17,9 +18,10 @@ from llinet_lite.avc.task import Plan, Senses, build, matching, train
 from llinet_lite.checkpoint import rounded
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval, is_above_chance, paired_difference
+from llinet_lite.metrics.correspondence import Interval, is_above_chance
+from llinet_lite.metrics.seeds import DIFFERENCE, over_clips_and_seeds
 from llinet_lite.models import AVENet
-from llinet_lite.results import Result, interval_over_seeds
+from llinet_lite.results import Result
 
 
 @dataclass(frozen=True)
@@ -161,23 +163,24 @@ def result(
 ) -> Result:
     """Return the accuracies of several seeds as one result.
 
-    Its interval is Student's over seeds for two seeds or more, else the bootstrap over clips.
+    Its interval draws clips; seeds as in :func:`llinet_lite.metrics.seeds.with_seeds`.
     """
-    values = [s.interval.value for s in scores]
-    value, low, high = values[0], scores[0].interval.low, scores[0].interval.high
-    if len(values) > 1:
-        value, low, high = interval_over_seeds(values)
+    found = over_clips_and_seeds(_right(scores), scores[0].items)
     return Result(
-        name, value, low, high, chance=0.5, paper=paper, seeds=[r.seed for r in runs],
-        n=scores[0].interval.n, profile=lesson.settings.name, data_hash=lesson.data_hash,
+        name, found.value, found.low, found.high, chance=0.5, paper=paper, seeds=[r.seed for r in runs],
+        n=found.n, profile=lesson.settings.name, data_hash=lesson.data_hash,
         device=str(next(runs[0].model.parameters()).device), minutes=sum(r.minutes for r in runs),
     )  # fmt: skip
 
 
 def difference(first: Sequence[Score], second: Sequence[Score]) -> Interval:
     """Return how much more accurate one network is than another on the same pairs, mean over seeds."""
-    answers = [[(s.probability > 0.5) == s.match.astype(bool) for s in scores] for scores in (first, second)]
-    return paired_difference(*answers, first[0].items)
+    return over_clips_and_seeds(_right(first) - _right(second), first[0].items, limits=DIFFERENCE)
+
+
+def _right(scores: Sequence[Score]) -> np.ndarray:
+    """Which pairs every seed answers rightly, (S, n) of 0.0 and 1.0."""
+    return np.array([(s.probability > 0.5) == s.match.astype(bool) for s in scores], float)
 
 
 def above_chance(scores: Sequence[Score]) -> bool:

@@ -18,7 +18,6 @@ __all__ = [
     "chance",
     "clip_bootstrap",
     "is_above_chance",
-    "paired_difference",
     "resampled_means",
     "wilson",
 ]
@@ -145,31 +144,6 @@ def clip_bootstrap(correct, clips, *, level: float = 0.95, draws: int = 2000, se
     means = resampled_means(correct, clips, draws, seed)
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(correct.mean()), float(low), float(high), len(correct))
-
-
-def paired_difference(
-    first, second, clips, *, level: float = 0.95, draws: int = 2000, seed: int = 0
-) -> Interval:
-    """Bootstrap interval of the accuracy of `first` minus that of `second` on the same pairs.
-
-    Both networks see the same drawn clips each time, so what is hard for both cancels. Arguments as
-    `clip_bootstrap`, with `first`, `second` (n,) the right (1) and wrong (0) decisions of the two networks,
-    or (S, n) those of S seeds each, whose mean is taken first.
-    """
-    first, second = (
-        np.stack([_flags(row, name) for row in np.atleast_2d(answers)])
-        for name, answers in (("first", first), ("second", second))
-    )
-    if first.shape != second.shape:
-        raise ValueError(
-            f"first has {first.shape[1]} decisions of {len(first)} seeds, second {second.shape[1]} of "
-            f"{len(second)}; they must be the same pairs and as many seeds."
-        )
-    difference = (first.astype(float) - second).mean(0)  # (S, n) -> (n,)
-    low, high = np.quantile(
-        resampled_means(difference, clips, draws, seed), [0.5 - level / 2, 0.5 + level / 2]
-    )
-    return Interval(float(difference.mean()), float(low), float(high), len(difference))
 
 
 def is_above_chance(interval: Interval, chance: float = 0.5) -> bool:

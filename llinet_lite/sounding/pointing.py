@@ -6,7 +6,7 @@ Notebook: 03, 07
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,11 @@ from torch import Tensor
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import Interval, resampled_means
 from llinet_lite.metrics.localization.pointing import on_mask, points
+from llinet_lite.metrics.seeds import DRAWS, over_clips_and_seeds, with_seeds
 from llinet_lite.results import Result
 from llinet_lite.sounding.located import Located
 from llinet_lite.world.instruments import instrument
 
-DRAWS = 2000  # bootstrap samples
 REGIONS = ("box", "outline")
 MEANS = ("mean map, own sound", "mean map, silence")
 CHANCE = {"nearer to it": 0.5, "moves": 0.25}  # of a coin in duets
@@ -60,32 +60,26 @@ def _centre(masks: np.ndarray) -> np.ndarray:
 
 
 def over_clips(values: np.ndarray, clip: np.ndarray) -> Interval:
-    """Return the mean of values (S, N) of S seeds over N pictures; its 95 % interval draws clips.
+    """Return the mean of values (S, N) of S seeds over N pictures, as :func:`over_clips_and_seeds` has it.
 
     Every picture counts once, and `n` is the number of clips.
     """
-    each = values.mean(0)  # (S, N) -> (N,)
-    return _percentiles(each.mean(), resampled_means(each, clip, DRAWS, 0), clip)
+    return replace(over_clips_and_seeds(values, clip), n=len(np.unique(clip)))
 
 
 def ratio_over_clips(above: np.ndarray, below: np.ndarray, clip: np.ndarray) -> Interval:
-    """Return the ratio of two means, each as :func:`over_clips` takes it, both over the clips drawn.
+    """Return the ratio of two means (S, N) of every seed, averaged over seeds; interval as the means'.
 
     Raises
     ------
     ValueError
-        If the lower one is zero throughout.
+        If the lower one of a seed is zero throughout.
     """
-    if not below.any():
+    if not below.any(1).all():
         raise ValueError("a ratio to a map that is zero everywhere: the network that draws it is dead")
-    each = [values.astype(float).mean(0) for values in (above, below)]  # (S, N) -> (N,)
-    drawn = [resampled_means(values, clip, DRAWS, 0) for values in each]
-    return _percentiles(each[0].mean() / each[1].mean(), drawn[0] / drawn[1], clip)
-
-
-def _percentiles(value: float, drawn: np.ndarray, clip: np.ndarray) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(float(value), float(low), float(high), len(np.unique(clip)))
+    drawn = [resampled_means(values.T.astype(float), clip, DRAWS, 0) for values in (above, below)]
+    each, count = above.mean(1) / below.mean(1), len(np.unique(clip))
+    return with_seeds(each, drawn[0] / drawn[1], count, limits=(0, np.inf))
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ class Pointing:
     label: np.ndarray
 
     def interval(self, name: str) -> Interval:
-        """Return the accuracy of a row, mean over seeds, with an interval that draws clips."""
+        """Return the accuracy of a row, mean over seeds, with an interval over clips and seeds."""
         return over_clips(self.rows[name], self.clip)
 
     def beats(self, other: str) -> bool:

@@ -21,13 +21,13 @@ from llinet_lite.metrics.retrieval import (
     nearest,
     released_map_of_scores,
 )
+from llinet_lite.metrics.seeds import over_clips_and_seeds
 from llinet_lite.show import spaces
 from llinet_lite.show.nearest import Item
 from llinet_lite.show.nearest import nearest as page
 from llinet_lite.world.instruments import INSTRUMENTS, instrument
 from llinet_lite.zeroshot.evaluation import Embedded, Items
 from llinet_lite.zeroshot.runs import Run, watched
-from llinet_lite.zeroshot.table import two_way_interval
 
 SECOND = 1.0  # of sound in a gallery's players
 CHOICES = 500  # random choices of one query per class
@@ -129,7 +129,7 @@ def two_protocols(
         for direction in ("I2A", "A2I"):
             clips = first.items.image_clip if direction == "I2A" else first.items.sound_clip
             values = np.stack([np.asarray(result[direction].precisions) for result in results])
-            cell = two_way_interval(values, clips)
+            cell = over_clips_and_seeds(values, clips)
             honest[name][f"mAP {direction}"] = (cell.value, cell.low, cell.high)
             low, high = _spread(values[0], first, direction)
             released[name][f"mAP {direction}"] = (_released(first, direction), low, high)

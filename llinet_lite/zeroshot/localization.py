@@ -28,11 +28,11 @@ from llinet_lite.metrics.localization import (
 from llinet_lite.metrics.localization.measures import step_share
 from llinet_lite.metrics.localization.protocols import PROTOCOLS, touched
 from llinet_lite.metrics.localization.rules import resize
+from llinet_lite.metrics.seeds import DIFFERENCE, DRAWS, over_clips_and_seeds, with_seeds
 from llinet_lite.results import Result
 from llinet_lite.show.localization import audio_use, success_plot, table_bars
 from llinet_lite.sounding import CONTROLS, LISTENING, Located
 from llinet_lite.sounding.protocols import DISC, short, shown_in_all
-from llinet_lite.zeroshot.table import DRAWS, two_way_interval
 
 PROTOCOL = "llinet2020"
 GRID = PROTOCOLS[PROTOCOL].rule.size
@@ -137,18 +137,19 @@ class LocalizationTable:
         return iou if measure == "mIoU" else np.stack([step_share(one, 51) for one in iou])
 
     def interval(self, name: str, column: str = "mIoU") -> Interval:
-        """Return a cell: mean over seeds and pictures, and an interval that draws seeds and clips."""
+        """Return a cell: mean over seeds and pictures, and an interval over seeds and clips."""
         return self._intervals[self.row(name).name, column]
 
     @cached_property
     def _intervals(self) -> dict[tuple[str, str], Interval]:
-        """Every cell as :func:`two_way_interval` has it; the clips are drawn once for all cells."""
+        """Every cell as :func:`over_clips_and_seeds` has it; the clips are drawn once for all cells."""
         cells = {(row.name, column): self.values(row.name, column) for row in self.rows for column in COLUMNS}
         means = resampled_means(np.concatenate([*cells.values()]).T, self.clip, DRAWS, 0)
         ends = np.cumsum([len(values) for values in cells.values()])
         parts = np.split(means, ends[:-1], axis=1)  # (draws, S) each
         return {
-            key: _over_seeds(values, part) for (key, values), part in zip(cells.items(), parts, strict=True)
+            key: with_seeds(values.mean(1), part, values.shape[1])
+            for (key, values), part in zip(cells.items(), parts, strict=True)
         }
 
     def difference(self, first: str, second: str, column: str = "mIoU") -> Interval:
@@ -161,7 +162,7 @@ class LocalizationTable:
             raise ValueError(
                 f"{first} has {len(both[0])} seeds and {second} {len(both[1])}: pair as many of both"
             )
-        return two_way_interval(both[0] - both[1], self.clip)
+        return over_clips_and_seeds(both[0] - both[1], self.clip, limits=DIFFERENCE)
 
     def gaps(self, column: str = "mIoU") -> dict[str, Interval]:
         """Return, for every control, what its method loses: method minus control."""
@@ -266,14 +267,6 @@ class LocalizationTable:
     def gaps_figure(self) -> Figure:
         """Draw what each method loses without its own sound."""
         return audio_use({name: _numbers(gap) for name, gap in self.gaps().items()})
-
-
-def _over_seeds(values: np.ndarray, means: np.ndarray) -> Interval:
-    """Interval of the mean of values (S, N), of which clips are drawn already, means (draws, S)."""
-    drawn = np.random.default_rng(0).integers(0, means.shape[1], means.shape)
-    low, high = np.quantile(np.take_along_axis(means, drawn, 1).mean(1), [0.025, 0.975])
-    value = float(values.mean())
-    return Interval(value, min(float(low), value), max(float(high), value), values.shape[1])
 
 
 def _numbers(interval: Interval) -> tuple[float, float, float]:

@@ -13,8 +13,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval, resampled_means
+from llinet_lite.metrics.correspondence import Interval
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_confusion, precision_by_class
+from llinet_lite.metrics.seeds import DIFFERENCE, over_clips_and_seeds
 from llinet_lite.results import Result
 from llinet_lite.show.retrieval import table_bars
 from llinet_lite.zeroshot.evaluation import Embedded, Items
@@ -32,36 +33,11 @@ PAPER = {  # per cent; project page of LLINet
     "CME": (30.1, 25.7, 27.4, 30.8),
     "LLINet": (49.3, 41.1, 31.2, 38.3),
 }
-DRAWS = 2000
 
 
 def paper_value(name: str, column: str) -> float | None:
     """Return the published value as a share, or None for a row that the paper does not have."""
     return PAPER[name][COLUMNS.index(column)] / 100 if name in PAPER else None
-
-
-def two_way_interval(values: np.ndarray, clips: np.ndarray, level: float = 0.95) -> Interval:
-    """Bootstrap interval of a mean over seeds and queries: clips are drawn, and so are seeds.
-
-    Parameters
-    ----------
-    values : (S, Q)
-        A number for every query under every seed.
-    clips : (Q,)
-        Clip of every query; the same clips are drawn for all seeds.
-    level : float
-
-    Notes
-    -----
-    With one seed only clips are drawn. With three, the spread over seeds is known but roughly.
-    """
-    rng = np.random.default_rng(0)
-    means = resampled_means(np.asarray(values, np.float64).T, clips, DRAWS, 0)  # (draws, S)
-    drawn = rng.integers(0, means.shape[1], means.shape)
-    means = np.take_along_axis(means, drawn, 1).mean(1)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    value = float(np.mean(values))
-    return Interval(value, min(float(low), value), max(float(high), value), np.size(values, 1))
 
 
 @dataclass(frozen=True)
@@ -126,13 +102,13 @@ class RetrievalTable:
         return self.items.image_clip if column.endswith("I2A") else self.items.sound_clip
 
     def interval(self, name: str, column: str) -> Interval:
-        """Return a cell: mean over seeds and queries, and an interval that draws both."""
-        return two_way_interval(self.row(name).values(column), self._clips(column))
+        """Return a cell: mean over seeds and queries, and an interval over both."""
+        return over_clips_and_seeds(self.row(name).values(column), self._clips(column))
 
     def difference(self, first: str, second: str, column: str) -> Interval:
         """Return how much better one method is than another, query by query and seed by seed."""
         both = [self.row(name).values(column) for name in (first, second)]
-        return two_way_interval(both[0] - both[1], self._clips(column))
+        return over_clips_and_seeds(both[0] - both[1], self._clips(column), limits=DIFFERENCE)
 
     def frame(self) -> pd.DataFrame:
         """One row for chance, the oracle and every method: our value, its interval, the paper's value."""

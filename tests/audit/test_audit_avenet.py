@@ -51,23 +51,6 @@ def test_every_difference_is_described_whole():
 # ----------------------------------------------------------------------------------------------- intervals
 
 
-def test_one_seed_is_compared_as_in_lessons_01_to_03():
-    first, second = [answers(0.95)], [answers(0.4, 1)]
-    found, known = avenet.accuracy_difference(first, second), avc.difference(first, second)
-    assert (found.value, found.low, found.high) == pytest.approx((known.value, known.low, known.high))
-    assert found.n == 120 and found.low > 0
-    swapped = avenet.accuracy_difference(second, first)
-    assert swapped.value == pytest.approx(-found.value) and swapped.high < 0
-
-
-def test_seeds_are_drawn_too():
-    same = [answers(0.7, 5)] * 3
-    apart = [answers(share, 5) for share in (0.5, 0.7, 0.9)]
-    calm, wide = (avenet.accuracy_difference(of, [answers(0.7, 9)] * 3) for of in (same, apart))
-    assert wide.high - wide.low > 1.3 * (calm.high - calm.low)
-    assert avenet.accuracy_difference(apart, apart) == Interval(0.0, 0.0, 0.0, 120)
-
-
 def test_two_lists_of_pairs_share_their_clips():
     one = answers(0.7)
     assert avenet.other_pairs(one, one) == Interval(0.0, 0.0, 0.0, 240)

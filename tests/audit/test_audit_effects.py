@@ -15,7 +15,7 @@ from llinet_lite import audit
 from llinet_lite.audit import COMPARED, Effect
 from llinet_lite.audit.effects import around, mean_interval, over_seeds
 from llinet_lite.metrics.correspondence import Interval
-from llinet_lite.zeroshot.table import two_way_interval
+from llinet_lite.metrics.seeds import over_clips_and_seeds
 
 BARE = Effect("gate", "network", "axis", "cells", "batch", "cells", 'LLINet(gate="batch")', "Name it.")
 MEASURED = [
@@ -116,7 +116,7 @@ def test_one_part_without_gaps_is_the_interval_of_the_tables():
     rng = np.random.default_rng(0)
     for seeds in (1, 3):
         values, clips = rng.random((seeds, 60)), np.repeat(np.arange(20), 3)
-        one, other = mean_interval(values[:, None], clips), two_way_interval(values, clips)
+        one, other = mean_interval(values[:, None], clips), over_clips_and_seeds(values, clips)
         assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(other), abs=1e-12)
 
 
@@ -135,13 +135,14 @@ def test_the_value_is_the_mean_of_the_seeds_of_the_parts():
 
 def test_the_interval_is_that_of_a_slow_bootstrap():
     rng = np.random.default_rng(2)
-    values, clips = rng.random((2, 2, 90)) + np.array([[[0.0]], [[0.1]]]), np.repeat(np.arange(45), 2)
+    shift = np.array([0.0, 0.05, 0.1])[:, None, None]  # of the seeds
+    values, clips = rng.random((3, 2, 90)) + shift, np.repeat(np.arange(45), 2)
     values[0, 0, :30], values[1, 1, 60:] = np.nan, np.nan
-    drawn = []
+    drawn, error = [], np.std([np.nanmean(of, axis=1).mean() for of in values], ddof=1) / np.sqrt(3)
     for _ in range(3000):
         rows = (2 * rng.integers(0, 45, 45)[:, None] + [0, 1]).ravel()  # both queries of each drawn clip
-        seeds = [np.nanmean(values[s][:, rows], axis=1).mean() for s in rng.integers(0, 2, 2)]
-        drawn.append(np.mean(seeds))
+        mean = np.mean([np.nanmean(of[:, rows], axis=1).mean() for of in values])
+        drawn += list(mean + error * rng.standard_t(2, 20))
     found = mean_interval(values, clips)
     assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.008)
 

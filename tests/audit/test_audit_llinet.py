@@ -114,7 +114,7 @@ class Class09:
 def test_signs_are_those_of_the_compared_way(monkeypatch):
     trainer = Trainer({"brief": 1.0, "gate-batch": 0.0, "scale-1": 2.5})
     monkeypatch.setattr(MODULE, "train_or_load", trainer)
-    effects = {e.name: e for e in llinet.trained(Class09, None, seeds=range(2))}
+    effects = {e.name: e for e in llinet.trained(Class09, None, seeds=range(4))}
     assert list(effects) == [e.name for e in llinet.TRAINED]
     for metric in ("mAP, unseen", "mAP, seen"):
         assert effects[f"gate-batch, {metric}"].verdict == "lower"
@@ -122,7 +122,7 @@ def test_signs_are_those_of_the_compared_way(monkeypatch):
         same = effects[f"bn-train, {metric}"]
         assert same.effect.value == same.effect.low == same.effect.high == 0, "paired: equal networks"
     assert trainer.asked[:2] == [("brief", 0), ("brief", 1)] and trainer.asked.count(("brief", 0)) == 1
-    assert all(e.seeds == (0, 1) and e.minutes == 3.0 for e in effects.values())
+    assert all(e.seeds == (0, 1, 2, 3) and e.minutes == 6.0 for e in effects.values())
 
 
 def test_the_mean_of_both_directions_over_seeds(monkeypatch):

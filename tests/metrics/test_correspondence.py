@@ -12,7 +12,6 @@ from llinet_lite.metrics.correspondence import (
     chance,
     clip_bootstrap,
     is_above_chance,
-    paired_difference,
     wilson,
 )
 
@@ -75,15 +74,6 @@ def test_bootstrap_is_repeatable_and_names_are_arbitrary():
     assert first == clip_bootstrap(correct, np.vectorize("abc".index)(pairs), seed=3)
 
 
-def test_paired_difference_is_narrower_than_two_intervals():
-    hard = np.random.default_rng(0).random(500)
-    first, second = hard < 0.80, hard < 0.76
-    difference = paired_difference(first, second, np.arange(500))
-    assert difference.value == pytest.approx(first.mean() - second.mean())
-    assert difference.low > 0
-    assert wilson(first).low < wilson(second).high
-
-
 def test_above_chance_needs_the_whole_interval():
     assert is_above_chance(Interval(0.6, 0.51, 0.69, 100))
     assert not is_above_chance(Interval(0.6, 0.49, 0.71, 50))
@@ -100,5 +90,3 @@ def test_refusals():
         accuracy([0.5, 1], [1, 1])
     with pytest.raises(ValueError, match=r"clips must be \(n,\) or \(n, 2\)"):
         clip_bootstrap([1, 0], [1, 2, 3])
-    with pytest.raises(ValueError, match="the same pairs"):
-        paired_difference([1, 0], [1], [0, 1])

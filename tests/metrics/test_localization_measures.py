@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import auc as area
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from llinet_lite.metrics.correspondence import clip_bootstrap, paired_difference
+from llinet_lite.metrics.correspondence import clip_bootstrap
 from llinet_lite.metrics.localization import (
     Curve,
     auc,
@@ -17,6 +17,7 @@ from llinet_lite.metrics.localization import (
     size_groups,
     success_curve,
 )
+from llinet_lite.metrics.seeds import DIFFERENCE, over_clips_and_seeds
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,8 @@ def test_the_audio_use_gap_is_the_paired_difference(extended):
     maps, masks = extended[0][:40], extended[1][:40]
     heard = evaluate(maps, masks, "lvs2021", size=8)
     shuffled = evaluate(maps[::-1].copy(), masks, "lvs2021", size=8)
-    want = paired_difference(heard.success, shuffled.success, np.arange(40), draws=500)
+    gained = heard.success.astype(float) - shuffled.success
+    want = over_clips_and_seeds(gained[None], np.arange(40), limits=DIFFERENCE, draws=500)
     got = difference(heard, shuffled, draws=500)
     assert (got.value, got.low, got.high) == pytest.approx((want.value, want.low, want.high))
     nothing = difference(heard, heard, "mIoU")

@@ -1,8 +1,8 @@
-"""Intervals of class means and of their harmonic mean: clips are drawn within their class, and so are seeds.
+"""Intervals of class means and of their harmonic mean, over seeds and clips, which are drawn within a class.
 
-A class mean belongs to its classes, so every class keeps its number of clips in every draw. With one seed
-only clips are drawn; with three, the spread over seeds is known but roughly. A class of one clip adds no
-spread, and which classes were chosen is not drawn: the intervals are of these classes.
+A class mean belongs to its classes, so every class keeps its number of clips in every draw. Seeds enter as in
+:func:`llinet_lite.metrics.seeds.with_seeds`. A class of one clip adds no spread, and which classes were
+chosen is not drawn: the intervals are of these classes.
 
 Notebook: 08
 """
@@ -13,6 +13,7 @@ import numpy as np
 
 from llinet_lite.metrics.correspondence import Interval
 from llinet_lite.metrics.recognition.accuracy import as_labels, harmonic_mean
+from llinet_lite.metrics.seeds import DIFFERENCE, with_seeds
 
 __all__ = ["class_mean_difference", "class_mean_interval", "harmonic_difference", "harmonic_interval"]
 
@@ -44,7 +45,8 @@ def class_mean_interval(
     """
     hits, strata = _hits(hits, labels, "hits"), _strata(labels, clips)
     rng = np.random.default_rng(seed)
-    return _interval(_means(hits, strata), _drawn(hits, strata, draws, rng), hits.shape[1], level, rng)
+    drawn = _drawn(hits, strata, draws, rng)
+    return with_seeds(_means(hits, strata), drawn, hits.shape[1], level=level)
 
 
 def class_mean_difference(
@@ -62,7 +64,8 @@ def class_mean_difference(
     _check_seeds(first, second)
     strata, rng = _strata(labels, clips), np.random.default_rng(seed)
     gain = first - second  # (S, N); a mean of differences is a difference of means
-    return _interval(_means(gain, strata), _drawn(gain, strata, draws, rng), gain.shape[1], level, rng)
+    drawn, how = _drawn(gain, strata, draws, rng), {"level": level, "limits": DIFFERENCE}
+    return with_seeds(_means(gain, strata), drawn, gain.shape[1], **how)
 
 
 def harmonic_interval(
@@ -101,7 +104,8 @@ def harmonic_interval(
     value, drawn = _harmonics(
         (hits_seen,), labels_seen, clips_seen, (hits_unseen,), labels_unseen, clips_unseen, draws, rng
     )
-    return _interval(value[0], drawn[0], len(labels_seen) + len(labels_unseen), level, rng)
+    items = len(labels_seen) + len(labels_unseen)
+    return with_seeds(value[0], drawn[0], items, level=level)
 
 
 def harmonic_difference(
@@ -129,7 +133,8 @@ def harmonic_difference(
     value, drawn = _harmonics(seen, labels_seen, clips_seen, unseen, labels_unseen, clips_unseen, draws, rng)
     _check_seeds(*value)
     items = len(labels_seen) + len(labels_unseen)
-    return _interval(value[0] - value[1], drawn[0] - drawn[1], items, level, rng)
+    how = {"level": level, "limits": DIFFERENCE}
+    return with_seeds(value[0] - value[1], drawn[0] - drawn[1], items, **how)
 
 
 # ---------------------------------------------------------------------------------------------- the draws
@@ -174,16 +179,6 @@ def _drawn(values: np.ndarray, strata: list[list[np.ndarray]], draws: int, rng) 
         times = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape).astype(np.float64)
         total += (times @ sums) / (times @ sizes)[:, None]  # (draws, clips) @ (clips, S)
     return total / len(strata)
-
-
-def _interval(value: np.ndarray, drawn: np.ndarray, items: int, level: float, rng) -> Interval:
-    """Draw seeds too, and take quantiles; `value` (S,), `drawn` (draws, S)."""
-    chosen = rng.integers(0, drawn.shape[1], drawn.shape)
-    means = np.take_along_axis(drawn, chosen, 1).mean(1)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    mean = float(np.mean(value))
-    # where all draws are alike, rounding must not leave the value outside its own interval
-    return Interval(mean, min(float(low), mean), max(float(high), mean), items)
 
 
 def _strata(labels, clips) -> list[list[np.ndarray]]:

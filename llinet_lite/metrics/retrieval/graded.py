@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from llinet_lite.metrics.correspondence import Interval, resampled_means
+from llinet_lite.metrics.seeds import DIFFERENCE, SHARE, with_seeds
 
 __all__ = [
     "SeedMean",
@@ -275,9 +276,9 @@ class SeedMean:
     Attributes
     ----------
     interval : Interval
-        Mean over all seeds and queries; its bounds tell how much it hangs on the choice of test clips.
+        Mean over all seeds and queries; its bounds tell how much it hangs on test clips and on trainings.
     seeds : tuple of float
-        Mean of every seed; their spread tells how much it hangs on the training run.
+        Mean of every seed.
     """
 
     interval: Interval
@@ -289,10 +290,10 @@ class SeedMean:
         return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}] (seeds {each})"
 
 
-def summarize(values, *, level: float = 0.95, draws: int = 2000, seed: int = 0) -> SeedMean:
-    """Mean over seeds with a bootstrap interval over queries.
-
-    Every query's mean over the seeds is taken first, then queries are drawn with replacement.
+def summarize(
+    values, *, level: float = 0.95, draws: int = 2000, seed: int = 0, limits: tuple[float, float] = SHARE
+) -> SeedMean:
+    """Mean over seeds and queries, with its interval; queries are drawn with replacement.
 
     Parameters
     ----------
@@ -300,19 +301,18 @@ def summarize(values, *, level: float = 0.95, draws: int = 2000, seed: int = 0) 
     level : float, probability that the interval covers the truth
     draws : int, number of bootstrap samples
     seed : int
+    limits : (low, high)
+        What is possible; seeds as in :func:`llinet_lite.metrics.seeds.with_seeds`.
 
     Notebook: 02
     """
     values = np.atleast_2d(np.asarray(values, dtype=np.float64))
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"values must be finite, (seeds, queries) or (queries,); got shape {values.shape}.")
-    queries = values.mean(0)  # (S, Q) -> (Q,)
-    means = resampled_means(queries, np.arange(len(queries)), draws, seed)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
-    value = float(queries.mean())
-    # where all queries have one value, rounding must not leave it outside its own interval
-    interval = Interval(value, min(float(low), value), max(float(high), value), len(queries))
-    return SeedMean(interval, tuple(float(mean) for mean in values.mean(1)))
+    drawn = resampled_means(values.T, np.arange(values.shape[1]), draws, seed)  # (draws, S)
+    means = values.mean(1)
+    interval = with_seeds(means, drawn, values.shape[1], level=level, limits=limits)
+    return SeedMean(interval, tuple(float(mean) for mean in means))
 
 
 def compare(first, second, *, level: float = 0.95, draws: int = 2000, seed: int = 0) -> SeedMean:
@@ -327,4 +327,4 @@ def compare(first, second, *, level: float = 0.95, draws: int = 2000, seed: int 
             f"first {first.shape} and second {second.shape} must be (seeds, queries) over the same queries "
             "and seeds; one of them may have no seeds."
         )
-    return summarize(first - second, level=level, draws=draws, seed=seed)
+    return summarize(first - second, level=level, draws=draws, seed=seed, limits=DIFFERENCE)
