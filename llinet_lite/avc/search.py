@@ -87,7 +87,7 @@ class Table:
         return f"nDCG@{self.k}, {self.gain} gain"
 
     def mean(self, name: str, direction: str) -> SeedMean | None:
-        """Return a cell: interval over queries, value for every seed; None where there is none."""
+        """Return a cell: interval over queries and seeds, value for every seed; None where there is none."""
         values = self.rows[name].get(direction)
         return None if values is None else summarize(values)
 
@@ -130,7 +130,7 @@ class Table:
         return fig
 
     def results(self, lesson) -> list[Result]:
-        """Return every cell as a result; the interval draws queries, of the mean over seeds."""
+        """Return every cell as a result; the interval is over queries and seeds."""
         rows = []
         for name in self.rows:
             for k, direction in enumerate(DIRECTIONS):

@@ -15,7 +15,7 @@ import pandas as pd
 from llinet_lite.data.store import Store
 from llinet_lite.metrics import recognition as measures
 from llinet_lite.metrics.correspondence import Interval
-from llinet_lite.results import Result
+from llinet_lite.results import Result, interval_over_seeds
 from llinet_lite.rivals import RECOGNITION
 from llinet_lite.zeroshot.exam import Exam
 from llinet_lite.zeroshot.recognition import (
@@ -197,8 +197,10 @@ class RecognitionTable:
             more["paper"] = paper_value(name, measure) if how == PUBLISHED else None
             found.append(Result(f"{title}, {name}", cell.value, cell.low, cell.high, **more))
         areas = self.area(name)
-        mean, ends = float(np.mean(areas)), (min(areas), max(areas))
-        return [*found, Result(f"AUSUC, {name}", mean, *ends, unit="share", n=len(areas), **known)]
+        mean, low, high = interval_over_seeds(areas)  # of one seed: no interval
+        if low is not None:
+            low, high = max(low, 0.0), min(high, 1.0)
+        return [*found, Result(f"AUSUC, {name}", mean, low, high, unit="share", n=len(areas), **known)]
 
 
 def _shares(one: Answers, labels: np.ndarray, columns) -> np.ndarray:

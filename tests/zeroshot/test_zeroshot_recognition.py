@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from scipy.spatial.distance import cdist
 from sklearn.metrics import balanced_accuracy_score
 from test_exam import part
@@ -140,6 +141,20 @@ def test_the_table_and_the_results_say_the_same(monkeypatch):
     assert list(found.frame().index) == ["chance", "LLINet", "SAE"]
     assert list(found.calibrations().columns) == [*CALIBRATIONS, "AUSUC", "area, gate"]
     assert np.allclose(found.confusion("LLINet").sum(1), 1)
+
+
+def test_the_area_has_students_interval_and_one_seed_has_none():
+    from types import SimpleNamespace
+
+    lesson = SimpleNamespace(settings=SimpleNamespace(name="smoke"), data_hash="x")
+    found = table(3)
+    areas = found.area("LLINet")
+    (row,) = [row for row in found.results(lesson) if row.name == "AUSUC, LLINet"]
+    expected = scipy.stats.t.interval(0.95, 2, np.mean(areas), scipy.stats.sem(areas))
+    assert row.value == pytest.approx(np.mean(areas))
+    assert (row.low, row.high) == pytest.approx(np.clip(expected, 0, 1))
+    (row,) = [row for row in table(1).results(lesson) if row.name == "AUSUC, LLINet"]
+    assert row.low is None and row.high is None
 
 
 def test_luck_of_perfect_answers_is_one_link_in_all():

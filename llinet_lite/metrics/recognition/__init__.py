@@ -3,7 +3,7 @@
 Zero-shot: pictures of unseen classes, and only unseen classes as answers. Generalised zero-shot: pictures of
 both kinds, and every class is an answer. All accuracies are means over classes (`accuracy`). A generalised
 answer is a trade between the two kinds: `curve` holds all of it, `gate` makes it with two experts and a
-threshold, `stacking` with one table of scores and a bias. `intervals` draws clips and seeds.
+threshold, `stacking` with one table of scores and a bias. `intervals` is over clips and seeds.
 
 Notebook: 08
 """

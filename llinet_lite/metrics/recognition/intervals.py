@@ -54,7 +54,7 @@ def class_mean_difference(
 ) -> Interval:
     """Bootstrap interval of the class mean of `first` minus that of `second` on the same items.
 
-    The same clips and seeds are drawn for both, so what is hard for both cancels. Arguments as
+    The same clips are drawn for both, so what is hard for both cancels. Arguments as
     :func:`class_mean_interval`; seed s of one is compared with seed s of the other, and a method of one seed
     with all seeds.
 
