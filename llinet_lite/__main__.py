@@ -292,7 +292,7 @@ def unattended(
 
     places = {"runs": runs, "notebooks": notebooks}
     places = {name: path.expanduser().resolve() for name, path in places.items() if path}
-    asked = Course(profile=profile, given=[("seeds", str(seeds))] * (seeds > 0), **places)
+    asked = Course(profile=profile, given=[("seeds", str(seeds))], **places)
     try:
         code = run_unattended(
             asked,

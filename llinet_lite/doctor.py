@@ -181,7 +181,7 @@ def check_gpu(needed: float) -> str:
         raise Trouble(
             f"{free:.0f} of {total:.0f} GB are free on {torch.cuda.get_device_name()}; this profile takes "
             f"{needed:.0f} GB",
-            "end what else uses the GPU, take a larger one, or lower batch_size by -p in llinet course",
+            "end what else uses the GPU, or take a larger one; `llinet course` tries it all the same",
         )
     return f"{torch.cuda.get_device_name()}, {free:.0f} GB free"
 

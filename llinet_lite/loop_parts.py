@@ -170,7 +170,7 @@ class Guard:
             finite = self.fabric.all_reduce(finite.float(), reduce_op="sum") == self.fabric.world_size
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
-        if not self.waits:
+        if not self.waits and self.raw.state:  # the first step makes the optimizer's memory, so it must count
             self.raw.found_inf = (~finite).float()
             self.optimizer.step()
         elif bool(finite):

@@ -38,6 +38,24 @@ def course(tmp_path, monkeypatch) -> Course:
     return two_lessons(tmp_path)
 
 
+def test_weights_from_outside_that_come_or_change_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for name in ("LLINET_TRUNK", "LLINET_VGGISH", "LLINET_VGG16"):
+        monkeypatch.delenv(name, raising=False)
+    hashes = [sources.outside_weights_hash(tmp_path / "data")]
+    for place in ("weights", "torch/hub/checkpoints", "mine"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "resnet101.pth").write_bytes(b"x")
+        hashes.append(sources.outside_weights_hash(tmp_path / "data"))
+    assert hashes[2] == hashes[3], "nothing names that folder"
+    for place in ("mine", "mine/resnet101.pth"):
+        monkeypatch.setenv("LLINET_TRUNK", str(tmp_path / place))
+        hashes.append(sources.outside_weights_hash(tmp_path / "data"))
+    (tmp_path / "mine" / "resnet101.pth").write_bytes(b"longer")
+    hashes.append(sources.outside_weights_hash(tmp_path / "data"))
+    assert len(set(hashes)) == len(hashes) - 1
+
+
 def test_a_run_leaves_what_it_promises(course, capsys):
     notebook(course.notebooks, "01_second", RECORD, REAL)
     before = {p.name: p.read_bytes() for p in course.notebooks.iterdir()}

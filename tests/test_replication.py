@@ -23,20 +23,28 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_what_lies_outside_is_counted(folder):
+def test_what_differs_is_counted(folder):
     three, one = [0, 1, 2], [0]
-    rows = (("a", 0.5, 0.4, 0.6, three), ("b", 0.5, 0.4, 0.6, three), ("c", 0.5, 0.4, 0.6, one))
-    keep(folder, "laptop", "01_x", *rows, ("constant", 0.1, 0.0, 0.2, []))
-    again = [("a", 0.6, 0.5, 0.7, one), ("b", 0.61, 0.5, 0.7, one), ("c", 0.9, 0.8, 1.0, one)]
-    keep(folder, "laptop-again", "01_x", *again, ("new", 0.5, 0.4, 0.6, one))
+    rows = [(name, 0.5, 0.4, 0.6, three) for name in ("inside", "outside", "apart below", "apart above")]
+    keep(folder, "laptop-earlier", "01_x", *rows, ("c", 0.5, 0.4, 0.6, one), ("constant", 0.1, 0.0, 0.2, []))
+    again = [("inside", 0.6, 0.5, 0.7, three), ("outside", 0.64, 0.54, 0.74, three)]
+    again += [("apart below", 0.35, 0.1, 0.45, three), ("apart above", 0.65, 0.55, 0.9, three)]
+    keep(folder, "laptop", "01_x", *again, ("c", 0.9, 0.8, 1.0, three), ("new", 0.5, 0.4, 0.6, three))
     frame = replication()
-    assert frame.loc["01_x"].tolist() == [2, 1, 0.5], "c has one seed, and new no number before"
-    assert frame.loc["all"].tolist() == [2, 1, 0.5]
+    assert frame.loc["01_x"].tolist() == [4, 3, 2, 0.5], "c had one seed, and new no number before"
+    assert frame.loc["all"].tolist() == [4, 3, 2, 0.5]
 
 
-def test_an_earlier_run_of_a_lesson_goes_first(folder):
-    keep(folder, "laptop", "07_x", ("a", 0.5, 0.4, 0.6, [0, 1, 2]))
-    keep(folder, "laptop-earlier", "07_x", ("a", 0.9, 0.8, 1.0, [0, 1, 2]))
-    keep(folder, "laptop-again", "07_x", ("a", 0.5, 0.4, 0.6, [0]))
-    assert replication().loc["all", "outside"] == 1
-    assert replication(first=("laptop",)).loc["all", "outside"] == 0
+def test_halves_that_face_each_other_count(folder):
+    keep(folder, "laptop-earlier", "01_x", ("a", 0.5, 0.1, 0.51, [0, 1, 2]))
+    keep(folder, "laptop", "01_x", ("a", 0.6, 0.59, 1.0, [0, 1, 2]))
+    assert replication().loc["all", "apart"] == 1
+    assert replication("laptop", "laptop-earlier").loc["all", "apart"] == 1, "the order does not matter"
+
+
+def test_a_lesson_measured_once_compares_nothing(folder):
+    keep(folder, "laptop-earlier", "07_x", ("a", 0.5, 0.4, 0.6, [0, 1, 2]))
+    keep(folder, "laptop", "09_x", ("a", 0.5, 0.4, 0.6, [0, 1, 2]))
+    frame = replication()
+    assert "09_x" not in frame.index
+    assert frame.loc["07_x", "numbers"] == 0 and frame.loc["07_x"].isna()["share"]

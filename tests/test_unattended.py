@@ -12,9 +12,23 @@ from pathlib import Path
 
 import pytest
 from course_fakes import ENTRY, NOTHING, RECORD, VALUES, notebook
+from typer.testing import CliRunner
 
+from llinet_lite import __main__ as cli
 from llinet_lite import doctor
-from llinet_lite.course import Course, LessonFailed, engine, run, run_unattended, runner, sources
+from llinet_lite.course import (
+    Course,
+    Lesson,
+    LessonFailed,
+    engine,
+    profile_named,
+    report,
+    results_folder,
+    run,
+    run_unattended,
+    runner,
+    sources,
+)
 from llinet_lite.course.unattended import LOG
 
 NAMES = ("00_first", "01_second", "02_third")
@@ -127,6 +141,43 @@ def test_without_go_on_a_course_stops_at_a_failure(place, runs):
     assert stopped.names == list(NAMES[:2])
 
 
+def test_whatever_goes_wrong_in_one_lesson_the_others_run(place, monkeypatch, capsys):
+    """A kernel that does not start is no failing cell, and ends no night's work either."""
+    ran = []
+
+    def execute(source, target, parameters, progress):
+        ran.append(source.stem)
+        if source.stem == "01_second":
+            raise RuntimeError("Kernel didn't respond in 120 seconds")
+        Runner()(source, target, parameters, progress)
+
+    monkeypatch.setattr(engine, "execute", execute)
+    assert run_unattended(place, examine=lambda: 0) == 1
+    assert ran == list(NAMES)
+    assert "01_second: RuntimeError: Kernel didn't respond in 120 seconds" in capsys.readouterr().out
+
+
+def test_the_command_takes_the_seeds_of_the_profile(monkeypatch, place):
+    asked = []
+    monkeypatch.setattr("llinet_lite.course.run_unattended", lambda course, **_: asked.append(course) or 0)
+    for arguments in ([], ["--seeds", "2"]):
+        CliRunner().invoke(cli.app, ["unattended", "--no-bench", *arguments], catch_exceptions=False)
+    assert [course.given for course in asked] == [[("seeds", "0")], [("seeds", "2")]]
+    taken = [Lesson("01_x", profile="gpu", seeds=tuple(range(int(of.given[0][1])))).settings for of in asked]
+    assert [len(settings.seeds) for settings in taken] == [len(profile_named("gpu").seeds), 2]
+
+
+def test_results_that_are_kept_keep_their_date_and_machine(place, runs, monkeypatch):
+    runs()
+    assert run_unattended(place, examine=lambda: 0) == 0
+    path = results_folder() / place.folder.name / "01_second.json"
+    before = path.read_text()
+    monkeypatch.setattr(report, "environment", lambda: {"gpu": "another one"})
+    monkeypatch.setattr(report, "write_environment", lambda folder: None)
+    assert run_unattended(place, examine=lambda: 0) == 0
+    assert path.read_text() == before, "it was not measured again"
+
+
 def test_a_machine_that_does_not_do_runs_nothing(place, runs, capsys):
     idle = runs()
     assert run_unattended(place, examine=lambda: 2) == 1
@@ -140,7 +191,7 @@ def test_a_speed_that_cannot_be_measured_is_a_failure_but_no_loss(place, runs, c
         raise ImportError("torchmetrics is not installed")
 
     assert run_unattended(place, examine=lambda: 0, measure=measure) == 1
-    assert "speed was not measured: torchmetrics is not installed" in capsys.readouterr().out
+    assert "speed was not measured: ImportError: torchmetrics is not installed" in capsys.readouterr().out
     assert results(place) == ["01_second.json", "02_third.json", "environment.json"]
     assert run_unattended(place, examine=lambda: 0, measure=lambda path: path.write_text("{}")) == 0
     assert "bench.json" in results(place)

@@ -199,7 +199,7 @@ def same_probability(logits: Tensor) -> Interval:
     ArithmeticError
         If the two differ by more than rounding in float64.
     """
-    s = logits.detach().double()
+    s = logits.detach().cpu().double()  # not every device has float64
     softmax = torch.stack([torch.zeros_like(s), s], dim=-1).softmax(-1)[..., 1]
     apart = float((softmax - s.sigmoid()).abs().max())
     if not apart < ROUNDING:

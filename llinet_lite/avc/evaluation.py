@@ -16,6 +16,7 @@ from llinet_lite.data.batches import Batches, EvaluationSet, evaluation_pairs
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
 from llinet_lite.models import AVENet
+from llinet_lite.precision import float32_arithmetic
 
 BATCH = 128  # pairs judged at once
 
@@ -107,7 +108,7 @@ def judge(model: nn.Module, senses: Senses, pairs: Batches) -> np.ndarray:
     model.eval()
     device, answers = next(model.parameters()).device, []
     senses = senses.to(device)
-    with torch.autocast(device.type, enabled=False):
+    with float32_arithmetic(device):
         for batch in pairs:
             image, sound = senses({key: value.to(device) for key, value in batch.items()})
             logits = model.pairs(model.embed_image(image), model.embed_audio(sound))  # (B, 2)

@@ -66,7 +66,10 @@ def run(*, quick: bool = False, full: bool = False, say: Callable[[str], None] =
             for profile, batch in steps(device, quick):
                 add([training_row(network, profile, device, batch)])
         if device.type == "cuda" and not quick:
-            add([compiled_row("AVE-Net", PROFILES["gpu"], device, 128)])
+            try:
+                add([compiled_row("AVE-Net", PROFILES["gpu"], device, 128)])
+            except Exception as error:  # no C compiler, no Triton: all other rows are worth having
+                say(f"AVE-Net could not be compiled here: {type(error).__name__}: {error}")
         for profile, batch in llinet_sizes(device, quick):
             add(llinet_rows(profile, device, batch))
         add(ndcg_rows())

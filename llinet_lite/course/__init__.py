@@ -4,10 +4,10 @@ Notebook: 00
 """
 
 from .errors import CourseError, LessonFailed
-from .kept import replication
 from .lesson import Lesson
 from .places import cache_folder, results_folder, runs_folder
 from .profiles import COSTS, PROFILES, Cost, Profile, profile_named
+from .repeated import replication
 from .runner import Course, run
 from .unattended import run_unattended
 

@@ -257,9 +257,9 @@ course, and how sure that is.
   07 learns nothing and needs no more). Second, naming or finding across the senses with *few classes*, all
   unseen: whole classes are right or wrong together, and linking them at random, as lessons 06 and 08 do,
   moves R@1 and accuracy by about as much.
-* Nothing draws the world itself, nor the trunk on which LLINet and its rivals stand: lesson 07 stands on
-  another trunk than lessons 06, 08 and 09, and one number on two trunks can differ by more than its interval
-  (lesson 09, section 6). And of forty claims without any truth one would be called *held* by luck.
+* Nothing draws the world itself, nor the trunk on which LLINet and its rivals stand: one number on two trunks
+  can differ by more than its interval (lesson 09, section 6). And of forty claims without any truth one would
+  be called *held* by luck.
 
 Numbers: shares in percent, nDCG@30 from 0 to 1; 95 % intervals in brackets; {seeds} seeds unless it says
 otherwise. *Here* is the `{main}` profile on the built-in world.

@@ -31,6 +31,8 @@ def kept_file(run: str, lesson: str) -> Path:
 def keep(written: Path, run: str, machine: dict) -> Path:
     """Copy a lesson's metrics.json into the folder of published results.
 
+    What is kept already keeps its date and its machine: a lesson that was done before is not measured again.
+
     Parameters
     ----------
     written : Path
@@ -48,6 +50,8 @@ def keep(written: Path, run: str, machine: dict) -> Path:
     content = metrics(written)
     known = {key: machine[key] for key in _MACHINE if key in machine}
     target = kept_file(run, written.parent.name)
+    if target.is_file() and metrics(target)["results"] == content["results"]:
+        return target
     write_json(target, content | {"date": time.strftime("%Y-%m-%d"), "machine": known})
     return target
 
@@ -80,41 +84,6 @@ def kept(run: str, lesson: str) -> list[Result]:
         return [Result.from_json(entry) for entry in metrics(path)["results"]]
     except (RuntimeError, ResultError) as error:
         raise CourseError(f"{path} holds no valid results: {error} Restore it, or publish again") from error
-
-
-def replication(
-    first: tuple[str, ...] = ("laptop-earlier", "laptop"), again: str = "laptop-again"
-) -> pd.DataFrame:
-    """Count the kept numbers of several seeds whose interval holds what another training gave.
-
-    Parameters
-    ----------
-    first : tuple of str
-        Runs; of a lesson the first that kept it counts.
-    again : str
-        Run of the other training.
-
-    Returns
-    -------
-    DataFrame
-        A row per lesson, and their sum: `numbers` of three seeds or more that both have, those `outside` the
-        interval of the first, and their `share`.
-
-    Notebook: 09
-    """
-    import pandas as pd
-
-    rows = {}
-    for path in sorted((results_folder() / again).glob("*.json")):
-        before = next(filter(None, (kept(run, path.stem) for run in first)), [])
-        sure = {r.name: r for r in before if len(r.seeds) >= 3 and r.low is not None}
-        both = [(sure[r.name], r.value) for r in kept(again, path.stem) if r.name in sure and r.seeds]
-        outside = sum(not known.low <= value <= known.high for known, value in both)
-        rows[path.stem] = {"numbers": len(both), "outside": outside}
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "outside"])
-    frame.loc["all"] = frame.sum()
-    frame["share"] = (frame.outside / frame.numbers.where(frame.numbers > 0)).round(2)
-    return frame
 
 
 def table(results: list[Result]) -> pd.DataFrame:

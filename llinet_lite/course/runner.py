@@ -136,6 +136,12 @@ def _outcomes(tasks: dict[str, tuple], at_once: int) -> Iterator[tuple[str, Less
             _lesson(*task)
         except LessonFailed as failure:
             yield name, failure
+        except (CourseError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # a kernel that does not start, a full disk: the others may still run
+            failure = LessonFailed(f"{name}: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            yield name, failure
         else:
             yield name, None
 
@@ -259,7 +265,8 @@ def _kernel_environment(course: Course, at_once: int = 1) -> Iterator[None]:
 
 def _shared_hash(course: Course) -> str:
     weights = "" if course.retrain else sources.weights_hash()
-    return sources.digest(sources.package_hash(), weights, sources.data_hash(course.data))
+    outside = sources.outside_weights_hash(course.data)
+    return sources.digest(sources.package_hash(), weights, sources.data_hash(course.data), outside)
 
 
 def _lesson(course: Course, notebook: Path, parameters: dict, shared: str, place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,14 +37,18 @@ _TRAINING = (
     "loop.py",
     "loop_parts.py",
     "checkpoint.py",
+    "precision.py",
     "classifier.py",
     *(f"rivals/{name}.py" for name in ("base", "hinge", "vgg", "dar", "ulslvc", "sir", "scan")),
     *(f"rivals/{name}.py" for name in ("dscmr", "timam", "cmpm", "cme")),
     "avc/evaluation.py",
+    "avc/runs.py",
     "avc/task.py",
     "zeroshot/activations.py",
     "zeroshot/evaluation.py",
     "zeroshot/ours.py",
+    "zeroshot/runs.py",
+    "zeroshot/tagger.py",
     "zeroshot/task.py",
 )
 
@@ -83,6 +88,26 @@ def weights_hash(folder: Path = WEIGHTS) -> str:
     for path in sorted(folder.glob("*.safetensors")):
         parts += [path.name, path.read_bytes()]
     return digest(*parts)
+
+
+def outside_weights_hash(data: Path | None) -> str:
+    """Return a hash that changes when weights that are not ours come, go or change.
+
+    Looked at, by name, size and time of change, are the places where lessons look for them: those that
+    environment variables name, a folder `weights` beside one's own data, torch's folder of downloads.
+    """
+    import torch
+
+    from llinet_lite.models import trunk_weights, vggish
+    from llinet_lite.rivals import vgg
+
+    named = [os.environ.get(module.VARIABLE, "") for module in (trunk_weights, vggish, vgg)]
+    places = [Path(name).expanduser() for name in named if name]
+    places += [] if data is None else [data.parent / "weights"]
+    places += [Path(torch.hub.get_dir()) / "checkpoints"]
+    files = [file for place in places for file in ([place] if place.is_file() else place.glob("*.*"))]
+    known = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return digest(json.dumps([named, sorted(known)]))
 
 
 def notebook_hash(path: Path) -> str:

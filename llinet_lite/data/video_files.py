@@ -150,8 +150,7 @@ def look(path) -> VideoInfo:
     try:
         with _open(path) as container:
             picture, sound = _streams(path, container)
-            promised = 0 if container.duration is None else container.duration / av.time_base
-            promised += (container.start_time or 0) / av.time_base
+            promised = _promised(container, picture, sound)
             (shown, heard), stamps, ends = _walk(container, picture, sound)
             aspect = picture.sample_aspect_ratio or Fraction(1)
     except av.FFmpegError as error:
@@ -170,6 +169,14 @@ def look(path) -> VideoInfo:
         rate=len(steps) / max(steps.sum(), 1e-9), steps=(float(steps.min()), float(steps.max())),
         sample_rate=heard.sample_rate, channels=heard.layout.nb_channels,
     )  # fmt: skip
+
+
+def _promised(container, *streams) -> float:
+    """Where the streams end as the header says, seconds; of the container where they do not say it."""
+    if all(stream.duration for stream in streams):  # other tracks, as subtitles, may be longer
+        ends = [((s.start_time or 0) + s.duration) * s.time_base for s in streams]
+        return float(max(ends))
+    return ((container.duration or 0) + (container.start_time or 0)) / av.time_base
 
 
 def promised_seconds(path) -> float:
@@ -264,7 +271,7 @@ def cut(
                 container.seek(int((start - RUN_UP) * av.time_base), backward=True)
             track, frames = Track(), Shown(times, EARLY)
             for packet in container.demux(picture, sound):
-                for frame in packet.decode():
+                for frame in _decoded(packet, sound, start):
                     if packet.stream.index == sound.index:
                         track.add(frame, start + seconds)
                     else:
@@ -280,6 +287,17 @@ def cut(
         text = "pictures are damaged" if frames.damaged else "there is no picture at its beginning"
         raise MediaError(path, f"broken: {text} ({start:.1f} to {start + seconds:.1f} s); fetch it again")
     return frames.images, track.cut(path, start, seconds, sample_rate)
+
+
+def _decoded(packet, sound, start: float) -> list:
+    """Frames of a packet; a piece of sound that a jump into the file has torn is none."""
+    try:
+        return packet.decode()
+    except av.InvalidDataError:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if packet.stream.index == sound.index and stamp is not None and stamp * packet.time_base < start:
+            return []
+        raise
 
 
 class Shown:

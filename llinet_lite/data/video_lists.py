@@ -18,9 +18,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 from llinet_lite.data.video_files import VIDEO_SUFFIXES
 from llinet_lite.data.walk import FolderError, class_name
@@ -159,7 +163,7 @@ def read_list(path: Path) -> list[tuple[int, str, float, float, tuple[str, ...],
         A row of neither form; the message names the line.
     """
     rows = []
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with _readable(path) as file:
         reader = csv.reader(file, skipinitialspace=True)
         for cells in reader:
             cells = [cell.strip() for cell in cells]
@@ -175,18 +179,32 @@ def read_list(path: Path) -> list[tuple[int, str, float, float, tuple[str, ...],
     return rows
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[TextIO]:
+    """Open a csv; what makes it unreadable is said with its name and what to do."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise FolderError(f"{path} is not in UTF-8 ({error.reason}): save it as UTF-8") from error
+    except csv.Error as error:
+        raise FolderError(f"{path} is no csv ({error}): close every quotation mark") from error
+    except KeyError as error:
+        raise FolderError(f"{path} has no column {error}: it needs index,mid,display_name") from error
+
+
 def _row(cells: list[str]) -> tuple[str, float, float, tuple[str, ...], str] | None:
     """Return id, start, end, labels and split, or None where a row has neither form."""
     try:
         name, start, third, fourth = cells[0], float(cells[1]), cells[2], cells[3]
-        if len(cells) == 4 and fourth in SPLITS[:3] and third and name:
+        if len(cells) == 4 and fourth in SPLITS[:3] and third and name and math.isfinite(start):
             return name, start, start + VGGSOUND_SECONDS, (class_name(third),), fourth
         # an unquoted list of labels comes apart into further cells
         labels = tuple(label.strip() for cell in cells[3:] for label in cell.split(",") if label.strip())
         end = float(third)
     except (ValueError, IndexError):
         return None
-    return (name, start, end, labels, "") if name and labels and end > start >= 0 else None
+    return (name, start, end, labels, "") if name and labels and 0 <= start < end < math.inf else None
 
 
 def _by_list(root: Path, videos: list[Path], listing: Path, warnings: list) -> tuple[list[Listed], dict]:
@@ -236,7 +254,7 @@ def _label_names(root: Path) -> dict[str, str]:
     path = root / NAMES
     if not path.is_file():
         return {}
-    with open(path, newline="", encoding="utf-8") as file:
+    with _readable(path) as file:
         return {row["mid"]: class_name(row["display_name"]) for row in csv.DictReader(file)}
 
 

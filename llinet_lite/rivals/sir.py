@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +110,11 @@ class RecurrentEncoder(nn.Module):
     def forward(self, logmel: Tensor) -> Tensor:
         """Log-mel (B, T, bands) -> (B, 32 width)."""
         frames = self.conv(logmel.transpose(1, 2))  # (B, bands, T) -> (B, width, T')
-        steps, _ = self.recurrent(frames.transpose(1, 2))  # (B, T', width) -> (B, T', 32 width)
+        # Under autocast cuDNN's recurrent networks take float16, in which most gradients here are zero.
+        on_gpu = frames.device.type == "cuda"
+        with torch.autocast("cuda", enabled=False) if on_gpu else nullcontext():
+            frames = frames.float() if on_gpu else frames
+            steps, _ = self.recurrent(frames.transpose(1, 2))  # (B, T', width) -> (B, T', 32 width)
         return self.attention(steps)
 
 

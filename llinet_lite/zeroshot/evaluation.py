@@ -18,6 +18,7 @@ from llinet_lite.data.store import Store
 from llinet_lite.features import to_image
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_retrieval
 from llinet_lite.models.trunks import Trunk
+from llinet_lite.precision import float32_arithmetic
 from llinet_lite.zeroshot.activations import activations, see
 from llinet_lite.zeroshot.task import Senses, ear_of
 
@@ -124,7 +125,7 @@ def embed(
     senses = Senses(store.sample_rate, trunk, model.needs, ear=ear_of(model)).to(device)
     model.eval()
     try:
-        with torch.autocast(device.type, enabled=False):
+        with float32_arithmetic(device):
             image = torch.cat(list(_images(model, trunk, store, split, settings, items, device)))
             audio = torch.cat(list(_sounds(model, senses, store, split, items, device)))
             scores = model.scores(image, audio)

@@ -116,6 +116,42 @@ def test_the_sound_of_a_later_clip_is_that_of_the_whole_file(tmp_path):
     np.testing.assert_allclose(later[inner], whole[20_000 : 20_000 + len(later)][inner], atol=2e-3)
 
 
+def raw_video(path, seconds, codecs, tracks=1, longer=0.0) -> Path:
+    """A video of other formats than :func:`write_video` writes, its last track longer by some seconds."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream(codecs[0], rate=25, width=64, height=48, pix_fmt="yuv420p")
+        sounds = [container.add_stream(codecs[1], rate=48_000, layout="mono") for _ in range(tracks)]
+        for image in pictures(np.arange(round(25 * seconds)) / 25):
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(picture.encode())
+        for k, sound in enumerate(sounds):
+            length = seconds + longer * (k == tracks - 1)
+            wave = (click(length, 48_000) * 30_000).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
+            frame.sample_rate = 48_000
+            resampler = av.AudioResampler(
+                sound.codec_context.format, "mono", 48_000, sound.frame_size or 1152
+            )
+            for part in [*resampler.resample(frame), *resampler.resample(None)]:
+                container.mux(sound.encode(part))
+            container.mux(sound.encode())
+    return path
+
+
+def test_a_jump_into_a_program_stream_is_no_damage(tmp_path):
+    """After a jump the first piece of sound of an .mpg is torn; it lies before the clip."""
+    path = raw_video(tmp_path / "a.mpg", 16.0, ("mpeg2video", "mp2"))
+    first = look(path).start
+    for start in (first, first + 5.0, first + 10.0):
+        images, wave = cut(path, start, 2.0, [0.0, 1.0], RATE)
+        assert len(images) == 2 and len(wave) == 2 * RATE
+
+
+def test_another_track_may_be_longer(tmp_path):
+    path = raw_video(tmp_path / "a.mp4", 3.0, ("mpeg4", "aac"), tracks=2, longer=1.5)
+    assert look(path).end == pytest.approx(3.0, abs=0.1)
+
+
 # -------------------------------------------------------------------- pictures
 
 
@@ -378,6 +414,30 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path):
         path.write_text(f"# comment\nok,10,dog,train\n{row}\n")
         with pytest.raises(FolderError, match="line 3"):
             read_list(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"ok,10,dog,train\n" + "id,10,caf\u00e9,train\n".encode("cp1252"), "not in UTF-8.*save it"),
+        (b'id,10,20,"dog\n' + b"id,10,dog,train\n" * 10_000, "no csv.*quotation mark"),
+        (b"id,nan,dog,train\n", "line 1"),
+        (b'id,0,inf,"dog"\n', "line 1"),
+    ],
+)
+def test_what_makes_a_list_unreadable_is_said_with_its_name(tmp_path, content, says):
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    with pytest.raises(FolderError, match=rf"list\.csv.*{says}"):
+        read_list(path)
+
+
+def test_a_table_of_names_without_its_columns_is_named(tmp_path):
+    (tmp_path / "list.csv").write_text('id0,0,10,"/m/1"\n')
+    (tmp_path / "class_labels_indices.csv").write_text("a,b\n1,2\n")
+    touch(tmp_path, "id0.mp4")
+    with pytest.raises(FolderError, match=r"class_labels_indices\.csv has no column 'mid'"):
+        walk_videos(tmp_path)
 
 
 def test_an_uncut_video_gives_the_part_that_is_asked_for(tmp_path):

@@ -11,7 +11,7 @@ from explorer_fakes import listener, parts_of, photo_store, png, upload, wav
 
 from llinet_lite.show import explorer
 
-SAID = {"type": "said"}
+SAID = {"type": "said", "of": "change"}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,7 @@ def test_a_file_that_lost_its_end_keeps_nothing_from_being_answered(tool, sent):
     tool.picture = 3
     tool._handle_custom_msg({"type": "film"}, [])
     assert [told["type"] for told in sent] == ["said", "film", "said"]
+    assert [told["of"] for told in sent if told["type"] == "said"] == ["change", "film"]
     upload(tool, "sound", "other.wav", wav())
     upload(tool, "sound", "beat.wav", wav(1.5), 8000)
     assert tool.brought == {"uploaded": "beat.wav"} and tool._sounds["uploaded"].seconds == 1.5

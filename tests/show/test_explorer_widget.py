@@ -151,7 +151,7 @@ def test_a_moment_is_said_and_left_with_the_sound(tool):
 def test_the_film_has_the_maps_of_every_moment(tool, sent):
     tool._handle_custom_msg({"type": "film"}, [])
     film, said = sent
-    assert said == {"type": "said"}
+    assert said == {"type": "said", "of": "film"}
     assert film["type"] == "film" and film["key"] == tool.scene["key"]
     assert film["times"][0] == 0 and film["times"][-1] == 2
     assert [len(frames) for frames in film["canvases"]] == [len(film["times"])] * 2
@@ -244,7 +244,7 @@ def test_a_sound_is_heard_at_once(tool):
 def test_a_bad_file_gets_a_sentence_and_nothing_else_changes(tool, sent, kind, name, data, said):
     scene, sound = tool.scene, tool.sound
     upload(tool, kind, name, data, size=10**6)
-    assert sent == [{"type": "said"}], "the page is told, even if the line stays"
+    assert sent == [{"type": "said", "of": "change"}], "the page is told, even if the line stays"
     assert tool.status.startswith(said) and tool.status.endswith(".") and "\n" not in tool.status
     assert tool.scene is scene and tool.sound == sound and tool.picture == 0 and tool.brought == {}
     tool.picture = 1
@@ -260,9 +260,44 @@ def test_a_file_that_never_ends_is_refused(tool):
 
 
 def test_a_listener_asks_for_sounds_as_long_as_it_hears(store):
-    tool = explorer.Explorer({"Slow": listener("Slow", window=1.5)}, store, "test")
+    slow = {"window": 1.5, "whole": 1.5}  # a network that takes no shorter sound
+    tool = explorer.Explorer({"Slow": listener("Slow", **slow)}, store, "test")
     upload(tool, "sound", "short.wav", wav(1.2))
     assert tool.status == "short.wav: lasts 1.20 s; choose a sound of 1.5 to 60 s."
+
+
+def test_a_listener_of_any_length_hears_all_of_a_short_sound_at_every_moment(store):
+    tool = explorer.Explorer({"Long": listener("Long", window=9.0)}, store, "test")
+    upload(tool, "sound", "short.wav", wav(1.2))
+    for moment in (0.0, 0.6, 1.2):
+        tool.time = moment
+        assert f"around {moment:.2f} s" in tool.status and "longer" not in tool.status
+    tool._handle_custom_msg({"type": "film"}, [])
+    assert "uploaded (short.wav)" in tool.status
+
+
+def test_a_first_picture_without_a_sound_of_its_own_hears_another_class(store, monkeypatch):
+    def none(self, picture):
+        raise ValueError("this picture has no sound of its own")
+
+    monkeypatch.setattr(explorer.stage.Stage, "own_sound", none)
+    tool = explorer.Explorer({"Colour": listener()}, store, "test")
+    assert tool.sound == "another class" and "heard: another class" in tool.status
+    tool.threshold = 0.7
+    assert "heard: another class" in tool.status
+
+
+def test_where_nothing_can_be_shown_every_control_says_why(store, monkeypatch):
+    def none(self, *_):
+        raise ValueError("there is no sound at all")
+
+    monkeypatch.setattr(explorer.stage.Stage, "choose", none)
+    tool = explorer.Explorer({"Colour": listener()}, store, "test")
+    assert tool.status == "there is no sound at all."
+    tool.threshold = 0.7
+    assert "there is no sound at all" in tool.status
+    with pytest.raises(ValueError, match="there is no sound at all"):
+        tool.still()
 
 
 def test_what_is_not_there_is_said(tool):

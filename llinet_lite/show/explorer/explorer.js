@@ -646,7 +646,7 @@ class App {
       clearTimeout(this.silence);
       this.root.removeAttribute("aria-busy");
       if (told.type === "film") this.filmed(told);
-      if (told.type === "said") this.answered();
+      if (told.type === "said") this.answered(told.of);
     };
     this.model.on("msg:custom", received);
     this.off.push(() => this.model.off("msg:custom", received));
@@ -879,8 +879,8 @@ class App {
   }
 
   /** Python has read a message: its line stands, whether it is a new one or not. */
-  answered() {
-    this.waiting = false;
+  answered(of) {
+    if (of === "film") this.waiting = false;
     this.said();
   }
 

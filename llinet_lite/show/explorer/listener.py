@@ -116,3 +116,7 @@ class Listener:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{self.title}: {name} must be positive, not {value}")
+
+    def around(self, seconds: float) -> float:
+        """Return how much it hears around a moment of a sound of so many seconds; none hears past the end."""
+        return self.window if self.whole else min(self.window, seconds)

@@ -180,7 +180,7 @@ class Stage:
     def heard(self, name: str, sound: Sound, time: float | None = None) -> Heard:
         """Return a sound as a listener hears it, a batch of one: around a time, or as a whole."""
         of = self.listeners[name]
-        seconds, centre = (of.whole, sound.moment) if time is None else (of.window, time)
+        seconds, centre = (of.whole, sound.moment) if time is None else (of.around(sound.seconds), time)
         if time is None and sound.index is not None and (seconds is None or centre is None):
             return self._vectors[name][1].pick(sound.index)
         piece = sound.piece(seconds, centre)  # too short a sound is refused here
@@ -227,7 +227,7 @@ class Stage:
             else:
                 squares = [crop(frame.image, of.side) for frame in frames]
                 cells = _joined([of.see(np.stack(part)).cells for part in _parts(squares)])
-            pieces = [sound.piece(of.window, t) for t in times]
+            pieces = [sound.piece(of.around(sound.seconds), t) for t in times]
             keys = _joined([of.hear(np.stack(part)).key for part in _parts(pieces)])
             heats = of.heat(cells, keys)
             films[name] = [self._told(name, f, sound, h) for f, h in zip(frames, heats, strict=True)]

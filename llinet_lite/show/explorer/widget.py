@@ -119,7 +119,7 @@ class Explorer(anywidget.AnyWidget):
         return still(self.answers.values(), self._frame(), self.threshold, self._title())
 
     def _title(self) -> str:
-        picture, sound = self._now
+        picture, sound = self._shown()
         moment = f", around {self.time:.2f} s" if self.time >= 0 else ""
         return f"{picture.told}, heard: {self._heard(sound)}{moment}"
 
@@ -143,14 +143,14 @@ class Explorer(anywidget.AnyWidget):
         """Whether it is this answer itself that changes something."""
         return self._answering == threading.get_ident()
 
-    def _update(self, answer: Callable[[], None]) -> None:
-        """Answer, or say in the status line why not."""
+    def _update(self, answer: Callable[[], None], of: str = "change") -> None:
+        """Answer, or say in the status line why not; the page is told what it was that was answered."""
         with self._quietly():
             try:
                 answer()
             except DATA_ERRORS as error:
                 self.status = f"{str(error).rstrip('. ')}."
-        self.send({"type": "said"})  # the line may say the same as before, and the page wait for it
+        self.send({"type": "said", "of": of})  # the line may say the same as before, and the page wait
 
     def _chosen(self, change) -> None:
         if self._is_own():
@@ -176,7 +176,7 @@ class Explorer(anywidget.AnyWidget):
     def _received(self, _widget, content: dict, buffers: list) -> None:
         """Take a message of the page: parts of a file, or the wish for a film."""
         if content.get("type") == "film":
-            self._update(self._film)
+            self._update(self._film, "film")
         elif content.get("type") == "file":
             key = content["kind"], str(content["name"])
             if self._collect(key, content, b"".join(bytes(part) for part in buffers)):
@@ -224,8 +224,8 @@ class Explorer(anywidget.AnyWidget):
         MediaError
             The sentence says what is wrong with it.
         """
-        windows = [max(of.window, of.whole or 0) for of in self.stage.listeners.values()]
-        self._sounds[kind] = recording(name, data, self.stage.rate, max(SHORTEST, *windows))
+        needed = [max(of.window, of.whole) for of in self.stage.listeners.values() if of.whole]
+        self._sounds[kind] = recording(name, data, self.stage.rate, max([SHORTEST, *needed]))
         with self._quietly():
             self.brought = self.brought | {kind: self._sounds[kind].caption}
             self.sound, self.time = kind, -1.0
@@ -248,7 +248,11 @@ class Explorer(anywidget.AnyWidget):
         others = [c for c in self.stage.classes() if c != label]
         if others:
             self.other = self.stage.names[others[0]]
-        self._show()
+        try:
+            self._show()
+        except ValueError:  # no sound of its own
+            self.sound = "another class"
+            self._show()
 
     def _current(self) -> tuple[Picture, Sound]:
         if self.picture == PHOTO and self._photo is None:
@@ -265,12 +269,17 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"there is no class {self.other!r}: choose one of the list")
         return picture, self.stage.choose(self.sound, picture, self.stage.names.index(self.other))
 
+    def _shown(self) -> tuple[Picture, Sound]:
+        if self._now is None:
+            raise ValueError(f"nothing is shown yet: {self.status or 'choose a picture that has a sound'}")
+        return self._now
+
     def _moment(self, sound: Sound) -> float | None:
         return None if self.time < 0 else min(self.time, sound.seconds)
 
     def _frame(self) -> Picture:
         """Return the picture that is shown: at a time of a clip, the frame of that time."""
-        picture, sound = self._now
+        picture, sound = self._shown()
         time = self._moment(sound)
         return picture if time is None else picture.at(time)
 
@@ -298,13 +307,13 @@ class Explorer(anywidget.AnyWidget):
         self._say()
 
     def _say(self) -> None:
-        picture, sound = self._now
+        picture, sound = self._shown()
         about = {"threshold": self.threshold, "heard": self.sound, "time": self._moment(sound)}
         self.status = page.status(self.stage, self.answers, picture, sound, about | {"spot": self.spot})
 
     def _film(self) -> None:
         """Send the maps of all moments of the sound, for the page to show while it plays."""
-        picture, sound = self._now
+        picture, sound = self._shown()
         times, films = self.stage.film(self._names(), picture, sound)
         told = {"type": "film", "key": self.scene["key"], "times": times, "canvases": []}
         for answers in films.values():
