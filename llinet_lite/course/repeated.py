@@ -31,8 +31,7 @@ def replication(first: str = "laptop-earlier", again: str = "laptop") -> pd.Data
     -------
     DataFrame
         A row per lesson, and their sum. `numbers` that both have; `outside`: the second lies outside the
-        interval of the first; `apart`: the interval of their difference excludes zero; `share`: of the
-        numbers, those that are apart.
+        interval of the first; `apart`: the interval of their difference excludes zero.
 
     Notebook: 09
     """
@@ -49,7 +48,6 @@ def replication(first: str = "laptop-earlier", again: str = "laptop") -> pd.Data
         }
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "outside", "apart"])
     frame.loc["all"] = frame.sum()
-    frame["share"] = (frame.apart / frame.numbers.where(frame.numbers > 0)).round(2)
     return frame
 
 

@@ -33,7 +33,7 @@ ABOUT = {
     "laptop": "the built-in world",
     "gpu": "the built-in world, networks and inputs of the papers' size",
     "laptop-traindata": "photographs and recorded sounds of instruments, paired by class; not part of "
-    "the course",
+    "the course; its intervals of three seeds are older, and too narrow",
 }
 
 
@@ -262,8 +262,11 @@ def everything(measured: Measured, folder: Path) -> str:
         "share in percent. `llinet course --profile NAME --keep` measures again, `llinet report "
         "--tables` writes this\n"
         "page, the tables of [README.md](../README.md) and [the page of claims](../notebooks/claims.md).\n"
-        "`laptop-again` is what the packaged weights give, one seed of a second training; `laptop-earlier` "
-        "is\nlesson 07 before it, on the trunk of the other tables.\n"
+        "`laptop-earlier` is another training of the same code and seeds, with which lesson 09 compares. Its "
+        "intervals,\n"
+        "and those of `laptop-traindata`, draw seeds with replacement, which from three seeds is too narrow; "
+        "all others\n"
+        "take seeds by Student's t (lesson 09, section 6).\n"
     )
     for number, lesson in sorted(measured.lessons.items()):
         title = lesson.partition("_")[2].replace("_", " ")
