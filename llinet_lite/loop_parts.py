@@ -170,7 +170,9 @@ class Guard:
             finite = self.fabric.all_reduce(finite.float(), reduce_op="sum") == self.fabric.world_size
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip_norm, norm)
-        if not self.waits and self.raw.state:  # the first step makes the optimizer's memory, so it must count
+        # The first step of a momentum makes its memory, and a refused one would leave it unwritten.
+        fresh = self.raw.defaults.get("momentum") and not self.raw.state
+        if not self.waits and not fresh:
             self.raw.found_inf = (~finite).float()
             self.optimizer.step()
         elif bool(finite):

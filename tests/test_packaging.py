@@ -27,7 +27,7 @@ FLOORS = (
     ("world",),
     ("data",),
     ("features",),
-    ("models", "objectives", "metrics"),
+    ("models", "objectives", "metrics", "precision"),
     ("training",),
     ("classifier",),
     ("rivals",),

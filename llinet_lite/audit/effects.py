@@ -209,7 +209,9 @@ def published(lesson, effects: Sequence[Effect]) -> list[Effect]:
 # --------------------------------------------------------------------------------------------- intervals
 
 
-def mean_interval(values, clips, weights: Sequence[float] | None = None, level: float = 0.95) -> Interval:
+def mean_interval(
+    values, clips, weights: Sequence[float] | None = None, level: float = 0.95, lowest: float = -np.inf
+) -> Interval:
     r"""Bootstrap interval of a mean over seeds of a weighted sum of means over queries.
 
     .. math:: \frac1S \sum_s \sum_p w_p \frac{1}{|Q_{sp}|} \sum_{q \in Q_{sp}} x_{spq}
@@ -226,6 +228,8 @@ def mean_interval(values, clips, weights: Sequence[float] | None = None, level: 
     weights : sequence of P float, optional
         Default: the mean over parts.
     level : float
+    lowest : float
+        What the mean cannot fall below.
 
     Returns
     -------
@@ -258,7 +262,7 @@ def mean_interval(values, clips, weights: Sequence[float] | None = None, level: 
     with np.errstate(invalid="ignore", divide="ignore"):  # a draw may ask a part nothing
         means = (drawn[:, 0] / drawn[:, 1]) @ weights  # (draws, S)
     means = means[np.isfinite(means).all(1)]
-    found = with_seeds(each, means, int(asked.any((0, 1)).sum()), level=level, limits=(-np.inf, np.inf))
+    found = with_seeds(each, means, int(asked.any((0, 1)).sum()), level=level, limits=(lowest, np.inf))
     return around(found.value, found.low, found.high, found.n)
 
 

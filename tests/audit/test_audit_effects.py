@@ -147,6 +147,13 @@ def test_the_interval_is_that_of_a_slow_bootstrap():
     assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.008)
 
 
+def test_what_cannot_be_is_not_in_the_interval():
+    """Student knows no limits: two seeds that differ have an interval on both sides of zero."""
+    values = np.repeat(np.array([[[0.0]], [[0.2]]]), 30, 2)
+    free, cut = (mean_interval(values, np.arange(30), **limit) for limit in ({}, {"lowest": 0.0}))
+    assert free.low < 0 == cut.low and free.high == cut.high and free.value == cut.value
+
+
 def test_what_is_hard_for_both_parts_cancels():
     hard = np.random.default_rng(3).random(200)
     parts = np.stack([hard + 0.05, hard])[None]

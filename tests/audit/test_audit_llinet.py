@@ -295,6 +295,13 @@ def test_threshold_and_masks_are_judged_apart_and_together(maps):
         assert e.seeds == (0, 1) and e.effect.low <= e.effect.value <= e.effect.high and e.effect.n == 30
 
 
+def test_the_best_threshold_of_several_is_not_worse_than_one_of_them(maps, monkeypatch):
+    asked = []
+    monkeypatch.setattr(MODULE, "mean_interval", lambda *_, **limit: asked.append(limit))
+    llinet.localization(*maps, seeds=(0, 1))
+    assert asked == [{"lowest": 0.0}, {}, {}]
+
+
 def test_other_pictures_than_the_tables_are_refused(maps):
     table, of = maps
     for wrong in ({"LLINet": of["LLINet"][:1]}, {"LLINet": [one.pick(slice(9)) for one in of["LLINet"]]}):
