@@ -17,7 +17,7 @@ from torch import Tensor
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import Interval, resampled_means
 from llinet_lite.metrics.localization.pointing import on_mask, points
-from llinet_lite.metrics.seeds import DRAWS, over_clips_and_seeds, with_seeds
+from llinet_lite.metrics.seeds import DRAWS, SHARE, over_clips_and_seeds, with_seeds
 from llinet_lite.results import Result
 from llinet_lite.sounding.located import Located
 from llinet_lite.world.instruments import instrument
@@ -59,12 +59,12 @@ def _centre(masks: np.ndarray) -> np.ndarray:
     return masks[:, masks.shape[1] // 2, masks.shape[2] // 2]
 
 
-def over_clips(values: np.ndarray, clip: np.ndarray) -> Interval:
+def over_clips(values: np.ndarray, clip: np.ndarray, limits: tuple[float, float] = SHARE) -> Interval:
     """Return the mean of values (S, N) of S seeds over N pictures, as :func:`over_clips_and_seeds` has it.
 
-    Every picture counts once, and `n` is the number of clips.
+    Every picture counts once, `n` is the number of clips, and `limits` are what is possible.
     """
-    return replace(over_clips_and_seeds(values, clip), n=len(np.unique(clip)))
+    return replace(over_clips_and_seeds(values, clip, limits=limits), n=len(np.unique(clip)))
 
 
 def ratio_over_clips(above: np.ndarray, below: np.ndarray, clip: np.ndarray) -> Interval:
@@ -323,10 +323,13 @@ def follows(tried: Sequence[Duets]) -> Follows:
         "moves": near.all(1),
         "on either box, a third class's sound": np.stack([hits(d.third, box[0] | box[1]) for d in tried]),
     }
-    for title, sound in zip(MEANS, ("own", "silence"), strict=True):
-        rows[title] = np.stack([d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in tried])
     found = {name: over_clips(values.astype(float), scenes.clip) for name, values in rows.items()}
-    own, silent = (rows[title] for title in MEANS)
+    own, silent = (
+        np.stack([d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in tried]).astype(float)
+        for sound in ("own", "silence")
+    )
+    for title, means in zip(MEANS, (own, silent), strict=True):  # not every map is made of probabilities
+        found[title] = over_clips(means, scenes.clip, limits=(0, np.inf))
     return Follows(found | {"mean map, silence / own sound": ratio_over_clips(silent, own, scenes.clip)})
 
 

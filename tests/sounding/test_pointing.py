@@ -200,6 +200,21 @@ def test_mean_maps_are_those_of_own_sound_and_of_silence():
     assert follows["mean map, silence / own sound"].value == pytest.approx(0.5)
 
 
+def test_a_mean_map_without_a_scale_may_lie_above_one():
+    duets = by_hand(squares(24), 1, 2, 3)
+    loud = dataclasses.replace(duets.scenes, cells=1000 * duets.scenes.cells)
+    found, known = (
+        sounding.follows([dataclasses.replace(duets, scenes=of)])["mean map, own sound"]
+        for of in (loud, duets.scenes)
+    )
+    assert found.value > 1
+    bounds = found.value, found.low, found.high
+    assert bounds == pytest.approx([1000 * x for x in (known.value, known.low, known.high)])
+    values = np.array([[0.2, 0.4, 5.0, 7.0]])
+    cell = over_clips(values, np.arange(4), limits=(0, np.inf))
+    assert cell.low < cell.value < cell.high, "not cut at one"
+
+
 def test_the_ratio_of_two_means_is_that_of_scipy():
     rng = np.random.default_rng(0)
     above, below = rng.random(400) + 0.5, rng.random(400) + 1
