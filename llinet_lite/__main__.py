@@ -129,9 +129,15 @@ def world_build(
     workers: Workers = 0,
 ) -> None:
     """Build the packed store of a profile; a killed build goes on where it stopped."""
-    from llinet_lite.course import profile_named, stores
+    from llinet_lite.data import bandstand
+    from llinet_lite.profiles import profile_named
+    from llinet_lite.workspace import Workspace
 
-    store = stores.world(profile_named(profile), folder=out, workers=workers or None)
+    settings = profile_named(profile)
+    if out:
+        store = bandstand.build(out, bandstand.WORLD_SETS[profile], workers=workers or None)
+    else:
+        store = Workspace(settings).store()
     print(f"{store.folder}: {_sizes(store)}")
 
 
@@ -145,12 +151,13 @@ def world_card(
     out: Annotated[Path | None, typer.Option(help="Keep what --senses measured in this JSON file.")] = None,
 ) -> None:
     """Print the data card of a packed store: what it holds and what was checked."""
-    from llinet_lite.course import profile_named, stores
+    from llinet_lite import workspace
+    from llinet_lite.course import profile_named
     from llinet_lite.data.card import card, card_text
     from llinet_lite.data.store import Store
 
     settings = profile_named(profile)
-    opened = Store(store) if store else stores.world(settings)
+    opened = Store(store) if store else workspace.world(settings)
     print(card_text(card(opened)))
     if senses:
         from llinet_lite import results

@@ -17,12 +17,11 @@ import torch
 
 from llinet_lite import bench
 from llinet_lite.bench import by_class, search, suite
-from llinet_lite.course import sources
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.bandstand import WorldSet
 from llinet_lite.data.store import Store
 from llinet_lite.features import LogMel
 from llinet_lite.metrics.neighbours import KINDS
+from llinet_lite.profiles import PROFILES
 
 TINY = WorldSet("tiny", 32, 8000, 1.2, 2, train_share=0.0001, held_out=1, mixed=1)
 CPU = torch.device("cpu")
@@ -261,14 +260,3 @@ def test_the_whole_measures_every_part(monkeypatch):
     ]
     assert said[1:] == [bench.line(row) for row in rows]
     assert len(folders) == 1 and not folders[0].exists()
-
-
-def test_the_benchmark_changes_no_lesson(tmp_path):
-    for name in ("bench/core.py", "world/scenes.py"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text("one")
-    first = sources.package_hash(tmp_path)
-    (tmp_path / "bench/core.py").write_text("two")
-    assert sources.package_hash(tmp_path) == first
-    (tmp_path / "world/scenes.py").write_text("two")
-    assert sources.package_hash(tmp_path) != first

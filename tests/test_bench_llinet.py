@@ -12,7 +12,7 @@ import torch
 
 from llinet_lite import bench, training
 from llinet_lite.bench import llinet
-from llinet_lite.course.profiles import PROFILES
+from llinet_lite.profiles import PROFILES
 
 CPU = torch.device("cpu")
 TINY = dataclasses.replace(PROFILES["smoke"], width=8, embedding=8, llinet_pixels=48, llinet_seconds=0.4)

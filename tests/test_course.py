@@ -34,7 +34,7 @@ from llinet_lite.course.report import number
 def course(tmp_path, monkeypatch) -> Course:
     now = sources.package_hash()
     monkeypatch.setattr(sources, "package_hash", lambda: now)
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))  # no test writes into the project's own
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))  # no test writes into the project's own
     return two_lessons(tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_ctrl_c_says_how_to_go_on(course):
 
 
 def test_to_publish_is_to_run_again(course, monkeypatch, tmp_path):
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     asked = dataclasses.replace(course, profile="laptop", only="00", retrain=True)
     for publish, runs in ((False, 1), (False, 1), (True, 2), (True, 3)):
         run(dataclasses.replace(asked, publish=publish))
@@ -216,7 +216,7 @@ def test_to_publish_is_to_run_again(course, monkeypatch, tmp_path):
 
 
 def test_one_seed_does_not_replace_the_results_of_three(course, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     asked = dataclasses.replace(course, profile="laptop", only="00", retrain=True, publish=True)
     kept = tmp_path / "results" / "laptop" / "00_first.json"
     for seeds, publish, keep, values in (
@@ -228,20 +228,6 @@ def test_one_seed_does_not_replace_the_results_of_three(course, monkeypatch, tmp
         run(dataclasses.replace(asked, publish=publish, keep=keep))
         assert json.loads(kept.read_text())["results"][0]["seeds"] == values
     assert "results of 00_first stay, with their 3 seeds: this run had 1" in capsys.readouterr().out
-
-
-def test_relative_folders_are_the_same_in_the_kernel(course, monkeypatch, tmp_path):
-    for name in ("RUNS", "CACHE", "RESULTS"):
-        monkeypatch.setenv(f"LLINET_{name}", f"some/{name}")
-    monkeypatch.chdir(tmp_path)
-    with runner._kernel_environment(Course(notebooks=course.notebooks)):
-        inside = {name: os.environ[f"LLINET_{name}"] for name in ("RUNS", "CACHE", "RESULTS")}
-    assert inside == {name: str(tmp_path.resolve() / "some" / name) for name in inside}
-    assert os.environ["LLINET_CACHE"] == "some/CACHE"
-    monkeypatch.delenv("LLINET_CACHE")
-    with runner._kernel_environment(Course(runs=Path("mine"), notebooks=course.notebooks)):
-        assert "LLINET_CACHE" not in os.environ, "it goes with the runs"
-        assert os.environ["LLINET_RUNS"] == str(tmp_path.resolve() / "mine")
 
 
 def test_two_runs_in_one_folder_are_refused(course):
@@ -350,7 +336,7 @@ def test_runs_never_go_into_the_notebooks_folder(course):
 
 
 def test_results_are_kept_when_asked_for(course, monkeypatch, tmp_path):
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     notebook(course.notebooks, "00_first", RECORD, NOTHING)  # a lesson without a number
     run(course)
     assert not (tmp_path / "results").exists()

@@ -195,7 +195,7 @@ def test_a_compiled_step_gives_the_same_losses_and_weights(tmp_path, backend):
 
 def test_the_benchmark_compares_a_step_compiled_and_as_it_is_written(monkeypatch):
     from llinet_lite.bench.training import compiled_row
-    from llinet_lite.course.profiles import PROFILES
+    from llinet_lite.profiles import PROFILES
 
     tiny = dataclasses.replace(PROFILES["smoke"], image_crop=32, width=2)
     asked = []

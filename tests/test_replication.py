@@ -19,8 +19,8 @@ def keep(folder, run, lesson, *rows):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path))
-    return tmp_path
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
+    return tmp_path / "results"
 
 
 def test_what_differs_is_counted(folder):

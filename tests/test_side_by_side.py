@@ -29,7 +29,7 @@ assert (folder.parent / OTHER).is_dir(), "the other lesson did not start beside 
 
 @pytest.fixture
 def course(tmp_path, monkeypatch) -> Course:
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))  # no test writes into the project's own
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))  # no test writes into the project's own
     return two_lessons(tmp_path)
 
 

@@ -71,7 +71,7 @@ class Runner:
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Course:
     """A course of three notebooks with folders of its own."""
-    monkeypatch.setenv("LLINET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     monkeypatch.setattr(sources, "package_hash", lambda: "fixed")
     for name in NAMES:
         notebook(tmp_path / "notebooks", name, RECORD, NOTHING if name == "00_first" else ENTRY)
@@ -91,7 +91,7 @@ def runs(monkeypatch):
 
 
 def results(course: Course) -> list[str]:
-    folder = Path(os.environ["LLINET_RESULTS"]) / course.folder.name
+    folder = Path(os.environ["LLINET_HOME"], "results") / course.folder.name
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 

@@ -18,9 +18,9 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from llinet_lite.bench.core import Row, rates
 from llinet_lite.bench.data import librosa_mel
-from llinet_lite.course.profiles import PROFILES, Profile
 from llinet_lite.features import to_image, to_waveform
 from llinet_lite.models import LLINet, Trunk
+from llinet_lite.profiles import PROFILES, Profile
 
 TAPS = ("early", "late")  # of the frozen trunk: all that LLINet needs of a picture
 WAYS = ("kept", "recomputed", "plain")

@@ -18,9 +18,9 @@ from llinet_lite.bench.data import PLANS, batch_rows, feature_rows, import_row, 
 from llinet_lite.bench.llinet import llinet_rows, llinet_sizes
 from llinet_lite.bench.search import index_rows, indexes, ndcg_rows, torchmetrics_ndcg
 from llinet_lite.bench.training import NETWORKS, compiled_row, steps, training_row
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.parallel import cores
 from llinet_lite.data.store import Store
+from llinet_lite.profiles import PROFILES
 
 
 def run(*, quick: bool = False, full: bool = False, say: Callable[[str], None] = print) -> list[Row]:

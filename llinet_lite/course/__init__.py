@@ -3,10 +3,11 @@
 Notebook: 00
 """
 
+from llinet_lite.profiles import COSTS, PROFILES, Profile, profile_named
+
 from .errors import CourseError, LessonFailed
 from .lesson import Lesson
 from .places import cache_folder, results_folder, runs_folder
-from .profiles import COSTS, PROFILES, Cost, Profile, profile_named
 from .repeated import replication
 from .runner import Course, run
 from .unattended import run_unattended
@@ -14,7 +15,6 @@ from .unattended import run_unattended
 __all__ = [
     "COSTS",
     "PROFILES",
-    "Cost",
     "Course",
     "CourseError",
     "Lesson",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import CourseError
-from .places import results_folder
+from .places import kept_file, results_folder
 from .record import metrics, write_json
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 COLUMNS = ("result", "value", "low", "high", "chance", "paper", "seeds", "minutes")
 # What of the machine a reader needs beside a number; no name, no path.
 _MACHINE = ("commit", "python", "processor cores", "memory GB", "gpu", "packages")
-
-
-def kept_file(run: str, lesson: str) -> Path:
-    """Return the file that keeps a lesson's results of the run of that name, as "laptop"."""
-    return results_folder() / run / f"{lesson}.json"
 
 
 def keep(written: Path, run: str, machine: dict) -> Path:
@@ -49,7 +44,7 @@ def keep(written: Path, run: str, machine: dict) -> Path:
     """
     content = metrics(written)
     known = {key: machine[key] for key in _MACHINE if key in machine}
-    target = kept_file(run, written.parent.name)
+    target = results_folder() / run / f"{written.parent.name}.json"
     if target.is_file() and metrics(target)["results"] == content["results"]:
         return target
     write_json(target, content | {"date": time.strftime("%Y-%m-%d"), "machine": known})

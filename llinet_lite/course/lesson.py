@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import kept, reference
-from .errors import CourseError
-from .places import run_name, runs_folder
-from .profiles import COSTS, PROFILES, Profile, overridden, profile_named
+from llinet_lite import workspace
+from llinet_lite.profiles import COSTS, PROFILES, overridden, profile_named
+from llinet_lite.workspace import REFERENCE, Workspace
+
+from . import kept
 from .record import as_entry, fault, write_json
-from .sources import data_hash, digest, training_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from llinet_lite.data.store import Store
     from llinet_lite.results import Result
 
-REFERENCE = "laptop"  # the profile whose weights are published
 THUMB_WIDTH = 480  # pixels of a figure in the report
 
 
@@ -54,19 +53,12 @@ class Lesson:
 
     Attributes
     ----------
-    settings : Profile
-        The profile, with `seeds` and `overrides` as given here.
-    run_dir, folder : Path
-        `runs/<profile>` (or `runs/<profile>-<name of data>`), and this lesson's folder in it.
-
-    Raises
-    ------
-    CourseError
-        If the data are not there, an override is no field of a profile or not of its type,
-        or `publish` is asked for where the outcome is no reference: without `retrain`, with
-        data of one's own, with overrides, or under another profile than `laptop`.
-    ValueError
-        If the profile is unknown, or an override is out of range.
+    workspace : Workspace
+        Where its data, checkpoints and weights lie.
+    profile : Profile
+        With `seeds` and `overrides` as given here.
+    folder : Path
+        `runs/<profile>/<name>`, or `runs/<profile>-<name of data>/<name>`.
     """
 
     def __init__(
@@ -76,100 +68,58 @@ class Lesson:
         profile: str = "laptop",
         data: str | Path = "",
         seeds: int | Iterable[int] | None = None,
-        overrides: Mapping[str, object] | None = None,
+        overrides: Mapping[str, float] | None = None,
         retrain: bool = False,
         publish: bool = False,
     ):
         self.name = name
-        self.overrides = overridden(overrides or {})
-        self.settings: Profile = dataclasses.replace(profile_named(profile), **self.overrides)
-        self._seeds_given = bool(seeds)
+        sizes = overridden(profile_named(profile), overrides or {})
         if seeds:
             chosen = tuple(range(seeds) if isinstance(seeds, int) else seeds)
-            self.settings = dataclasses.replace(self.settings, seeds=chosen)
-        self.data = Path(data).expanduser().resolve() if str(data) else None
-        if self.data is not None and not self.data.is_dir():
-            raise CourseError(f"the data folder {self.data} does not exist: check the path given to --data")
-        if publish and (self.data is not None or not retrain or self.overrides or profile != REFERENCE):
-            raise CourseError(
-                f"publish goes with retrain=True and the profile {REFERENCE} as it is, on the built-in "
-                f"world: nothing else is a reference"
-            )
-        _show_whole_tables()
-        self.retrain, self.publishing = retrain, publish
-        self.run_dir = runs_folder() / run_name(profile, self.data)
-        self.folder = self.run_dir / name
-        self._store: Store | None = None
+            sizes = dataclasses.replace(sizes, seeds=chosen)
+        place = Path(data).expanduser().resolve() if str(data) else None
+        self.workspace = Workspace(sizes, place, retrain=retrain, publish=publish, lesson=name)
+        self.profile = sizes
+        self.folder = self.workspace.run_dir / name
         self._results: dict[str, dict] = {}
+        _show_whole_tables()
 
-    # ---- data
+    # ---- TEMPORARY: wave B removes this; old experiments take a lesson, not a workspace
+
+    @property
+    def settings(self):
+        return self.profile
+
+    @property
+    def data(self) -> Path | None:
+        return self.workspace.data
 
     @property
     def is_world(self) -> bool:
-        """Whether the data are the built-in world."""
-        return self.data is None
-
-    def store(self, splits: tuple[str, ...] = (), **changes: object) -> Store:
-        """Open the lesson's data: build the profile's world, or import one's own folder, on first use.
-
-        The world is built whole, whatever is asked for, so that its content hash, which
-        checkpoints and results carry, is one and the same.
-
-        Parameters
-        ----------
-        splits : tuple of str
-            Splits that the lesson is going to use.
-        **changes
-            Fields of the world's data plan to set otherwise, as `imprint=1.0`; the store
-            so made is another one, and :attr:`data_hash` stays that of the first.
-
-        Raises
-        ------
-        CourseError
-            If a split is missing, or changes are asked of one's own data.
-        """
-        from . import stores
-
-        if self.data is not None and changes:
-            raise CourseError(f"{', '.join(changes)} can be set for the built-in world only")
-        store = None if changes else self._store
-        if store is None:
-            own = self.data is not None
-            store = stores.own(self.data, self.settings) if own else stores.world(self.settings, **changes)
-        if not changes:
-            self._store = store
-        missing = [split for split in splits if split not in store.splits]
-        if missing:
-            raise CourseError(
-                f"{store.folder} has no split {', '.join(missing)}, which {self.name} needs; "
-                f"it has {', '.join(store.splits)}"
-            )
-        return store
-
-    def motion(self, splits: tuple[str, ...]) -> None:
-        """Film the clips of these splits, 25 frames and ten flow fields each, where that is not done yet."""
-        from . import stores
-
-        stores.motion(self.store(splits), splits)
+        return self.workspace.is_world
 
     @property
     def data_hash(self) -> str:
-        """Content hash of the opened store; empty before :meth:`store` was called."""
-        return "" if self._store is None else self._store.content_hash
+        return self.workspace.data_hash
 
     @property
     def training_dir(self) -> Path:
-        """Folder for checkpoints of this profile and data, named by what they depend on.
+        return self.workspace.training_dir()
 
-        A change of the code that trains, of the data or of the settings gives a new name,
-        so that no run goes on from, or passes for, a checkpoint of other code. Numbers of
-        epochs and seeds are not among them (each run has them in its own folder's name),
-        so lessons that need the same network share it.
-        """
-        settings = dataclasses.asdict(self.settings)
-        kept = {k: v for k, v in settings.items() if k != "seeds" and not k.startswith("epochs")}
-        mark = digest(training_hash(), data_hash(self.data), json.dumps(kept, sort_keys=True))
-        return self.run_dir / f"training-{mark[:12]}"
+    def store(self, splits: tuple[str, ...] = (), **changes: object) -> Store:
+        return self.workspace.store(splits, **changes)
+
+    def motion(self, splits: tuple[str, ...]) -> None:
+        self.workspace.motion(splits)
+
+    def reference(self, name: str) -> Path | None:
+        return self.workspace.weights(name)
+
+    def card(self, path: Path) -> dict:
+        return self.workspace.card(path)
+
+    def publish(self, name: str, state: dict, **facts) -> Path | None:
+        return self.workspace.publish(name, state, **facts)
 
     # ---- what the lesson leaves behind
 
@@ -192,8 +142,8 @@ class Lesson:
             self._results[entry["name"]] = entry
         content = {
             "lesson": self.name,
-            "profile": self.settings.name,
-            "data": self.data.name if self.data else "built-in world",
+            "profile": self.profile.name,
+            "data": self.workspace.data.name if self.workspace.data else "built-in world",
             "results": list(self._results.values()),
         }
         write_json(self.folder / "metrics.json", content)
@@ -235,7 +185,7 @@ class Lesson:
         run : str
             Name of a run, as "gpu" or "laptop-photos"; this lesson's own by default.
         """
-        return kept.kept(run or self.run_dir.name, self.name)
+        return kept.kept(run or self.workspace.run_dir.name, self.name)
 
     def results_table(self, run: str = "") -> pd.DataFrame:
         """Return :meth:`published_results` as a table.
@@ -254,73 +204,16 @@ class Lesson:
         rows = ["| profile | for | minutes | memory |", "|---|---|---|---|"]
         for profile in PROFILES.values():
             cost = COSTS.get(self.name, {}).get(profile.name)
-            minutes = f"{cost.minutes:g}" if cost else "not measured"
-            if profile.name == REFERENCE and (more := reference.minutes(self.name)) >= 1:
+            minutes, memory = (f"{cost[0]:g}", f"{cost[1]:g} GB") if cost else ["not measured"] * 2
+            if profile.name == REFERENCE and (more := self._minutes()) >= 1:
                 minutes += f" with the reference weights, {more:.0f} more to train them anew"
-            memory = f"{cost.gigabytes:g} GB" if cost else "not measured"
             rows.append(f"| `{profile.name}` | {profile.device} | {minutes} | {memory} |")
         return Markdown("\n".join(rows))
 
-    # ---- reference weights
-
-    def reference(self, name: str) -> Path | None:
-        """Return the file of the reference weights `name`, or None where the lesson has to train.
-
-        None if the profile is another than `laptop` or was changed, the data are one's own,
-        or no such weights are published; and if `retrain` was asked for, unless they are an
-        earlier lesson's. :meth:`card` tells how they were made.
-        """
-        if self.data is not None or self.overrides or self.settings.name != REFERENCE:
-            return None
-        path = reference.find(name, REFERENCE)
-        return None if path and self.retrain and self.card(path)["lesson"] == self.name else path
-
-    @staticmethod
-    def card(path: Path) -> dict:
-        """Return the card of a file of reference weights: seed, data hash, metrics, command and facts."""
-        return reference.card(path)
-
-    def publish(
-        self, name: str, state: dict, *, seed: int, results: Iterable[Result] = (), **facts: object
-    ) -> Path | None:
-        """Write reference weights and their card into the package; do nothing unless `publish` was asked for.
-
-        Parameters
-        ----------
-        name : str
-            File name without ending, as "l3net-all".
-        state : dict of str to Tensor
-            A module's `state_dict()`; each tensor keeps its type.
-        seed : int
-            Seed that trained them.
-        results : iterable of Result
-            What these very weights reach.
-        **facts
-            Whatever else the card should hold, JSON-able, as `minutes=1.2`.
-
-        Returns
-        -------
-        Path or None
-            The file written.
-
-        Raises
-        ------
-        ValueError
-            If a fact has the name of a field of the card, or is no JSON.
-        """
-        if not self.publishing:
-            return None
-        seeds = f" --seeds {len(self.settings.seeds)}" if self._seeds_given else ""
-        command = f"llinet course --profile {REFERENCE} --only {self.name[:2]}"
-        card = {
-            "lesson": self.name,
-            "profile": self.settings.name,
-            "seed": seed,
-            "data_hash": self.data_hash,
-            "command": f"{command} --retrain --publish{seeds}",
-            "metrics": [as_entry(result) for result in results],
-        }
-        return reference.write(name, state, card, facts)
+    def _minutes(self) -> float:
+        """How long the published weights of the lesson took to train, one seed each."""
+        cards = (Workspace.card(path) for path in workspace.WEIGHTS.glob("*.safetensors"))
+        return sum(card.get("minutes", 0.0) for card in cards if card["lesson"] == self.name)
 
 
 def _show_whole_tables() -> None:

@@ -1,40 +1,24 @@
-"""Where the course keeps things: runs, packed stores, published results.
-
-Notebook: 00
-"""
+"""Where the course keeps things: runs, packed stores, published results."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from .sources import PACKAGE
+from llinet_lite.workspace import PACKAGE, data_folder, home, runs_folder
 
-
-def _place(variable: str, name: str) -> Path:
-    """Return the folder that an environment variable names, or `name` in the checkout, or in this folder."""
-    named = os.environ.get(variable)
-    if named:
-        return Path(named).expanduser().resolve()
-    checkout = PACKAGE.parent
-    inside = (checkout / "pyproject.toml").is_file()
-    return (checkout if inside else Path.cwd()) / name
-
-
-def runs_folder() -> Path:
-    """Return the folder of all runs: `$LLINET_RUNS`, or `runs` beside the package's source."""
-    return _place("LLINET_RUNS", "runs")
-
-
-def cache_folder() -> Path:
-    """Return the folder of packed stores: `$LLINET_CACHE`, or `data` among the runs."""
-    named = os.environ.get("LLINET_CACHE")
-    return Path(named).expanduser().resolve() if named else runs_folder() / "data"
+__all__ = ["cache_folder", "kept_file", "results_folder", "run_name", "runs_folder"]
+cache_folder = data_folder
 
 
 def results_folder() -> Path:
-    """Return the folder of published results: `$LLINET_RESULTS`, or `results` beside the package's source."""
-    return _place("LLINET_RESULTS", "results")
+    """Return the folder that results are kept in: HOME/results."""
+    return home() / "results"
+
+
+def kept_file(run: str, lesson: str) -> Path:
+    """Return the file of a lesson's kept results: one's own, else the one in the checkout."""
+    own = results_folder() / run / f"{lesson}.json"
+    return own if own.is_file() else PACKAGE.parent / "results" / run / f"{lesson}.json"
 
 
 def run_name(profile: str, data: Path | None) -> str:

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import filelock
 
+from llinet_lite.profiles import profile_named
+from llinet_lite.workspace import REFERENCE
+
 from . import sources
 from .errors import CourseError, LessonFailed
 from .kept import keep, kept_seeds, seeds_of
-from .lesson import REFERENCE
 from .parameters import assign, declared
-from .places import cache_folder, results_folder, run_name, runs_folder
-from .profiles import profile_named
+from .places import cache_folder, run_name, runs_folder
 from .record import metrics, write_json
 from .side_by_side import lessons_at_once, side_by_side
 
@@ -246,7 +247,6 @@ def _kernel_environment(course: Course, at_once: int = 1) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(
         LLINET_RUNS=str(course.runs.resolve()),
-        LLINET_RESULTS=str(results_folder().resolve()),
         JUPYTER_PREFER_ENV_PATH="1",
     )
     if os.environ.get("LLINET_CACHE"):  # by default it lies among the runs

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 from audit_fakes import SETTINGS, photo_store
 
-from llinet_lite.course import Lesson, sources, stores
-from llinet_lite.course.profiles import PROFILES
+from llinet_lite import workspace
+from llinet_lite.course import Lesson
+from llinet_lite.profiles import PROFILES
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +19,10 @@ def store(tmp_path_factory):
 @pytest.fixture
 def lesson(store, tmp_path, monkeypatch):
     """Maker of lessons under a tiny laptop profile on these photos, with folders of their own."""
-    monkeypatch.setenv("LLINET_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(sources, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
+    monkeypatch.setattr(workspace, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setitem(PROFILES, "laptop", dataclasses.replace(SETTINGS, name="laptop"))
-    monkeypatch.setattr(stores, "world", lambda settings, **changes: store)
+    monkeypatch.setattr(workspace, "world", lambda settings, **changes: store)
 
     def make(name: str = "09_paper_versus_code", **changes) -> Lesson:
         return Lesson(name, **({"profile": "laptop"} | changes))

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from llinet_lite import avc
 from llinet_lite.avc.spaces import Vectors
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.bandstand import WorldSet
 from llinet_lite.data.media import encode_jpeg, encode_png
 from llinet_lite.data.store import Store, StoreWriter
+from llinet_lite.profiles import PROFILES
 
 TINY = {
     "image_size": 40, "image_crop": 32, "width": 2, "batch_size": 8, "epochs": 1, "epochs_sampled": 1,

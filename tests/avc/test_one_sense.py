@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from llinet_lite.avc import one_sense
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.bandstand import WorldSet, build
+from llinet_lite.profiles import PROFILES
 
 SETTINGS = dataclasses.replace(PROFILES["smoke"], image_size=40, image_crop=32, width=2)
 

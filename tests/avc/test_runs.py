@@ -11,21 +11,20 @@ import torch
 from avc_fakes import SETTINGS, fresh
 from safetensors.torch import load_file
 
-from llinet_lite import avc
+from llinet_lite import avc, workspace
 from llinet_lite.avc.plans import plans
 from llinet_lite.avc.runs import reference_name
 from llinet_lite.avc.task import WARM_RATE
 from llinet_lite.checkpoint import rounded
-from llinet_lite.course import sources
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import PairBatches
 from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
 from llinet_lite.models import AVENet, AVENetMF, AVENetOF
+from llinet_lite.profiles import PROFILES
 
 CARDS = [
     path
-    for path in sorted(sources.WEIGHTS.glob("*.json"))
+    for path in sorted(workspace.WEIGHTS.glob("*.json"))
     if path.stem[:3] != "zs-" and '"plan"' in path.read_text("utf-8")
 ]
 
@@ -186,7 +185,7 @@ def test_what_is_loaded_or_of_another_seed_is_not_published_again(lesson):
     for run in (fresh("avenet", seed=1), dataclasses.replace(fresh("avenet"), loaded=True)):
         avc.publish(maker, run, [])
     avc.publish(lesson(retrain=True), fresh("avenet"), [])
-    assert not list(sources.WEIGHTS.glob("avenet-*"))
+    assert not list(workspace.WEIGHTS.glob("avenet-*"))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ def test_reference_weights_are_checked_against_plan_world_and_data(lesson, capsy
     maker.store()
     plan = plan_of(maker, "shuffled")
     avc.publish(maker, avc.Run(plan, 0, fresh("avenet").model, [0.5], 0.1, False, [(-6.0, 1.3)]), [])
-    card = sources.WEIGHTS / "avenet-shuffled.json"
+    card = workspace.WEIGHTS / "avenet-shuffled.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | change))
     capsys.readouterr()
     run = avc.train_or_load(lesson(), plan)

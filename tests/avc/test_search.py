@@ -248,9 +248,9 @@ def test_the_whole_table_of_a_lesson(lesson):
 
 
 def test_rivals_of_photos_are_fitted_to_pairs_of_a_class(photos, lesson, monkeypatch):
-    from llinet_lite.course import stores
+    from llinet_lite import workspace
 
-    monkeypatch.setattr(stores, "world", lambda settings, **changes: photos)
+    monkeypatch.setattr(workspace, "world", lambda settings, **changes: photos)
     methods = avc.retrieval_methods(lesson(retrain=True), {"AVE-Net": [fresh("avenet")]})
     table = avc.search(methods, avc.relevance(photos))
     assert table.rows["L3-Net + CCA, tuned"]["im-aud"].shape == (1, len(photos.images("test")))

@@ -8,9 +8,9 @@ import torch
 from avc_fakes import SETTINGS
 from torch import nn
 
+from llinet_lite import workspace
 from llinet_lite.avc import standin
 from llinet_lite.avc.standin import vgg_vectors
-from llinet_lite.course import sources
 from llinet_lite.data.bandstand import WORLD_VERSION
 
 
@@ -56,7 +56,7 @@ def test_without_weights_a_stand_in_is_trained_and_named_so(lesson, store, capsy
 def test_the_published_stand_in_is_loaded(lesson, capsys):
     maker = lesson(retrain=True, publish=True)
     _, (first,), _ = vgg_vectors(maker, ("test",), [0])
-    card = lesson().card(sources.WEIGHTS / "vgg16-seen.safetensors")
+    card = lesson().card(workspace.WEIGHTS / "vgg16-seen.safetensors")
     assert card["world"] == WORLD_VERSION and card["lesson"] == maker.name and len(card["validation"]) == 1
     capsys.readouterr()
     _, (again,), _ = vgg_vectors(lesson(), ("test",), [0])

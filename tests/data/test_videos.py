@@ -524,7 +524,7 @@ def test_a_lesson_and_the_command_take_a_folder_of_videos(zoo, tmp_path, monkeyp
     from llinet_lite.__main__ import main
     from llinet_lite.course import Lesson
 
-    monkeypatch.setenv("LLINET_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     monkeypatch.setenv("LLINET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(parallel, "cores", lambda: 1)
     lesson = Lesson("03_avol_net", profile="smoke", data=zoo)

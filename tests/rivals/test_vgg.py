@@ -13,10 +13,10 @@ from torchvision.models import VGG16_Weights, vgg16
 
 from llinet_lite import classifier
 from llinet_lite.classifier import class_hits
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.bandstand import WorldSet, build
 from llinet_lite.data.image_batches import ImageBatches
 from llinet_lite.features import to_image
+from llinet_lite.profiles import PROFILES
 from llinet_lite.rivals import vgg
 from llinet_lite.rivals.vgg import FILE, VARIABLE, VGG16, train_vgg, vgg16_imagenet
 from llinet_lite.training import overfit_one_batch

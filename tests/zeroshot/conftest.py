@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 from zeroshot_fakes import SETTINGS, SPLITS, WORLD, photo_store, trunk_of
 
-from llinet_lite.course import Lesson, sources, stores
-from llinet_lite.course.profiles import PROFILES
+from llinet_lite import workspace
+from llinet_lite.course import Lesson
 from llinet_lite.data.bandstand import build
+from llinet_lite.profiles import PROFILES
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +33,12 @@ def trunk():
 @pytest.fixture
 def lesson(store, tmp_path, monkeypatch):
     """Maker of lessons under a tiny laptop profile on the tiny world, with folders of their own."""
-    monkeypatch.setenv("LLINET_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv("LLINET_TRUNK", raising=False)
-    monkeypatch.setattr(sources, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(workspace, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setitem(PROFILES, "laptop", dataclasses.replace(SETTINGS, name="laptop"))
-    monkeypatch.setattr(stores, "world", lambda settings, **changes: store)
+    monkeypatch.setattr(workspace, "world", lambda settings, **changes: store)
 
     def make(name: str = "06_cross_modal_retrieval", **changes) -> Lesson:
         return Lesson(name, **({"profile": "laptop"} | changes))

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from llinet_lite import workspace
 from llinet_lite.checkpoint import packed, unpacked
-from llinet_lite.course import sources
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.data.media import encode_jpeg
 from llinet_lite.data.store import StoreWriter
 from llinet_lite.features import VGGishExamples
 from llinet_lite.models import Ear, VGGish
 from llinet_lite.models.vggish import FILE
+from llinet_lite.profiles import PROFILES
 from llinet_lite.training import CheckpointError, adam
 from llinet_lite.zeroshot import tagger
 from llinet_lite.zeroshot.tagger import SoundBatches, chosen_vggish, hear, sound_hits, train_tagger
@@ -217,7 +217,7 @@ def test_the_stand_in_is_trained_once_and_says_what_it_is(tiny, capsys):
 
 def test_the_published_stand_in_is_loaded_unless_of_another_world(tiny, capsys):
     vggish = chosen_vggish(tiny("04_llinet_encoders", retrain=True, publish=True))
-    path = sources.WEIGHTS / "vggish-seen.safetensors"
+    path = workspace.WEIGHTS / "vggish-seen.safetensors"
     assert load_file(path)["embeddings.2.weight"].dtype == torch.int8
     about = json.loads(path.with_suffix(".json").read_text())
     assert len(about["validation"]) == 2 and 0 <= about["validation"][0] <= 1 and about["minutes"] >= 0

@@ -13,9 +13,9 @@ from device_fakes import pretended_cuda
 from zeroshot_fakes import SETTINGS, items
 
 from llinet_lite import sounding
-from llinet_lite.course.profiles import PROFILES
 from llinet_lite.features.image import _colours
 from llinet_lite.models import VGGish
+from llinet_lite.profiles import PROFILES
 from llinet_lite.rivals import RECOGNITION
 from llinet_lite.zeroshot.plans import plans
 

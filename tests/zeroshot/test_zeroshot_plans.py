@@ -10,7 +10,7 @@ import re
 import pytest
 from zeroshot_fakes import SETTINGS
 
-from llinet_lite.course.profiles import PROFILES
+from llinet_lite.profiles import PROFILES
 from llinet_lite.rivals import RETRIEVAL
 from llinet_lite.zeroshot import OURS, Plan, plans, plans_frame, table_plans
 from llinet_lite.zeroshot.table import PAPER

@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from zeroshot_fakes import SETTINGS, fresh, trunk_of
 
-from llinet_lite import zeroshot
+from llinet_lite import workspace, zeroshot
 from llinet_lite.classifier import seen_labels
-from llinet_lite.course import Lesson, sources, stores
-from llinet_lite.course.profiles import PROFILES
+from llinet_lite.course import Lesson
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.class_pairs import ClassPairs
+from llinet_lite.profiles import PROFILES
 from llinet_lite.zeroshot import OURS, Plan, embed, held_out, plans, publish, train_or_load
 from llinet_lite.zeroshot.runs import PER_CLASS, grown_on, rounded_part, trained_part, watched
 
 MODULE = importlib.import_module("llinet_lite.zeroshot.runs")
-CARDS = sorted(sources.WEIGHTS.glob("zs-*.json"))
+CARDS = sorted(workspace.WEIGHTS.glob("zs-*.json"))
 PLAN = Plan("cmpm", "CMPM", 1)
 OURS_HERE = Plan("llinet", OURS, 1, options={"solver": "adam"})
 
@@ -194,7 +194,7 @@ def test_published_networks_come_back(lesson, store, trunk, plan):
             weight += 1e-3 * torch.rand_like(weight)
     publish(maker, run, [])
     name = f"zs-{plan.name}"
-    state = load_file(sources.WEIGHTS / f"{name}.safetensors")
+    state = load_file(workspace.WEIGHTS / f"{name}.safetensors")
     assert state and not any("trunk" in key for key in state)
     small = {value.dtype for name, value in state.items() if value.ndim > 1 and not name.endswith(":scale")}
     assert small == {torch.int8}
@@ -205,7 +205,7 @@ def test_published_networks_come_back(lesson, store, trunk, plan):
     assert torch.equal(ours.scores, theirs.scores)
     other = fresh(plan, trunk).embed(store, "unseen", SETTINGS)
     assert not torch.equal(ours.scores, other.scores), "a fresh network of the seed would not do"
-    card = lesson().card(sources.WEIGHTS / f"{name}.safetensors")
+    card = lesson().card(workspace.WEIGHTS / f"{name}.safetensors")
     assert (card["world"], card["seed"], card["classes"]) == (WORLD_VERSION, 0, 20)
 
 
@@ -214,7 +214,7 @@ def published(lesson, on, **changes):
     maker = lesson(retrain=True, publish=True)
     maker.store()
     publish(maker, fresh(PLAN, on), [])
-    card = sources.WEIGHTS / "zs-cmpm.json"
+    card = workspace.WEIGHTS / "zs-cmpm.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | changes))
     return card
 
@@ -261,7 +261,7 @@ def test_only_a_network_of_seed_0_that_was_trained_here_is_published(lesson, tru
     for run in (fresh(PLAN, trunk, seed=1), fresh(PLAN, trunk, loaded=True)):
         publish(maker, run, [])
     publish(lesson(retrain=True), fresh(PLAN, trunk), [])
-    assert not list(sources.WEIGHTS.glob("*"))
+    assert not list(workspace.WEIGHTS.glob("*"))
     publish(maker, fresh(PLAN, trunk), [])
     scripted(mAP=(0.5,) * 2, unseen=(0.5,) * 2)
     assert train_or_load(lesson(), PLAN, trunk).loaded
@@ -270,7 +270,7 @@ def test_only_a_network_of_seed_0_that_was_trained_here_is_published(lesson, tru
 
 
 def test_photos_are_trained_and_searched(lesson, photos, monkeypatch):
-    monkeypatch.setattr(stores, "world", lambda settings, **changes: photos)
+    monkeypatch.setattr(workspace, "world", lambda settings, **changes: photos)
     run = train_or_load(lesson(retrain=True), PLAN, trunk_of(classes=4))
     assert 0 <= run.curve[0]["mAP"] <= 1 and run.curve[0]["unseen"] == 1, "one unseen class: all are right"
     table, found = zeroshot.search({"CMPM": [run]}, photos, SETTINGS)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from llinet_lite.course import sources
+from llinet_lite import workspace
 from llinet_lite.models.trunks import build_trunk
 from llinet_lite.zeroshot import chosen_trunk, sizes_for, trunks
 
@@ -47,7 +47,7 @@ def test_the_stand_in_is_trained_once_and_says_what_it_is(lesson, capsys):
 
 def test_the_published_stand_in_is_loaded_unless_of_another_world(lesson, capsys):
     trunk = chosen_trunk(lesson("04_llinet_encoders", retrain=True, publish=True))
-    card = sources.WEIGHTS / "trunk-seen.json"
+    card = workspace.WEIGHTS / "trunk-seen.json"
     about = json.loads(card.read_text())
     assert len(about["validation"]) == 1 and 0 <= about["validation"][0] <= 1 and about["minutes"] >= 0
     capsys.readouterr()
