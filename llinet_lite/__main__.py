@@ -78,7 +78,7 @@ def world_show(
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{name.replace(' ', '_')}-{kind}-{seed}"
     media.write_image(out / f"{stem}.png", clip.image)
-    media.write_sound(out / f"{stem}.wav", clip.waveform, 48_000)
+    media.write_audio(out / f"{stem}.wav", clip.waveform, 48_000)
     print(f"{out / stem}.png ({size} x {size} px)\n{out / stem}.wav ({seconds:g} s at 48 kHz)")
 
 

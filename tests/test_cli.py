@@ -57,7 +57,7 @@ def test_version(capsys):
 
 
 def test_world_show_writes_a_picture_and_a_sound(capsys, tmp_path):
-    from llinet_lite.data.media import read_image, read_sound
+    from llinet_lite.data.media import read_audio, read_image
 
     code, out, _ = llinet(
         capsys, "world", "show", "violin", "--seed", 3, "--size", 64, "--out", tmp_path / "new"
@@ -66,7 +66,7 @@ def test_world_show_writes_a_picture_and_a_sound(capsys, tmp_path):
     stem = tmp_path / "new" / "violin-solo-3"
     assert f"{stem}.png" in out and f"{stem}.wav" in out
     image = read_image(f"{stem}.png")
-    sound, rate = read_sound(f"{stem}.wav")
+    sound, rate = read_audio(f"{stem}.wav")
     assert image.shape == (64, 64, 3) and image.std() > 5
     assert rate == 48_000 and len(sound) == 144_000 and np.abs(sound).max() > 0.01
 
@@ -164,7 +164,7 @@ def test_import_packs_a_folder_and_says_what_it_left_out(capsys, tmp_path):
                 rng.integers(0, 255, (40, 40, 3), np.uint8),
             )
             sound = rng.uniform(-0.5, 0.5, 24_000)
-            media.write_sound(tmp_path / f"mine/train/{name}/sound/{name}{k}.wav", sound, 16_000)
+            media.write_audio(tmp_path / f"mine/train/{name}/sound/{name}{k}.wav", sound, 16_000)
     (tmp_path / "mine/train/bell/video/bell9.jpg").write_bytes(b"no picture")
     store = tmp_path / "store"
     code, out, err = llinet(

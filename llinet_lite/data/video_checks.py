@@ -14,9 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from llinet_lite.data.bandstand import FRAME, WINDOW
-from llinet_lite.data.checks import SILENT
-from llinet_lite.data.media import MediaError, encode_jpeg, resize_short_side, to_int16
-from llinet_lite.data.video_files import VideoInfo, cut, look
+from llinet_lite.data.folders import SILENT
+from llinet_lite.data.media import (
+    MediaError,
+    VideoInfo,
+    cut_video,
+    encode_jpeg,
+    probe_video,
+    resize_short_side,
+    to_int16,
+)
 from llinet_lite.data.video_lists import Listed
 
 OFFSET = 0.1  # seconds between the beginnings of sound and picture that are worth a word
@@ -69,7 +76,7 @@ def check(root: Path, item: Listed, settings: dict) -> tuple[Checked, list[dict]
     try:
         with open(path, "rb") as file:
             found.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        info = look(path)
+        info = probe_video(path)
     except (OSError, MediaError) as error:
         found.reason = getattr(error, "reason", None) or f"cannot be read: {error.strerror or error}"
         return found, images, sounds
@@ -129,7 +136,7 @@ def times_of(file: str, start: float, length: float, count: int) -> np.ndarray:
 def _rows(path, item, start: float, length: float, settings: dict, facts: dict) -> tuple[list[dict], dict]:
     """Decode a clip and make its rows; a :class:`MediaError` says why it cannot be used."""
     times = times_of(item.file, start, length, settings["frames"])
-    pictures, wave = cut(path, start, length, times, settings["sample_rate"])
+    pictures, wave = cut_video(path, start, length, times, settings["sample_rate"])
     level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-20)
     if level < SILENT:
         limit = f"{level:.0f} dB relative to full scale (limit {SILENT:.0f})"
@@ -146,7 +153,7 @@ def _rows(path, item, start: float, length: float, settings: dict, facts: dict) 
 
 
 def _notes(info: VideoInfo) -> list[str]:
-    notes = [f"portrait: {info.width} x {info.height} pixels, kept upright"] * info.portrait
+    notes = [f"portrait: {info.width} x {info.height} pixels, kept upright"] * (info.height > info.width)
     notes += [f"turned: by {info.turned} degrees, as its metadata say"] * bool(info.turned)
     notes += [f"stretched: its pixels are not square; now {info.width} x {info.height}"] * (not info.square)
     low, high = (1000 * step for step in info.steps)

@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from llinet_lite.data.video_files import VIDEO_SUFFIXES
-from llinet_lite.data.walk import FolderError, class_name
+from llinet_lite.data.folders import FolderError, class_name
+from llinet_lite.data.media import VIDEO_SUFFIXES
 
 UNLABELLED = "unlabelled"
 SPLITS = ("train", "val", "test", "unseen")  # the later one wins where a video is in two
@@ -273,7 +273,7 @@ def with_splits(
         Share of each class's videos kept out of ``train``: half ``val``, half ``test``; where a list or the
         folders say what is ``test``, a share of the rest of holdout / 2 is ``val``.
     unseen : tuple of str
-        Classes, as :func:`llinet_lite.data.walk.class_name` names them, whose videos are all in ``unseen``.
+        Classes, as :func:`.class_name` names them, whose videos are all in ``unseen``.
 
     Returns
     -------

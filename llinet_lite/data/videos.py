@@ -27,14 +27,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from llinet_lite.data.bandstand import FRAME, WINDOW
-from llinet_lite.data.folders import report
+from llinet_lite.data.folders import FolderError, class_name, report
+from llinet_lite.data.media import promised_seconds
 from llinet_lite.data.parallel import Progress, over_cores
 from llinet_lite.data.store import Store, StoreError, StoreWriter, write_atomic, write_shard
 from llinet_lite.data.tables import SCHEMAS, open_table
 from llinet_lite.data.video_checks import Checked, check
-from llinet_lite.data.video_files import promised_seconds
 from llinet_lite.data.video_lists import SPLITS, Listed, holds_videos, walk_videos, with_splits
-from llinet_lite.data.walk import FolderError, class_name
 
 __all__ = ["Clip", "holds_videos", "import_videos"]
 

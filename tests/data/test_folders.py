@@ -11,10 +11,9 @@ from PIL import Image
 
 from llinet_lite.data.batches import PairBatches
 from llinet_lite.data.class_pairs import ClassPairs
-from llinet_lite.data.folders import import_folders, report
-from llinet_lite.data.media import write_image, write_sound
+from llinet_lite.data.folders import FolderError, class_name, import_folders, report
+from llinet_lite.data.media import write_audio, write_image
 from llinet_lite.data.store import StoreError
-from llinet_lite.data.walk import FolderError, class_name
 
 SEEN, UNSEEN = ("Violin", "Steelpan", "Kazoo"), ("French_horn", "Theremin")
 RATE = 8000
@@ -51,7 +50,7 @@ def make_tree(root: Path, photos=10, sounds=10, pairs=4) -> Path:
             for k in range(sounds if split == "train" else pairs):
                 key += 1
                 k += 20 * (split == "train" and sounds != photos and k > 1)  # names of their own
-                write_sound(folder / "sound" / f"{name}{k:05d}.wav", sound(key), RATE)
+                write_audio(folder / "sound" / f"{name}{k:05d}.wav", sound(key), RATE)
     return root
 
 
@@ -159,9 +158,9 @@ def break_it(tree: Path) -> dict[str, str]:
     bad(s / "Violin00100.wav", "empty \\(0 bytes\\)", b"")
     bad(s / "Violin00101.wav", "no sound", b"hello, this is no sound")
     bad(s / "Violin00102.wav", "truncated: the header", (s / "Violin00000.wav").read_bytes()[:-5000])
-    write_sound(bad(s / "Violin00103.wav", "silent: -7"), noise * 1e-3, RATE)
-    write_sound(bad(s / "Violin00104.wav", "too short: 0.50 s"), noise[:4000], RATE)
-    write_sound(bad(s / "Violin00105.wav", "silent after the mix"), np.stack([noise, -noise], 1), RATE)
+    write_audio(bad(s / "Violin00103.wav", "silent: -7"), noise * 1e-3, RATE)
+    write_audio(bad(s / "Violin00104.wav", "too short: 0.50 s"), noise[:4000], RATE)
+    write_audio(bad(s / "Violin00105.wav", "silent after the mix"), np.stack([noise, -noise], 1), RATE)
     horn = tree / "test_without_seg" / "French_horn"
     bad(horn / "video" / "French_horn00000.jpg", "no picture", b"?")
     bad(horn / "sound" / "French_horn00000.wav", "no partner: no picture of its name")
@@ -181,10 +180,10 @@ def oddities(tree: Path) -> dict[str, str]:
     """Files that are used, with a remark."""
     v, s = tree / "train" / "Steelpan" / "video", tree / "train" / "Steelpan" / "sound"
     noise = sound(2000)
-    write_sound(s / "Steelpan00100.wav", np.stack([noise, sound(2001)], 1), RATE)
-    write_sound(s / "Steelpan00101.flac", np.clip(noise * 20, -1, 1), RATE)
-    write_sound(s / "Steelpan00102.ogg", sound(2002, 22050), 22050)
-    write_sound(s / "Steelpan00103.mp3", sound(2003, 44100), 44100)
+    write_audio(s / "Steelpan00100.wav", np.stack([noise, sound(2001)], 1), RATE)
+    write_audio(s / "Steelpan00101.flac", np.clip(noise * 20, -1, 1), RATE)
+    write_audio(s / "Steelpan00102.ogg", sound(2002, 22050), 22050)
+    write_audio(s / "Steelpan00103.mp3", sound(2003, 44100), 44100)
     write_image(v / "Steelpan00104.png", photo(2004))
     (v / "Steelpan00104.png").rename(v / "Steelpan00104.jpg")
     (tree / "train" / "train_image_files.pickle").write_bytes(pickle.dumps(["x"]))
@@ -288,7 +287,7 @@ def test_a_class_or_split_without_a_usable_file_is_an_error(tree):
 def test_native_rate_must_be_one(tree):
     assert bring_in(tree, sample_rate="native").sample_rate == RATE
     shutil.rmtree(tree.parent / "store")
-    write_sound(tree / "train/Violin/sound/Violin00000.wav", sound(5, 16000), 16000)
+    write_audio(tree / "train/Violin/sound/Violin00000.wav", sound(5, 16000), 16000)
     with pytest.raises(FolderError, match="39 sounds at 8000 Hz, 1 sounds at 16000 Hz; name one"):
         bring_in(tree, sample_rate="native")
     shutil.rmtree(tree.parent / "store", ignore_errors=True)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from test_folders import RATE, SEEN, bring_in, make_tree, photo, reasons, remarks, sound
 
-from llinet_lite.data.media import write_image, write_sound
-from llinet_lite.data.walk import FolderError
+from llinet_lite.data.folders import FolderError
+from llinet_lite.data.media import write_audio, write_image
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_few_strays_leave_train_paired(tmp_path):
     first = bring_in(tree)
     for k in (100, 101):
         write_image(tree / f"train/Violin/video/Violin{k:05d}.jpg", photo(4000 + k))
-    write_sound(tree / "train/Kazoo/sound/Kazoo00100.wav", sound(4200), RATE)
+    write_audio(tree / "train/Kazoo/sound/Kazoo00100.wav", sound(4200), RATE)
     shutil.rmtree(tree.parent / "store")
     store = bring_in(tree)
     found = reasons(store)

@@ -68,19 +68,19 @@ def test_missing_empty_and_foreign_files(tmp_path):
         media.read_image(tmp_path / "none.jpg")
     (tmp_path / "e.wav").touch()
     with pytest.raises(MediaError, match="empty"):
-        media.read_sound(tmp_path / "e.wav")
+        media.read_audio(tmp_path / "e.wav")
     (tmp_path / "t.jpg").write_text("hello")
     with pytest.raises(MediaError, match="no picture"):
         media.read_image(tmp_path / "t.jpg")
     with pytest.raises(MediaError, match="no sound"):
-        media.read_sound(tmp_path / "t.jpg")
+        media.read_audio(tmp_path / "t.jpg")
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
 def test_sound_round_trip_and_mono_mix(tmp_path, suffix):
     left = tone(22050)
-    media.write_sound(tmp_path / f"a{suffix}", np.stack([left, 0.5 * left], 1), 22050)
-    wave, rate = media.read_sound(tmp_path / f"a{suffix}")
+    media.write_audio(tmp_path / f"a{suffix}", np.stack([left, 0.5 * left], 1), 22050)
+    wave, rate = media.read_audio(tmp_path / f"a{suffix}")
     assert rate == 22050 and wave.dtype == np.float32 and abs(len(wave) - len(left)) < 2400
     assert np.sqrt(np.mean(wave**2)) == pytest.approx(0.75 * 0.4 / np.sqrt(2), rel=0.1)
 
@@ -88,10 +88,10 @@ def test_sound_round_trip_and_mono_mix(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
 def test_cut_off_sound_is_refused(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
-    media.write_sound(path, 0.3 * RNG.standard_normal(44100), 44100)
+    media.write_audio(path, 0.3 * RNG.standard_normal(44100), 44100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with pytest.raises(MediaError) as refused:
-        media.read_sound(path)
+        media.read_audio(path)
     assert suffix == ".flac" or "truncated: the" in str(refused.value)
 
 
@@ -109,7 +109,7 @@ def test_endless_wav_header_is_no_truncation():
 def test_not_a_number_is_refused(tmp_path):
     soundfile.write(tmp_path / "n.wav", np.array([0.0, np.nan, 0.1], np.float32), 8000, subtype="FLOAT")
     with pytest.raises(MediaError, match="not numbers"):
-        media.read_sound(tmp_path / "n.wav")
+        media.read_audio(tmp_path / "n.wav")
 
 
 def test_resample_keeps_pitch_and_removes_what_does_not_fit():
@@ -147,6 +147,6 @@ def test_unknown_suffix_and_pickled_error(tmp_path):
     with pytest.raises(MediaError, match="choose one of these"):
         media.write_image(tmp_path / "a.gifx", smooth())
     with pytest.raises(MediaError, match="choose one of these"):
-        media.write_sound(tmp_path / "a.doc", tone(8000), 8000)
+        media.write_audio(tmp_path / "a.doc", tone(8000), 8000)
     error = pickle.loads(pickle.dumps(MediaError("a.jpg", "why")))
     assert (error.path, error.reason, str(error)) == ("a.jpg", "why", "a.jpg: why")

@@ -12,13 +12,11 @@ from scipy.signal import resample_poly
 
 from llinet_lite.data import parallel, video_checks, videos
 from llinet_lite.data.batches import EvaluationSet, PairBatches
-from llinet_lite.data.media import MediaError
+from llinet_lite.data.folders import FolderError
+from llinet_lite.data.media import MediaError, cut_video, probe_video, write_video
 from llinet_lite.data.store import Store, StoreError
-from llinet_lite.data.video_files import cut, look
 from llinet_lite.data.video_lists import holds_videos, read_list, walk_videos, with_splits
-from llinet_lite.data.video_writer import write_video
 from llinet_lite.data.videos import import_videos
-from llinet_lite.data.walk import FolderError
 
 RATE, GRID = 16_000, 0.04
 EVENT = 1.48  # seconds: frame 37
@@ -50,7 +48,7 @@ def film(path: Path, seconds=3.0, rate=44_100, key=0, **settings) -> Path:
 def when(path, start, seconds) -> tuple[float, float]:
     """When the flash is seen (on the 0.04 s grid) and the click is heard, seconds on the file's clock."""
     times = np.arange(0, seconds - 0.02, GRID)
-    images, wave = cut(path, start, seconds, times, RATE)
+    images, wave = cut_video(path, start, seconds, times, RATE)
     lit = [image.mean() > 100 for image in images]
     return start + times[lit.index(True)], start + np.abs(wave).argmax() / RATE
 
@@ -75,14 +73,14 @@ def test_a_variable_frame_rate_is_placed_by_its_time_stamps(tmp_path):
     flash = times[times >= 1.4][0]
     path = tmp_path / "varies.mp4"
     write_video(path, pictures(times, flash), click(3.0, 48_000, flash), 48_000, times=times)
-    info = look(path)
+    info = probe_video(path)
     assert info.varies and info.steps == pytest.approx((0.02, 0.1), abs=1e-3)
     seen, heard = when(path, 0.0, 2.9)
     assert 0 <= seen - flash < GRID  # the first moment of the grid at which it is shown
     assert heard == pytest.approx(flash, abs=2 / RATE)
     assert abs(30 * 0.04 - flash) > GRID  # its number is far from its time: counting would be seen here
     every = np.arange(0, 2.8, GRID)
-    images, _ = cut(path, 0.0, 2.9, every, RATE)
+    images, _ = cut_video(path, 0.0, 2.9, every, RATE)
     assert [image.mean() > 100 for image in images] == [
         bool(pictures([times[times <= t + 1e-3][-1]], flash).mean() > 100) for t in every
     ]
@@ -95,12 +93,12 @@ def test_streams_that_do_not_begin_together_keep_their_offset(tmp_path):
     path = tmp_path / "late.mp4"
     flash = times[30]
     write_video(path, pictures(times, flash), click(3.0, 44_100, flash), 44_100, times=times)
-    info = look(path)
+    info = probe_video(path)
     assert info.start == pytest.approx(late, abs=1e-3) and info.lead == pytest.approx(-late, abs=1e-3)
     seen, heard = when(path, info.start, 2.4)
     assert 0 <= seen - flash + 1e-3 < GRID and heard == pytest.approx(flash, abs=2 / RATE)
-    wave = cut(path, info.start, 2.4, [1.0], 44_100)[1]
-    whole = cut(path, info.start, 2.4, [1.0], RATE)[1]
+    wave = cut_video(path, info.start, 2.4, [1.0], 44_100)[1]
+    whole = cut_video(path, info.start, 2.4, [1.0], RATE)[1]
     oracle = resample_poly(wave.astype(np.float64), 160, 441)  # another resampler: polyphase, SciPy's
     n = min(len(oracle), len(whole)) - 400
     lag = np.correlate(whole[400:n], oracle[400:n], "full").argmax() - (n - 401)
@@ -110,8 +108,8 @@ def test_streams_that_do_not_begin_together_keep_their_offset(tmp_path):
 
 def test_the_sound_of_a_later_clip_is_that_of_the_whole_file(tmp_path):
     path = film(tmp_path / "a.mp4", seconds=3.0, rate=48_000)
-    whole = cut(path, 0.0, 3.0, [1.0], RATE)[1]
-    later = cut(path, 1.25, 1.2, [0.6], RATE)[1]
+    whole = cut_video(path, 0.0, 3.0, [1.0], RATE)[1]
+    later = cut_video(path, 1.25, 1.2, [0.6], RATE)[1]
     inner = slice(200, -200)
     np.testing.assert_allclose(later[inner], whole[20_000 : 20_000 + len(later)][inner], atol=2e-3)
 
@@ -141,15 +139,15 @@ def raw_video(path, seconds, codecs, tracks=1, longer=0.0) -> Path:
 def test_a_jump_into_a_program_stream_is_no_damage(tmp_path):
     """After a jump the first piece of sound of an .mpg is torn; it lies before the clip."""
     path = raw_video(tmp_path / "a.mpg", 16.0, ("mpeg2video", "mp2"))
-    first = look(path).start
+    first = probe_video(path).start
     for start in (first, first + 5.0, first + 10.0):
-        images, wave = cut(path, start, 2.0, [0.0, 1.0], RATE)
+        images, wave = cut_video(path, start, 2.0, [0.0, 1.0], RATE)
         assert len(images) == 2 and len(wave) == 2 * RATE
 
 
 def test_another_track_may_be_longer(tmp_path):
     path = raw_video(tmp_path / "a.mp4", 3.0, ("mpeg4", "aac"), tracks=2, longer=1.5)
-    assert look(path).end == pytest.approx(3.0, abs=0.1)
+    assert probe_video(path).end == pytest.approx(3.0, abs=0.1)
 
 
 # -------------------------------------------------------------------- pictures
@@ -161,9 +159,9 @@ def test_pictures_are_upright(tmp_path, turned):
     stored[:, :24, :32] = 220  # bright corner, top left
     path = tmp_path / "turned.mp4"
     write_video(path, stored, click(1.2, RATE, 0.5), RATE, turned=turned)
-    info, image = look(path), cut(path, 0.0, 1.1, [0.5], RATE)[0][0]
+    info, image = probe_video(path), cut_video(path, 0.0, 1.1, [0.5], RATE)[0][0]
     assert (info.width, info.height) == ((64, 48), (48, 64))[turned in (90, 270)] == image.shape[1::-1]
-    assert info.turned == turned and info.portrait == (turned in (90, 270))
+    assert info.turned == turned and (info.height > info.width) == (turned in (90, 270))
     corners = {"top left": image[5, 5], "bottom left": image[-5, 5], "bottom right": image[-5, -5]}
     corners["top right"] = image[5, -5]
     where = {0: "top left", 90: "bottom left", 180: "bottom right", 270: "top right"}  # counter-clockwise
@@ -183,9 +181,9 @@ def test_pixels_that_are_not_square_are_stretched(tmp_path):
         frame.sample_rate, frame.pts = RATE, 0
         for part in (frame, None):
             container.mux(sound.encode(part))
-    info = look(path)
+    info = probe_video(path)
     assert not info.square and (info.width, info.height) == (64, 48)
-    assert cut(path, 0.0, 1.2, [0.5], RATE)[0][0].shape == (48, 64, 3)
+    assert cut_video(path, 0.0, 1.2, [0.5], RATE)[0][0].shape == (48, 64, 3)
 
 
 # ----------------------------------------------------------------- whole folder
