@@ -1,12 +1,10 @@
 """The family tree of the 32 classes, for graded relevance in retrieval.
 
-Objects that Sound (ECCV 2018, appendix A.2) grades a retrieved clip by the
-shortest path between its class and the query's in the AudioSet ontology:
-acoustic guitar to electric guitar is 2, to drum is 5. The built-in world
-carries the branch of that ontology which holds its 32 classes
-(:attr:`Instrument.family <llinet_lite.world.instruments.Instrument.family>`),
-so that no download is needed; :func:`from_ontology` reads the real file and
-finds the same distances, :func:`ontology_distances` those of other classes.
+Objects that Sound (ECCV 2018, appendix A.2) grades a retrieved clip by the shortest path between its class
+and the query's in the AudioSet ontology: acoustic guitar to electric guitar is 2, to drum is 5. The branch of
+that ontology which holds the 32 classes stands in :attr:`Instrument.family
+<llinet_lite.world.instruments.Instrument.family>`, so no download is needed; :func:`ontology_distances` reads
+the real file and finds the same distances, and those of any other classes.
 
 Notebook: 02
 """
@@ -23,22 +21,12 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 
-from .instruments import INSTRUMENTS, instrument
-
-ROOT = "Musical instrument"
+from .instruments import INSTRUMENTS, instrument, plain_name
 
 
 @cache
 def tree() -> nx.Graph:
-    """Build the family tree of the 32 classes.
-
-    Returns
-    -------
-    networkx.Graph
-        Nodes are names of the AudioSet ontology, edges join parent and child
-        and have unit length. A class that is the parent of another (Bell,
-        Drum, Guitar) is one node, not two. Frozen: it is shared.
-    """
+    """The family tree: a class that is the parent of another (Bell, Drum, Guitar) is one node, not two."""
     graph = nx.Graph()
     for row in INSTRUMENTS:
         nx.add_path(graph, row.family)
@@ -47,73 +35,34 @@ def tree() -> nx.Graph:
 
 @cache
 def distances() -> np.ndarray:
-    """All shortest paths between the classes.
+    """All shortest paths between the classes, in edges.
 
     Returns
     -------
     (32, 32) int64 array, read-only
-        Number of edges between classes in the order of INSTRUMENTS;
-        symmetric, zero on the diagonal, at most 6.
-    """
-    return _between([row.family[-1] for row in INSTRUMENTS], tree())
-
-
-def distance(a: str, b: str) -> int:
-    """Shortest path between two classes, in edges.
-
-    Parameters
-    ----------
-    a, b : str
-        Class names, as :func:`~llinet_lite.world.instruments.instrument` takes them.
-
-    Raises
-    ------
-    KeyError
-        If a name is not one of the 32 classes.
+        In the order of INSTRUMENTS; symmetric, zero on the diagonal, at most 6.
 
     Examples
     --------
-    >>> distance("guitar", "electric guitar")
+    >>> int(distances()[instrument("guitar").label, instrument("electric guitar").label])
     1
     """
-    return int(distances()[instrument(a).label, instrument(b).label])
-
-
-def from_ontology(path: str | PathLike) -> np.ndarray:
-    """Measure the distances of the 32 classes in the real AudioSet ontology.
-
-    Parameters
-    ----------
-    path : path-like
-        ``ontology.json`` as published with AudioSet.
-
-    Returns
-    -------
-    (32, 32) int64 array, read-only
-        As :func:`distances`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As :func:`ontology_distances`.
-    """
-    return ontology_distances(path, [row.name for row in INSTRUMENTS])
+    return _between([row.family[-1] for row in INSTRUMENTS], tree())
 
 
 def ontology_distances(path: str | PathLike, names: Sequence[str]) -> np.ndarray:
     """Measure the distances of any named classes in the real AudioSet ontology.
 
-    Thirty-eight of its nodes have several parents, so this is a graph and
-    not a tree; its seven top-level nodes are joined by one virtual root.
+    Thirty-eight of its nodes have several parents, so this is a graph and not a tree; its seven top-level
+    nodes are joined by one virtual root.
 
     Parameters
     ----------
     path : path-like
         ``ontology.json`` as published with AudioSet.
     names : sequence of n str
-        A class of the built-in world, the name of a node, or one of the names
-        that a node lists between commas (xylophone is "Marimba, xylophone");
-        case, hyphens and underscores do not matter.
+        A class of the built-in world, the name of a node, or one of the names that a node lists between
+        commas (xylophone is "Marimba, xylophone"); case, hyphens and underscores do not matter.
 
     Returns
     -------
@@ -131,15 +80,14 @@ def ontology_distances(path: str | PathLike, names: Sequence[str]) -> np.ndarray
     graph = _read_ontology(path)
     nodes = _by_plain_name(graph)
     wanted = [_node_name(name) for name in names]
-    missing = list(dict.fromkeys(name for name in wanted if _plain(name) not in nodes))
+    missing = list(dict.fromkeys(name for name in wanted if plain_name(name) not in nodes))
     if missing:
-        near = [nodes[p] for name in missing for p in difflib.get_close_matches(_plain(name), nodes, n=2)]
+        near = [nodes[p] for name in missing for p in difflib.get_close_matches(plain_name(name), nodes, n=2)]
         raise ValueError(
-            f"{path} has no node named {', '.join(missing)}; is it the complete ontology.json? In the place "
-            "of a class that AudioSet does not know, give the name of the node that is nearest in meaning"
+            f"{path} has no node named {', '.join(missing)}; name the node that is nearest in meaning"
             + (f" (similar names: {', '.join(dict.fromkeys(near))})." if near else ".")
         )
-    return _between([nodes[_plain(name)] for name in wanted], graph)
+    return _between([nodes[plain_name(name)] for name in wanted], graph)
 
 
 def _read_ontology(path: Path) -> nx.Graph:
@@ -150,19 +98,14 @@ def _read_ontology(path: Path) -> nx.Graph:
         nodes = json.loads(path.read_text(encoding="utf-8"))
         names = {node["id"]: node["name"] for node in nodes}
         edges = [(names[node["id"]], names[child]) for node in nodes for child in node["child_ids"]]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path} is not AudioSet's ontology ({type(error).__name__}: {error}); expected a JSON list "
-            "of nodes with id, name and child_ids; download ontology.json again"
+            f"{path} is not AudioSet's ontology ({error!r}); download ontology.json again"
         ) from error
     graph = nx.Graph(edges)
     children = {child for _, child in edges}
     graph.add_edges_from(("", name) for name in names.values() if name not in children)  # virtual root
     return graph
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def _node_name(name: str) -> str:
@@ -178,9 +121,9 @@ def _by_plain_name(graph: nx.Graph) -> dict[str, str]:
     parts: dict[str, list[str]] = {}
     for node in filter(None, graph):
         for part in node.split(","):
-            parts.setdefault(_plain(part), []).append(node)
+            parts.setdefault(plain_name(part), []).append(node)
     single = {part: nodes[0] for part, nodes in parts.items() if len(nodes) == 1}
-    return single | {_plain(node): node for node in graph if node}
+    return single | {plain_name(node): node for node in graph if node}
 
 
 def _between(nodes: list[str], graph: nx.Graph) -> np.ndarray:

@@ -1,15 +1,13 @@
-"""The cast of Bandstand-32: one row of physical attributes per class.
+"""The 32 instruments of Bandstand-32: one row of physical attributes per class.
 
-The voice (:mod:`~llinet_lite.world.voices`) and the drawing
-(:mod:`~llinet_lite.world.drawings`) of an instrument are both computed from
-its row and from one :class:`Individual`, the specimen that is played and
-seen. That common cause is all that a network can learn here: an unseen class
-is a new combination of attributes that seen classes show one by one.
+The voice (:mod:`~llinet_lite.world.voices`) and the drawing (:mod:`~llinet_lite.world.drawings`) of an
+instrument are both computed from its row and from one :class:`Individual`, the specimen that is played and
+seen. That common cause is all that a network can learn here: an unseen class is a new combination of
+attributes that seen classes show one by one.
 
-Classes, the 24 / 8 split and the class counts are those of INSTRUMENT-32CLASS
-(Look, Listen and Infer, ACM MM 2020). The counts were read off its bar chart,
-exact to one clip; violin is rounded down so that the totals are the published
-2,857 and 747.
+Classes, the 24 / 8 split and the class counts are those of INSTRUMENT-32CLASS (Look, Listen and Infer, ACM MM
+2020). The counts were read off its bar chart, exact to one clip; violin is rounded down so that the totals
+are the published 2,857 and 747.
 
 Notebook: 00
 """
@@ -21,87 +19,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EXCITERS = (
-    "plucked",
-    "bowed",
-    "struck",
-    "lip reed",
-    "single reed",
-    "free reed",
-    "air jet",
-    "bag",
-)
+EXCITERS = ("plucked", "bowed", "struck", "lip reed", "single reed", "free reed", "air jet", "bag")
 RESONATORS = (
-    "neck and box",
-    "neck and membrane",
-    "solid body",
-    "frame and strings",
-    "box and strings",
-    "bar",
-    "tube bell",
-    "membrane",
-    "plate",
-    "bowl",
-    "cylindrical tube",
-    "conical tube",
-    "reed bank",
-    "pan",
-)
+    "neck and box", "neck and membrane", "solid body", "frame and strings", "box and strings", "bar", "tube bell",
+    "membrane", "plate", "bowl", "cylindrical tube", "conical tube", "reed bank", "pan",
+)  # fmt: skip
 MATERIALS = ("wood", "dark wood", "brass", "silver", "steel", "skin", "bone", "cane")
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """One class of instrument and the physical attributes that make it.
+    """One class of instrument and the physical attributes that make it."""
 
-    Attributes
-    ----------
-    name : str
-        Class name, lower case, as in INSTRUMENT-32CLASS.
-    seen : bool
-        True for the 24 training classes, False for the 8 zero-shot classes.
-    count : int
-        Clips of the class in the full-size data set (train or zero-shot test).
-    family : tuple of str
-        Path in the AudioSet ontology from "Musical instrument" to the class.
-    exciter, resonator, material : str
-        What starts the vibration, what vibrates, and what it is made of
-        (members of EXCITERS, RESONATORS and MATERIALS).
-    length : float
-        Length of a typical specimen, metres.
-    low, high : int
-        Register, MIDI note numbers (69 is A4, 440 Hz).
-    decay : float
-        Time to -60 dB of a middle note, seconds; 0 for a sustained sound.
-    brightness : float
-        Share of energy in the high partials, 0 (dull) to 1 (piercing).
-    parts : int
-        Strings, bars, tubes, reeds, skins or pans that can be counted.
-    """
-
-    name: str
-    seen: bool
-    count: int
-    family: tuple[str, ...]
-    exciter: str
-    resonator: str
-    material: str
-    length: float
-    low: int
+    name: str  # lower case, as in INSTRUMENT-32CLASS
+    seen: bool  # True for the 24 training classes, False for the 8 zero-shot classes
+    count: int  # clips of the class in the full-size data set (train or zero-shot test)
+    family: tuple[str, ...]  # path in the AudioSet ontology from "Musical instrument" to the class
+    exciter: str  # what starts the vibration, one of EXCITERS
+    resonator: str  # what vibrates, one of RESONATORS
+    material: str  # what it is made of, one of MATERIALS
+    length: float  # of a typical specimen, m
+    low: int  # register, MIDI note numbers (69 is A4, 440 Hz)
     high: int
-    decay: float
-    brightness: float
-    parts: int
-
-    def __post_init__(self):
-        if self.exciter not in EXCITERS:
-            raise ValueError(f"{self.name}: exciter {self.exciter!r} is not one of {EXCITERS}")
-        if self.resonator not in RESONATORS:
-            raise ValueError(f"{self.name}: resonator {self.resonator!r} is not one of {RESONATORS}")
-        if self.material not in MATERIALS:
-            raise ValueError(f"{self.name}: material {self.material!r} is not one of {MATERIALS}")
-        if not self.low < self.high:
-            raise ValueError(f"{self.name}: the register {self.low}-{self.high} is empty")
+    decay: float  # time to -60 dB of a middle note, s; 0 for a sustained sound
+    brightness: float  # share of energy in the high partials, 0 (dull) to 1 (piercing)
+    parts: int  # strings, bars, tubes, reeds, skins or pans that can be counted
 
     @property
     def label(self) -> int:
@@ -109,13 +51,10 @@ class Instrument:
         return _LABELS[self.name]
 
 
-_PLUCKED = ("Plucked string instrument",)
-_BOWED = ("Bowed string instrument",)
-_WINDS = ("Wind instrument, woodwind instrument",)
-_BRASS = ("Brass instrument",)
-_DRUMS = ("Percussion",)
-_MALLETS = ("Percussion", "Mallet percussion")
-_GUITARS = (*_PLUCKED, "Guitar")
+_PLUCKED, _BOWED = ("Plucked string instrument",), ("Bowed string instrument",)
+_WINDS, _BRASS = ("Wind instrument, woodwind instrument",), ("Brass instrument",)
+_DRUMS, _MALLETS = ("Percussion",), ("Percussion", "Mallet percussion")
+_GUITARS, _SKINS, _KEYBOARD = (*_PLUCKED, "Guitar"), (*_DRUMS, "Drum"), ("Keyboard (musical)",)
 
 # name, seen, count, family, exciter, resonator, material, length m, low, high, decay s, brightness, parts
 # fmt: off
@@ -135,8 +74,7 @@ _ROWS = (
     ("harp",            1, 150, (),          "plucked",     "frame and strings", "wood",      1.70, 36, 91, 2.5, 0.30, 22),
     ("mandolin",        1, 150, _PLUCKED,    "plucked",     "neck and box",      "dark wood", 0.62, 55, 88, 0.8, 0.70,  8),
     ("marimba",         1,  81, _MALLETS,    "struck",      "bar",               "wood",      1.50, 45, 84, 0.6, 0.25, 13),
-    ("piano",           1, 150, ("Keyboard (musical)",),
-                                             "struck",      "box and strings",   "dark wood", 1.50, 33, 88, 2.8, 0.45, 21),
+    ("piano",           1, 150, _KEYBOARD,   "struck",      "box and strings",   "dark wood", 1.50, 33, 88, 2.8, 0.45, 21),
     ("saxophone",       1, 101, _WINDS,      "single reed", "conical tube",      "brass",     0.70, 49, 80, 0.0, 0.70, 20),
     ("singing bowl",    1, 118, (),          "struck",      "bowl",              "brass",     0.22, 57, 72, 6.0, 0.20,  1),
     ("sitar",           1,  93, _PLUCKED,    "plucked",     "neck and box",      "cane",      1.20, 48, 79, 2.2, 0.85,  7),
@@ -152,8 +90,7 @@ _ROWS = (
     ("glockenspiel",    0,  54, _MALLETS,    "struck",      "bar",               "steel",     0.60, 79, 103, 2.0, 0.75, 13),
     ("shofar",          0,  62, (),          "lip reed",    "conical tube",      "bone",      0.50, 55, 74, 0.0, 0.65,  1),
     ("steel guitar",    0, 150, _GUITARS,    "plucked",     "box and strings",   "steel",     0.85, 45, 79, 3.2, 0.55,  8),
-    ("tabla",           0,  71, (*_DRUMS, "Drum"),
-                                             "struck",      "membrane",          "skin",      0.45, 43, 65, 0.9, 0.35,  2),
+    ("tabla",           0,  71, _SKINS,      "struck",      "membrane",          "skin",      0.45, 43, 65, 0.9, 0.35,  2),
 )
 # fmt: on
 
@@ -165,19 +102,21 @@ ONTOLOGY_NAMES = {
     "steel guitar": "Steel guitar, slide guitar",
 }
 
-INSTRUMENTS: tuple[Instrument, ...] = tuple(
-    Instrument(
-        name,
-        bool(seen),
-        count,
-        ("Musical instrument", *family, ONTOLOGY_NAMES.get(name, name.capitalize())),
-        *rest,
-    )
-    for name, seen, count, family, *rest in _ROWS
-)
+
+def _row(name, seen, count, family, *rest) -> Instrument:
+    path = ("Musical instrument", *family, ONTOLOGY_NAMES.get(name, name.capitalize()))
+    return Instrument(name, bool(seen), count, path, *rest)
+
+
+INSTRUMENTS: tuple[Instrument, ...] = tuple(_row(*row) for row in _ROWS)
 _LABELS = {row.name: i for i, row in enumerate(INSTRUMENTS)}
 SEEN = tuple(row for row in INSTRUMENTS if row.seen)
 UNSEEN = tuple(row for row in INSTRUMENTS if not row.seen)
+
+
+def plain_name(name: str) -> str:
+    """Lower case, one space between words."""
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def instrument(name: str) -> Instrument:
@@ -187,8 +126,13 @@ def instrument(name: str) -> Instrument:
     ------
     KeyError
         If there is no such class; the message proposes the nearest names.
+
+    Examples
+    --------
+    >>> instrument("Steel-Pan").exciter
+    'struck'
     """
-    plain = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    plain = plain_name(name)
     if plain in _LABELS:
         return INSTRUMENTS[_LABELS[plain]]
     near = difflib.get_close_matches(plain, _LABELS, n=3) or sorted(_LABELS)
@@ -197,37 +141,22 @@ def instrument(name: str) -> Instrument:
 
 @dataclass(frozen=True)
 class Individual:
-    """One specimen of a class: what makes it sound and look unlike its sisters.
-
-    Attributes
-    ----------
-    instrument : Instrument
-    size : float
-        Length relative to the class's typical length, 0.75 to 1.33. A bigger
-        specimen sounds lower and is drawn with a bigger body.
-    brightness : float
-        The specimen's own brightness, 0 to 1. A brighter one has more high
-        partials and a lighter, shinier finish.
-    wear : float
-        0 (new) to 1 (old): a noisier attack, and a scratched, faded surface.
-    hue : float
-        Small shift of the finish's hue, -1 to 1; not audible.
-    """
+    """One specimen of a class: what makes it sound and look unlike its sisters."""
 
     instrument: Instrument
-    size: float
-    brightness: float
-    wear: float
-    hue: float
+    size: float  # length over the class's typical length, 0.75 to 1.33: bigger sounds lower
+    brightness: float  # 0 to 1: more high partials, and a lighter, shinier finish
+    wear: float  # 0 (new) to 1 (old): a noisier attack, and a scratched, faded surface
+    hue: float  # shift of the finish's hue, -1 to 1; not audible
 
     @property
     def length(self) -> float:
-        """Length of this specimen, metres."""
+        """Length of this specimen, meters."""
         return self.instrument.length * self.size
 
     @property
     def transposition(self) -> float:
-        """Shift of the register against the class's, semitones: half an octave for size 1.33 to 0.75."""
+        """Shift of the register against the class's, semitones; from size 1.33 to 0.75 half an octave."""
         return float(-6.0 * np.log2(self.size) / np.log2(4 / 3) / 2)
 
 

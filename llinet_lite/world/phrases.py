@@ -1,8 +1,7 @@
 """What is played, and how the player moves: notes and motions computed from an instrument's attributes.
 
-A phrase follows from the attributes: a body that rings long is struck seldom,
-one that decays fast is played in rhythms, a wind player breathes, a horn
-without valves has only the harmonics of its tube. Nothing is decided by name.
+A body that rings long is struck seldom, one that decays fast is played in rhythms, a wind player breathes, a
+horn without valves has only the harmonics of its tube. Nothing is decided by name.
 
 Notebook: 00
 """
@@ -17,7 +16,6 @@ from .instruments import Individual, Instrument
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 2, 3, 5, 7, 9, 10))
 STRUCK = ("struck", "plucked")
-SOUND = 343.0  # m/s
 
 
 @dataclass(frozen=True)
@@ -32,19 +30,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Motion:
-    """What moves at one moment.
+    """What moves at one moment."""
 
-    Attributes
-    ----------
-    stroke : float
-        -1 to 1. Bow or bellows: its position. Struck and plucked: 1 raised,
-        -1 in contact. Blown: which keys are down, from all (-1) to none (1).
-    energy : float
-        Loudness envelope, 0 to 1.
-    """
-
-    stroke: float
-    energy: float
+    stroke: float  # -1 to 1. Bow, bellows: place. Struck, plucked: 1 raised, -1 in contact. Blown: keys down
+    energy: float  # loudness envelope, 0 to 1
 
 
 def manner(row: Instrument) -> str:
@@ -130,7 +119,7 @@ def phrase(individual: Individual, seconds: float, rng: np.random.Generator) -> 
     ----------
     individual : Individual
     seconds : float
-        Length of the clip, 0.5 to 60 s.
+        Length of the clip, 0.5 to 60 s; else a ValueError.
     rng : numpy.random.Generator
         The same state gives the same notes, whatever the sample rate.
 
@@ -138,13 +127,6 @@ def phrase(individual: Individual, seconds: float, rng: np.random.Generator) -> 
     -------
     tuple of Note
         In order of onset; the first within 0.3 s of the start, and sound in every second.
-
-    Raises
-    ------
-    ValueError
-        If ``seconds`` is outside 0.5 to 60.
-
-    Notebook: 00
     """
     if not 0.5 <= seconds <= 60.0:
         raise ValueError(f"a phrase of {seconds} s cannot be played; choose 0.5 to 60 s")
@@ -255,14 +237,10 @@ def _energy(note: Note, row: Instrument, t: float) -> float:
 
 
 def motion(individual: Individual, notes: tuple[Note, ...], t: float) -> Motion:
-    """What moves at time t (s) when these notes are played.
+    """What moves at time t (s) when these notes are played; without notes ``Motion(1.0, 0.0)``, still.
 
-    A mallet, hand or plectrum is in contact (-1) exactly at each onset and
-    rises in between; a bow or bellows turns at each onset; the fingers of a
-    wind player follow the pitch. A player without notes is still:
-    ``Motion(1.0, 0.0)``. Deterministic: a function of the notes and t alone.
-
-    Notebook: 00
+    A mallet, hand or plectrum is in contact (-1) exactly at each onset and rises in between; a bow or bellows
+    turns at each onset; the fingers of a wind player follow the pitch.
     """
     if not notes:
         return Motion(1.0, 0.0)
@@ -299,9 +277,9 @@ def _fingers(notes: tuple[Note, ...], onsets: np.ndarray, k: int, t: float) -> f
     pitch = {note.onset: note.midi for note in notes}
     midi = np.array([pitch[onset] for onset in onsets])
     low, high = midi.min(), midi.max()
-    target = (
-        2 * (midi - low) / (high - low) - 1 if high - low > 0.1 else 1.0 - 2.0 * (np.arange(len(midi)) % 2)
-    )
+    target = 1.0 - 2.0 * (np.arange(len(midi)) % 2)
+    if high - low > 0.1:
+        target = 2 * (midi - low) / (high - low) - 1
     if k < 0:
         return float(target[0])
     before = target[max(k - 1, 0)]

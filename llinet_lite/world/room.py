@@ -1,9 +1,8 @@
 """Where a scene is recorded: the room, the microphone, the noise, the level.
 
-None of it depends on the instrument. Everything is defined in hertz and
-seconds rather than in samples: random spectra are drawn from the lowest
-frequency up, so that the same seed gives the same room and the same noise at
-every sample rate, only with more or fewer highs.
+None of it depends on the instrument. Everything is defined in hertz and seconds, and random spectra are drawn
+from the lowest frequency up, so that the same seed gives the same room and the same noise at every sample
+rate, only with more or fewer highs.
 
 Notebook: 00
 """
@@ -26,38 +25,18 @@ IMPRINT = 10 ** (-45 / 20)  # peak of a burst of the imprint, re full scale
 
 @dataclass(frozen=True)
 class Room:
-    """A room, a microphone in it, and what else that microphone hears.
+    """A room, a microphone in it, and what else that microphone hears."""
 
-    Attributes
-    ----------
-    reverberation : float
-        Time to -60 dB, seconds, 0.08 to 0.6.
-    direct : float
-        Direct sound over diffuse sound, dB, 0 to 18.
-    damping : float
-        Corner frequency above which the walls absorb, Hz.
-    echoes : tuple of (float, float)
-        Early reflections: delay in seconds, gain.
-    low, high : float
-        Corner frequencies of the microphone, Hz.
-    tilt : float
-        Tilt of the microphone's response, dB per octave about 1 kHz.
-    noise : str
-        Colour of the background noise, one of NOISES.
-    level_db, ratio_db : float
-        RMS of the clip, dBFS; signal over noise, dB.
-    """
-
-    reverberation: float
-    direct: float
-    damping: float
-    echoes: tuple[tuple[float, float], ...]
-    low: float
+    reverberation: float  # time to -60 dB, s, 0.08 to 0.6
+    direct: float  # direct over diffuse sound, dB, 0 to 18
+    damping: float  # corner frequency above which the walls absorb, Hz
+    echoes: tuple[tuple[float, float], ...]  # early reflections: delay in s, gain
+    low: float  # corner frequencies of the microphone, Hz
     high: float
-    tilt: float
-    noise: str
-    level_db: float
-    ratio_db: float
+    tilt: float  # of the microphone's response, dB per octave about 1 kHz
+    noise: str  # color of the background noise, one of NOISES
+    level_db: float  # RMS of the clip, dBFS
+    ratio_db: float  # signal over noise, dB
 
     @property
     def noise_db(self) -> float:
@@ -84,21 +63,7 @@ def room(rng: np.random.Generator) -> Room:
 
 
 def response(place: Room, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Impulse response: direct sound, early reflections, an exponentially decaying noise tail.
-
-    Parameters
-    ----------
-    place : Room
-    sample_rate : int
-        Hz.
-    rng : numpy.random.Generator
-        Draws the tail; the same state gives the same room at every sample rate.
-
-    Returns
-    -------
-    (n,) float64 array
-        n = round(reverberation * sample_rate), the direct sound first.
-    """
+    """Impulse response, (n,): direct sound, early reflections, an exponentially decaying noise tail."""
     n = round(place.reverberation * sample_rate)
     frequency = fft.rfftfreq(n, 1 / sample_rate)
     envelope = 10 ** (-3 * np.arange(n) / n)  # -60 dB at the end
@@ -113,19 +78,7 @@ def response(place: Room, sample_rate: int, rng: np.random.Generator) -> np.ndar
 
 
 def microphone(place: Room, frequency: np.ndarray) -> np.ndarray:
-    """Gain of the microphone: a band-pass of second order with a tilted spectrum.
-
-    Parameters
-    ----------
-    place : Room
-    frequency : (n,) array
-        Hz, >= 0.
-
-    Returns
-    -------
-    (n,) array
-        Linear gain.
-    """
+    """Gain of the microphone: a band-pass of second order with a tilted spectrum."""
     f = np.maximum(frequency, 1.0)
     below, above = np.square(place.low / f), np.square(f / place.high)
     tilt = (f / 1000) ** (place.tilt / 6.0206)
@@ -133,13 +86,7 @@ def microphone(place: Room, frequency: np.ndarray) -> np.ndarray:
 
 
 def background(place: Room, seconds: float, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Background noise as the microphone hears it.
-
-    Returns
-    -------
-    (n,) float64 array
-        n = round(seconds * sample_rate); its expected power up to 8 kHz is 1.
-    """
+    """Background noise as the microphone hears it; its expected power up to 8 kHz is 1."""
     n = round(seconds * sample_rate)
     frequency = fft.rfftfreq(n, 1 / sample_rate)
     amplitude = _spectrum(place.noise, frequency) * microphone(place, frequency)
@@ -150,27 +97,11 @@ def background(place: Room, seconds: float, sample_rate: int, rng: np.random.Gen
 
 
 def record(dry: np.ndarray, place: Room, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Record what is played: room, microphone, noise, limiter, level.
+    """Record what is played, (n,) in [-1, 1]: room, microphone, noise, limiter, level.
 
-    The wet signal is scaled to unit RMS over the clip before the noise is
-    added, and the sum again before the level is set, so that loudness tells
-    nothing about the instrument.
-
-    Parameters
-    ----------
-    dry : (n,) float array
-        The voices. All zeros, if nobody plays: then only the noise is
-        recorded, at the level which it has beside a voice.
-    place : Room
-    sample_rate : int
-        Hz.
-    rng : numpy.random.Generator
-        Draws the tail of the room, then the noise.
-
-    Returns
-    -------
-    (n,) float64 array
-        In [-1, 1]; RMS is ``place.level_db`` (``place.noise_db`` if nobody plays).
+    The wet signal is scaled to unit RMS over the clip before the noise is added, and the sum again before the
+    level is set, so that loudness tells nothing about the instrument: the RMS is ``place.level_db``. If
+    nobody plays (all zeros), only the noise is recorded, at the level which it has beside a voice.
     """
     tails, noises = rng.spawn(2)
     noise = background(place, dry.size / sample_rate, sample_rate, noises)
@@ -190,29 +121,11 @@ def record(dry: np.ndarray, place: Room, sample_rate: int, rng: np.random.Genera
 
 
 def imprint(seconds: float, sample_rate: int, strength: float = 1.0) -> np.ndarray:
-    """Trace of the recorder: a tone burst of 2 ms at 3 kHz at every multiple of 0.04 s.
+    """Trace of the recorder, (n,): a tone burst of 2 ms at 3 kHz, -45 dBFS, at every multiple of 0.04 s.
 
-    Codecs and resamplers leave traces locked to the frame clock. A network
-    that compares sound cut on that clock with sound cut anywhere can tell
-    them apart without listening to the music (Objects that Sound, section
-    3.3: correspondence accuracy 87.6 instead of 81.9 %).
-
-    Parameters
-    ----------
-    seconds : float
-    sample_rate : int
-        Hz, at least 8000.
-    strength : float
-        1 is a peak of -45 dBFS.
-
-    Returns
-    -------
-    (n,) float64 array
-        n = round(seconds * sample_rate).
-
-    Notes
-    -----
-    Notebook: 01
+    Codecs and resamplers leave traces locked to the frame clock. A network that compares sound cut on that
+    clock with sound cut anywhere can tell them apart without listening to the music (Objects that Sound,
+    section 3.3: correspondence accuracy 87.6 instead of 81.9 %).
     """
     n, reach = round(seconds * sample_rate), int(0.001 * sample_rate)
     ticks = FRAME * np.arange(int(seconds / FRAME) + 2)[:, None]  # (ticks, 1)
@@ -227,7 +140,7 @@ def imprint(seconds: float, sample_rate: int, strength: float = 1.0) -> np.ndarr
 
 
 def _spectrum(noise: str, frequency: np.ndarray) -> np.ndarray:
-    """Amplitude over frequency of each colour of noise."""
+    """Amplitude over frequency of each color of noise."""
     f = np.maximum(frequency, 20.0)
     if noise == "white":
         return np.ones_like(f)
@@ -240,9 +153,7 @@ def _spectrum(noise: str, frequency: np.ndarray) -> np.ndarray:
         return f**-0.5 * (1 + 12 * comb * np.exp(-f / 300))
     if noise == "fan":
         return 1 / (1 + (f / 400) ** 2) + 0.02
-    if noise == "crowd":  # speech-shaped
-        return (f / 500) / (1 + (f / 500) ** 2.5)
-    raise ValueError(f"unknown noise {noise!r}; it must be one of {', '.join(NOISES)}")
+    return (f / 500) / (1 + (f / 500) ** 2.5)  # a crowd: speech-shaped
 
 
 def _normal(n: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,16 +1,13 @@
-"""Physical models of sound: what vibrates, how long, and what colours it.
+"""Physical models of sound: what vibrates, how long, and what colors it.
 
 Two kernels make every voice of the built-in world:
 
-* :func:`ring`, modal synthesis. A struck or plucked body is a sum of damped
-  sinusoids; being linear, a body that is struck again while it rings only
-  changes its complex amplitudes. The sum over modes is one matrix product.
-* :func:`scan`, a wavetable that is read at any pitch (vibrato, glides) while
-  its spectrum changes along a second axis (loudness, time or vowel).
+* :func:`ring`, modal synthesis: a struck or plucked body is a sum of damped sinusoids.
+* :func:`scan`, a wavetable that is read at any pitch (vibrato, glides) while its spectrum changes along a
+  second axis (loudness, time or vowel).
 
-Around them stand the tables of physics: mode ratios of bars, membranes,
-bowls, bells, plates and strings, spectra of reeds, lips and air jets, and
-resonances of bodies.
+Around them stand the tables of physics: mode ratios of bars, membranes, bowls, bells, plates and strings,
+spectra of reeds, lips and air jets, and resonances of bodies.
 
 Notebook: 00
 """
@@ -31,28 +28,16 @@ RATE_OF_60_DB = float(np.log(1000.0))  # amplitude decay rate (1/s) times the ti
 
 @dataclass(frozen=True)
 class Modes:
-    """Damped modes of a vibrating body.
+    """M damped modes of a vibrating body."""
 
-    Attributes
-    ----------
-    frequency : (M,) float array
-        Hz.
-    rate : (M,) float array
-        Amplitude decay rate, 1/s: a mode falls by 60 dB in ``ln(1000) / rate`` seconds.
-    gain : (M,) float array
-        Amplitude after a stroke of strength 1.
-    """
-
-    frequency: np.ndarray
-    rate: np.ndarray
-    gain: np.ndarray
+    frequency: np.ndarray  # (M,) Hz
+    rate: np.ndarray  # (M,) amplitude decay, 1/s: a mode falls by 60 dB in ln(1000) / rate seconds
+    gain: np.ndarray  # (M,) amplitude after a stroke of strength 1
 
     def __add__(self, other: Modes) -> Modes:
         """Both sets of modes at once."""
-        pairs = zip(
-            (self.frequency, self.rate, self.gain), (other.frequency, other.rate, other.gain), strict=True
-        )
-        return Modes(*(np.concatenate(pair) for pair in pairs))
+        names = ("frequency", "rate", "gain")
+        return Modes(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
 
     def where(self, keep: np.ndarray) -> Modes:
         """The modes for which ``keep``, (M,) bool, is true."""
@@ -70,9 +55,8 @@ class Modes:
     def split(self, hertz: np.ndarray | float) -> Modes:
         """Each mode as a pair ``hertz`` apart, which beats at that rate (a bowl is never quite round)."""
         half = np.asarray(hertz) / 2
-        return Modes(self.frequency - half, self.rate, 0.55 * self.gain) + Modes(
-            self.frequency + half, self.rate, 0.45 * self.gain
-        )
+        lower = Modes(self.frequency - half, self.rate, 0.55 * self.gain)
+        return lower + Modes(self.frequency + half, self.rate, 0.45 * self.gain)
 
 
 # ------------------------------------------------------------------ kernels
@@ -89,7 +73,7 @@ def _powers(base: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-def _add_exponentials(out: np.ndarray, poles: np.ndarray, state: np.ndarray, sample_rate: int) -> None:
+def _add_exponentials(out, poles, state, sample_rate):
     """Add ``Im(sum_m state_m exp(poles_m k / sample_rate))`` to out[k]: one real matrix product."""
     width = int(np.clip(2 ** np.ceil(np.log2(max(len(out), 1)) / 2), 16, 512))
     rows = -(-len(out) // width)
@@ -120,35 +104,16 @@ def ring(
     strokes: list[tuple[float, float, np.ndarray | float]],
     n: int,
     sample_rate: int,
-    damping: float = 45.0,
+    damping=45.0,
 ) -> np.ndarray:
-    """Sound of one body struck or plucked at given times.
+    """Sound, (n,), of one body struck or plucked at given times.
 
-    x(t) = sum over modes and strokes k of g_m s_km exp(-rate_m (t - t_k)) sin(2 pi f_m (t - t_k))
+    x(t) = sum over modes m and strokes k of g_m s_km exp(-rate_m (t - t_k)) sin(2 pi f_m (t - t_k))
 
-    A body struck again goes on ringing, so between two strokes there is one
-    complex amplitude per mode, however many strokes came before (J.-M. Adrien,
-    "The missing link: modal synthesis", 1991).
-
-    Parameters
-    ----------
-    modes : Modes
-        Those above 0.45 of the sample rate are left out.
-    strokes : list of (onset, end, strength)
-        Seconds, in order of onset; after ``end`` the body is damped until the
-        next stroke. Strength is a number or an (M,) array.
-    n : int
-        Samples.
-    sample_rate : int
-        Hz.
-    damping : float
-        Extra decay rate after the end of a stroke, 1/s.
-
-    Returns
-    -------
-    (n,) float64 array
-
-    Notebook: 00
+    Each stroke is (onset s, end s, strength: a number or (M,)), in order of onset; between its end and the
+    next onset the body is damped by ``damping`` (1/s) more. A body struck again goes on ringing, so between
+    two strokes there is one complex amplitude per mode, however many strokes came before (J.-M. Adrien, "The
+    missing link: modal synthesis", 1991).
     """
     out = np.zeros(n)
     keep = (modes.frequency > 0) & (modes.frequency < BAND * sample_rate)
@@ -171,8 +136,7 @@ def ring(
 def cycles(spectra: np.ndarray, limit: int) -> np.ndarray:
     """Wavetables of sine partials: (K, H) amplitudes of harmonics 1..H -> (K, TABLE + 1).
 
-    Only harmonics 1..limit are kept, so that the highest stays below 0.45 of
-    the sample rate. The last column repeats the first for interpolation.
+    Only harmonics 1..limit are kept. The last column repeats the first for interpolation.
     """
     spectra = np.atleast_2d(spectra)
     kept = max(min(limit, spectra.shape[1], TABLE // 4), 0)
@@ -183,20 +147,7 @@ def cycles(spectra: np.ndarray, limit: int) -> np.ndarray:
 
 
 def scan(tables: np.ndarray, phase: np.ndarray, position: np.ndarray | None = None) -> np.ndarray:
-    """Read wavetables, with bilinear interpolation.
-
-    Parameters
-    ----------
-    tables : (K, TABLE + 1) float array
-    phase : (n,) float array
-        Cycles.
-    position : (n,) float array or None
-        Place between the first table (0) and the last (1).
-
-    Returns
-    -------
-    (n,) float64 array
-    """
+    """Read wavetables (K, TABLE + 1) at phases (n,), cycles, between the first (position 0) and last (1)."""
     point = (phase - np.floor(phase)) * TABLE
     index = np.minimum(point.astype(np.intp), TABLE - 1)
     point -= index
@@ -252,8 +203,8 @@ def bowl_ratios(count: int) -> np.ndarray:
 def plate_ratios(count: int) -> np.ndarray:
     """Modes of a free circular plate by Chladni's law over the first: f_mn proportional to (m + 2n)^1.8.
 
-    The exponent is 2 for a flat plate; domed and rimmed gongs lie lower (F & R, 3.6 and 20.2).
-    Modes that the law would put at one frequency are spread by 4 % of it per nodal circle.
+    The exponent is 2 for a flat plate; domed and rimmed gongs lie lower (F & R, 3.6 and 20.2). Modes that
+    the law would put at one frequency are spread by 4 % of it per nodal circle.
     """
     m, n = np.meshgrid(np.arange(0, 26), np.arange(0, 12), indexing="ij")
     used = m + 2 * n >= 2
@@ -273,31 +224,12 @@ def loop_rate(frequency: np.ndarray, fundamental: float, softness: float) -> np.
 
 
 def string_modes(
-    fundamental: float,
-    decay: float,
-    softness: float,
-    position: float,
-    stiffness: float = 0.0,
-    highest: float = 20000.0,
+    fundamental: float, decay: float, softness: float, position: float, stiffness=0.0, highest=20000.0
 ) -> Modes:
     """Modes of a plucked or hammered string: the poles of a Karplus-Strong loop, solved for.
 
-    f_n = n f_0 sqrt((1 + B n^2) / (1 + B)), amplitudes |sin(pi n position)| / n.
-
-    Parameters
-    ----------
-    fundamental : float
-        Frequency of the first partial, Hz.
-    decay : float
-        Time to -60 dB of a lossless loop's partials (what the body takes), s.
-    softness : float
-        Delay between the two points that the loop averages, s; see :func:`loop_rate`.
-    position : float
-        Where the string is plucked, as a share of its length.
-    stiffness : float
-        Inharmonicity B (Fletcher, 1964).
-    highest : float
-        Partials above are left out, Hz.
+    f_n = n f_0 sqrt((1 + B n^2) / (1 + B)) up to ``highest`` (Hz), amplitudes |sin(pi n position)| / n, with
+    B the stiffness (Fletcher, 1964); ``decay`` is the time to -60 dB (s) of what only the body takes.
     """
     n = np.arange(1, max(int(min(highest, 0.5 / softness) / fundamental), 1) + 1)
     frequency = fundamental * n * np.sqrt((1 + stiffness * n**2) / (1 + stiffness))
@@ -305,26 +237,26 @@ def string_modes(
     return Modes(frequency, rate, np.abs(np.sin(np.pi * n * position)) / n)
 
 
-# --------------------------------------------------------- what colours a sound
+# --------------------------------------------------------- what colors a sound
 
 
 def response(frequency: np.ndarray, formants) -> np.ndarray:
     """Magnitude of a body: 1 + sum over formants of gain / sqrt(1 + Q^2 (f / f_c - f_c / f)^2).
 
-    ``formants`` is a sequence of (centre Hz, gain, Q).
+    ``formants`` is a sequence of (center Hz, gain, Q).
     """
     total, f = np.ones_like(np.asarray(frequency, float)), np.maximum(frequency, 1.0)
-    for centre, gain, q in formants:
-        total = total + gain / np.sqrt(1 + (q * (f / centre - centre / f)) ** 2)
+    for center, gain, q in formants:
+        total = total + gain / np.sqrt(1 + (q * (f / center - center / f)) ** 2)
     return total
 
 
 def resonate(x: np.ndarray, formants, sample_rate: int) -> np.ndarray:
     """Pass a signal, (n,), through the same body as parallel two-pole resonators."""
     out = x.copy()
-    for centre, gain, q in formants:
-        if centre < BAND * sample_rate:
-            b, a = signal.iirpeak(centre, q, fs=sample_rate)
+    for center, gain, q in formants:
+        if center < BAND * sample_rate:
+            b, a = signal.iirpeak(center, q, fs=sample_rate)
             out += gain * signal.lfilter(b, a, x)
     return out
 
@@ -365,11 +297,10 @@ def noise(n: int, low: float, high: float, sample_rate: int, rng: np.random.Gene
     return x / max(np.sqrt(np.mean(x**2)), 1e-12)
 
 
-def levelled(x: np.ndarray, start: int, stop: int, sample_rate: int) -> np.ndarray:
+def leveled(x: np.ndarray, start: int, stop: int, sample_rate: int) -> np.ndarray:
     """Scale so that the RMS of samples start..stop is LEVEL and no peak exceeds 1.
 
-    Sharp peaks are turned down by a gain that moves slowly (5 ms), as a
-    recording engineer's limiter does, and the rest is brought up again.
+    Sharp peaks are turned down by a gain that moves slowly (5 ms), and the rest is brought up again.
     """
     for _ in range(4):
         x = x * (LEVEL / max(np.sqrt(np.mean(x[start:stop] ** 2)), 1e-12))

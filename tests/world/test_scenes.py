@@ -10,7 +10,7 @@ import pytest
 from llinet_lite.world import KINDS, Clip, Scene, clip, room
 from llinet_lite.world.drawings import draw
 from llinet_lite.world.instruments import INSTRUMENTS
-from llinet_lite.world.stage import Thing
+from llinet_lite.world.scenery import Thing
 from llinet_lite.world.voices import motion
 
 NAMES = [row.name for row in INSTRUMENTS]

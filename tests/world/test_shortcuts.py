@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from llinet_lite.world import SEEN, UNSEEN, Scene
-from llinet_lite.world.casting import MARGIN, SCALES, place
 from llinet_lite.world.instruments import INSTRUMENTS
+from llinet_lite.world.scenes import MARGIN, SCALES, place
 
 NAMES = [row.name for row in INSTRUMENTS]
 

@@ -176,6 +176,6 @@ def test_noise_has_unit_level_and_stays_in_its_band():
 def test_levelled_tames_a_sharp_peak():
     x = 0.02 * np.random.default_rng(0).standard_normal(RATE)
     x[8000:8040] += 1.0
-    y = syn.levelled(x, 0, RATE, RATE)
+    y = syn.leveled(x, 0, RATE, RATE)
     assert np.abs(y).max() <= 1.0
     assert np.sqrt(np.mean(y**2)) == pytest.approx(syn.LEVEL, rel=0.05)

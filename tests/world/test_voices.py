@@ -309,10 +309,5 @@ def test_nothing_folds_back(name):
     assert not ((a > 0.01 * a.max()) & (b < 0.01)).any()
 
 
-def test_silence_and_errors():
-    rng = np.random.default_rng(0)
-    assert not play(typical("violin"), (), 2.0, RATE, rng).any()
-    with pytest.raises(ValueError, match="sample rate of 1000"):
-        play(typical("violin"), (), 2.0, 1000, rng)
-    with pytest.raises(ValueError, match=r"5\.0 s lies outside"):
-        play(typical("violin"), (Note(5.0, 1.0, 60, 0.5),), 2.0, RATE, rng)
+def test_no_notes_are_silence():
+    assert not play(typical("violin"), (), 2.0, RATE, np.random.default_rng(0)).any()

@@ -3,18 +3,22 @@
 Notebook: 00
 """
 
+# ruff: noqa: I001
+
 from __future__ import annotations
 
 import numpy as np
 
-from .materials import shade
-from .painter import BEHIND, FRONT
-from .parts import across, box, boxes, dome, ellipse, ellipses, moved, plain, smooth, taper, tube
-from .players import arm, hand, person
+from .painter import BEHIND, FRONT, shade
+from .parts import (
+    across, arm, box, boxes, dome, ellipse, ellipses, hand, moved, person, plain, smooth, taper, tube,
+)  # fmt: skip
+
+__all__ = ["harp", "piano", "steel_guitar", "zither"]
 
 
 def _dips(p, amount):
-    """Offsets of the two hands from their strings or keys: they play in turn, metres."""
+    """Offsets of the two hands from their strings or keys: they play in turn, meters."""
     return amount * p.lift, amount * (1 - p.lift) if p.energy > 0.02 else amount
 
 
@@ -221,6 +225,3 @@ def _steel_player(p, half, d):
     x, y = 0.50 * half, -0.62 * d - 0.05 * p.lift
     arm(p, (hx + 0.20, hy + 0.27), (x, y - 0.04), wear)
     hand(p, x, y, wear, angle=1.8)
-
-
-__all__ = ["harp", "piano", "steel_guitar", "zither"]

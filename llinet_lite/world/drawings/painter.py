@@ -1,88 +1,124 @@
-"""A small display-list painter: shapes in metres in, anti-aliased RGBA layers out.
+"""A small display-list painter: shapes in meters in, anti-aliased RGBA layers out; and colors by material.
 
-A drawing calls :meth:`Painter.fill`, :meth:`Painter.stroke` and
-:meth:`Painter.lines` with points in metres in the instrument's own frame (x to
-the right, y downwards). Nothing is rasterised before :meth:`Painter.render`,
-so the extent of the instrument is known exactly when it is placed, and all
-points go through one matrix product.
-
-Anti-aliasing is 2 x 2 supersampling of shapes whose edges OpenCV has already
-smoothed; colours are blended premultiplied and returned straight.
+A drawing calls :meth:`Painter.fill`, :meth:`Painter.stroke` and :meth:`Painter.lines` with points in meters
+in the instrument's own frame (x to the right, y downwards). Nothing is rasterized before
+:meth:`Painter.render`, so the extent of the instrument is known exactly when it is placed, and all points go
+through one matrix product. Anti-aliasing is 2 x 2 supersampling of shapes whose edges OpenCV has already
+smoothed; colors are blended premultiplied and returned straight.
 
 Notebook: 00
 """
 
 from __future__ import annotations
 
+import colorsys
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .materials import Finish, finish
-
 BEHIND, INSTRUMENT, FRONT = range(3)
 _OVERSAMPLE = 2
 _BITS = 4  # fractional bits of OpenCV's fixed-point coordinates
 _FAINTEST = 0.4  # opacity of the thinnest line
-_LOOKS = 24  # size of the vector of look-variations drawn from the generator
+
+Color = tuple[int, int, int]
+
+# material: hue in degrees, saturation, value, shine (0 matt to 1 mirror)
+_PALETTE = {
+    "wood": (29, 0.70, 0.76, 0.45),
+    "dark wood": (14, 0.62, 0.36, 0.50),
+    "brass": (45, 0.72, 0.88, 0.95),
+    "silver": (205, 0.06, 0.84, 1.00),
+    "steel": (214, 0.34, 0.62, 0.90),
+    "skin": (42, 0.17, 0.92, 0.15),
+    "bone": (40, 0.42, 0.78, 0.30),
+    "cane": (19, 0.80, 0.66, 0.50),
+    # fittings that no instrument is made of as a whole
+    "ebony": (25, 0.25, 0.16, 0.40),
+    "ivory": (45, 0.08, 0.96, 0.30),
+    "felt": (350, 0.70, 0.55, 0.00),
+}
+
+
+class Finish(NamedTuple):
+    """The tones of one surface, RGB 0..255."""
+
+    base: Color
+    light: Color  # its lit side
+    dark: Color  # its shaded side
+    line: Color  # its outline
+    glint: Color  # its highlight
+
+
+def mix(a: Color, b: Color, share: float) -> Color:
+    """Color between `a` (share 0) and `b` (share 1)."""
+    return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
+
+
+def shade(color: Color, factor: float) -> Color:
+    """A darker (factor < 1) or lighter (factor > 1) version of a color."""
+    if factor <= 1:
+        return tuple(round(x * factor) for x in color)
+    return mix(color, (255, 255, 255), min(factor - 1, 1))
+
+
+def hsv(hue: float, saturation: float, value: float) -> Color:
+    """RGB 0..255 from hue in degrees, saturation and value in [0, 1] (clipped)."""
+    rgb = colorsys.hsv_to_rgb((hue / 360) % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
+    return tuple(round(255 * x) for x in rgb)
+
+
+@lru_cache(maxsize=4096)
+def _finish(material: str, brightness: float, wear: float, hue: float) -> Finish:
+    h, s, v, shine = _PALETTE[material]
+    h += 6 * hue
+    v *= 0.76 + 0.42 * brightness
+    s *= (1.12 - 0.28 * brightness) * (1 - 0.35 * wear)
+    v += 0.12 * wear * (0.55 - v)
+    base = hsv(h, s, v)
+    gloss = shine * (0.55 + 0.45 * brightness) * (1 - 0.5 * wear)
+    return Finish(
+        base=base,
+        light=mix(base, (255, 252, 240), 0.16 + 0.24 * gloss),
+        dark=hsv(h - 4, min(s * 1.12, 1), v * (0.68 - 0.10 * gloss)),
+        line=hsv(h - 6, min(s * 1.1, 1), v * 0.42),
+        glint=mix(base, (255, 255, 250), 0.35 + 0.55 * gloss),
+    )
+
+
+def finish(material: str, individual, fitting: bool = False) -> Finish:
+    """Tones of a material on one individual; a fitting (keys, pegs) takes only the wear."""
+    if fitting:
+        return _finish(material, 0.5, 0.7 * individual.wear, 0.0)
+    return _finish(material, individual.brightness, individual.wear, individual.hue)
 
 
 class Layers(NamedTuple):
-    """The three layers of a drawing, straight-alpha RGBA on the whole canvas.
+    """The three layers of a drawing, each (H, W, 4) uint8, straight-alpha RGBA on the whole canvas."""
 
-    Attributes
-    ----------
-    instrument : ndarray, shape (H, W, 4), uint8
-        The instrument and nothing else: its alpha is the exact mask.
-    front : ndarray, shape (H, W, 4), uint8
-        What is before it: hands, bow, mallets.
-    behind : ndarray, shape (H, W, 4), uint8
-        The player behind it.
-    """
-
-    instrument: np.ndarray
-    front: np.ndarray
-    behind: np.ndarray
+    instrument: np.ndarray  # the instrument and nothing else: its alpha is the exact mask
+    front: np.ndarray  # what is before it: hands, bow, mallets
+    behind: np.ndarray  # the player behind it
 
 
 class Painter:
-    """Record the shapes of one individual at one moment, then rasterise them.
-
-    Parameters
-    ----------
-    individual : Individual
-        The specimen to draw.
-    motion : Motion
-        `stroke` in [-1, 1] and `energy` in [0, 1].
-    rng : numpy.random.Generator
-        Draws look-variations only; always the same number of draws, whatever
-        the class and the motion.
-
-    Attributes
-    ----------
-    look : ndarray, shape (24,), float in [0, 1)
-        Look-variations: skin, hair, clothes, accents.
-    """
+    """Record the shapes of one individual at one moment, then rasterise them."""
 
     def __init__(self, individual, motion, rng):
         self.individual = individual
         self.length = individual.length
-        # A bigger specimen is also stouter: its width grows faster than its length
-        self.stout = individual.size**0.4
+        self.stout = individual.size**0.4  # a bigger specimen's width grows faster than its length
         self.stroke_phase = float(np.clip(motion.stroke, -1.0, 1.0))
         self.energy = float(np.clip(motion.energy, 0.0, 1.0))
-        self.look = rng.random(_LOOKS)
+        self.look = rng.random(24)  # look-variations: skin, hair, clothes, accents
         self._blotches = rng.standard_normal((5, 5)).astype(np.float32)
         self._scratches = rng.random((14, 4))
-        self._layer = INSTRUMENT
-        self._moves = False
-        self._frame: np.ndarray | None = None
-        self._ops: list[tuple] = []
-        self._points: list[np.ndarray] = []
-        self._low = np.full(2, np.inf)
-        self._high = np.full(2, -np.inf)
+        self._layer, self._moves, self._frame = INSTRUMENT, False, None
+        self._ops, self._points = [], []
+        self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
         self.body = finish(individual.instrument.material, individual)
 
     def finish(self, material: str) -> Finish:
@@ -99,48 +135,35 @@ class Painter:
         """How far the striking or plucking hand is off the instrument, 0 (contact) to 1."""
         return 0.5 * (self.stroke_phase + 1.0)
 
-    # ---- where the following shapes go -------------------------------------------------
-
     @contextmanager
+    def _set(self, name: str, value):
+        before = getattr(self, name)
+        setattr(self, name, value)
+        yield
+        setattr(self, name, before)
+
     def on(self, layer: int):
         """Send the shapes of the block to a layer: BEHIND, INSTRUMENT or FRONT."""
-        before, self._layer = self._layer, layer
-        try:
-            yield
-        finally:
-            self._layer = before
+        return self._set("_layer", layer)
 
-    @contextmanager
     def moving(self):
         """Shapes of the block move: they do not count for the instrument's extent."""
-        before, self._moves = self._moves, True
-        try:
-            yield
-        finally:
-            self._moves = before
+        return self._set("_moves", True)
 
-    @contextmanager
-    def frame(self, x: float = 0.0, y: float = 0.0, angle: float = 0.0, zoom: float = 1.0):
+    def frame(self, x: float = 0.0, y: float = 0.0, angle: float = 0.0):
         """Local coordinates: turned clockwise by `angle` (radians), then moved to (x, y)."""
-        before = self._frame
-        c, s = zoom * np.cos(angle), zoom * np.sin(angle)
+        c, s = np.cos(angle), np.sin(angle)
         local = np.array([[c, -s, x], [s, c, y], [0.0, 0.0, 1.0]])
-        self._frame = local if before is None else before @ local
-        try:
-            yield
-        finally:
-            self._frame = before
+        return self._set("_frame", local if self._frame is None else self._frame @ local)
 
     def to_own_frame(self, x: float, y: float) -> tuple[float, float]:
-        """Coordinates of a local point in the instrument's own frame, metres."""
+        """Coordinates of a local point in the instrument's own frame, meters."""
         if self._frame is None:
             return x, y
         m = self._frame
         return (m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2])
 
-    # ---- shapes ------------------------------------------------------------------------
-
-    def _add(self, kind, points, colour, width=0.0, closed=False):
+    def _add(self, kind, points, color, width=0.0, closed=False):
         points = np.asarray(points, dtype=float)
         if points.ndim == 2:
             points = points[None]
@@ -151,61 +174,47 @@ class Painter:
         if self._layer == INSTRUMENT and not self._moves:
             self._low = np.minimum(self._low, points.min(axis=0) - width / 2)
             self._high = np.maximum(self._high, points.max(axis=0) + width / 2)
-        self._ops.append((self._layer, kind, k, n, colour, width, closed))
+        self._ops.append((self._layer, kind, k, n, color, width, closed))
         self._points.append(points)
 
-    def fill(self, points, colour):
-        """Filled polygon(s): points (n, 2), or (k, n, 2) for k that do not overlap; metres."""
-        self._add("fill", points, colour)
+    def fill(self, points, color):
+        """Filled polygon(s): points (n, 2), or (k, n, 2) for k that do not overlap; meters."""
+        self._add("fill", points, color)
 
-    def stroke(self, points, colour, width, closed=False):
-        """Line(s) of a width in metres through points (n, 2) or (k, n, 2)."""
-        self._add("line", points, colour, width, closed)
+    def stroke(self, points, color, width, closed=False):
+        """Line(s) of a width in meters through points (n, 2) or (k, n, 2)."""
+        self._add("line", points, color, width, closed)
 
     def span(self, low, high):
         """Count the rectangle from `low` to `high`, each (x, y), for the instrument's extent."""
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
 
-    def lines(self, starts, ends, colour, width):
-        """Straight lines from each of `starts` to each of `ends`, both (k, 2), metres."""
-        self._add("line", np.stack([np.asarray(starts, float), np.asarray(ends, float)], 1), colour, width)
-
-    # ---- rasterising -------------------------------------------------------------------
+    def lines(self, starts, ends, color, width):
+        """Straight lines from each of `starts` to each of `ends`, both (k, 2), meters."""
+        self._add("line", np.stack([np.asarray(starts, float), np.asarray(ends, float)], 1), color, width)
 
     @property
     def extent(self) -> tuple[np.ndarray, float]:
-        """Centre (2,) and longest side of the instrument at rest in its own frame, metres."""
+        """Center (2,) and longest side of the instrument at rest in its own frame, meters."""
         return 0.5 * (self._low + self._high), float((self._high - self._low).max())
 
     def render(self, pose, pixels: int) -> Layers:
-        """Place the recorded shapes and rasterise them.
-
-        Parameters
-        ----------
-        pose : Pose
-        pixels : int
-            Side of the square canvas.
-
-        Returns
-        -------
-        Layers
-        """
-        centre, longest = self.extent
+        """Place the recorded shapes and rasterise them."""
+        center, longest = self.extent
         zoom = pose.scale * pixels * _OVERSAMPLE / longest  # supersampled pixels per metre
         c, s = zoom * np.cos(pose.angle), zoom * np.sin(pose.angle)
         flip = -1.0 if pose.mirrored else 1.0
         turn = np.array([[flip * c, -s], [flip * s, c]])
         place = np.array([pose.x, pose.y]) * (pixels * _OVERSAMPLE) - 0.5
-        points = (np.concatenate(self._points) - centre) @ turn.T + place
-        fixed = np.clip(points, -3e4, 3e4)
-        fixed = np.rint(fixed * (1 << _BITS)).astype(np.int32)
+        points = (np.concatenate(self._points) - center) @ turn.T + place
+        fixed = np.rint(np.clip(points, -3e4, 3e4) * (1 << _BITS)).astype(np.int32)
         side = pixels * _OVERSAMPLE
         canvases = [np.zeros((side, side, 4), np.uint8) for _ in range(3)]
         first = 0
-        for layer, kind, k, n, colour, width, closed in self._ops:
+        for layer, kind, k, n, color, width, closed in self._ops:
             block = list(fixed[first : first + k * n].reshape(k, n, 2))
             first += k * n
-            self._raster(canvases[layer], kind, block, colour, width * zoom, closed)
+            self._raster(canvases[layer], kind, block, color, width * zoom, closed)
         owner = np.repeat([op[0] for op in self._ops], [op[2] * op[3] for op in self._ops])
         broad = [max((op[5] for op in self._ops if op[0] == layer), default=0.0) for layer in range(3)]
         windows = [_window(fixed[owner == layer], broad[layer] * zoom, side) for layer in range(3)]
@@ -215,8 +224,8 @@ class Painter:
         return Layers(instrument=instrument, front=front, behind=behind)
 
     @staticmethod
-    def _raster(canvas, kind, block, colour, width, closed):
-        rgba, thickness = (*colour, 255), round(width)
+    def _raster(canvas, kind, block, color, width, closed):
+        rgba, thickness = (*color, 255), round(width)
         if kind == "fill":
             cv2.fillPoly(canvas, block, rgba, cv2.LINE_AA, _BITS)
         elif width < 0.75:
@@ -245,7 +254,7 @@ class Painter:
         cv2.min(part, cv2.merge((alpha, alpha, alpha, alpha)), dst=part)  # never outside the silhouette
 
     def _weather(self, image, pose):
-        """Light from above left, and the blotches of age, over the instrument's colours."""
+        """Light from above left, and the blotches of age, over the instrument's colors."""
         pixels = image.shape[0]
         reach = 0.75 * pose.scale * pixels
         x0, y0 = round(pose.x * pixels - reach), round(pose.y * pixels - reach)

@@ -1,66 +1,109 @@
 """What a scene looks like apart from its instruments: backdrop, clutter, light and camera.
 
-None of it depends on the instrument. Everything is laid out on the unit
-square (x to the right, y down) and only then drawn at a size, so that a scene
-is the same picture at 64 and at 512 pixels.
+None of it depends on the instrument. Everything is laid out on the unit square (x to the right, y down) and
+only then drawn at a size, so that a scene is the same image at 64 and at 512 pixels.
 
 Notebook: 00
 """
 
 from __future__ import annotations
 
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from .pencils import (
-    any_colour,
-    any_tint,
-    box,
-    disc,
-    ellipse,
-    fractal,
-    grid,
-    hsv,
-    line,
-    polygon,
-    shaded,
-    tent,
-    wash,
-)
-
 BACKDROPS = ("room", "stage", "street", "foliage", "texture")
 TEXTURES = ("bricks", "tiles", "stripes", "grain", "stone", "weave")
+_SHIFT = 4  # fractional bits of the coordinates that are given to OpenCV
+
+
+def polygon(canvas: np.ndarray, points: np.ndarray, color: tuple) -> None:
+    corners = np.round(np.asarray(points) * (canvas.shape[0] << _SHIFT)).astype(np.int32)
+    cv2.fillConvexPoly(canvas, corners, tuple(map(float, color)), cv2.LINE_AA, _SHIFT)
+
+
+def line(canvas: np.ndarray, start: tuple, end: tuple, width: float, color: tuple) -> None:
+    """Draw a bar; thinner than a pixel it is drawn a pixel wide."""
+    (x0, y0), (x1, y1) = start, end
+    half = max(width, 1 / canvas.shape[0]) / 2 / (np.hypot(x1 - x0, y1 - y0) + 1e-9)
+    dx, dy = half * (y0 - y1), half * (x1 - x0)
+    polygon(canvas, ((x0 + dx, y0 + dy), (x1 + dx, y1 + dy), (x1 - dx, y1 - dy), (x0 - dx, y0 - dy)), color)
+
+
+def disc(canvas: np.ndarray, center: tuple, radius: float, color: tuple) -> None:
+    unit = canvas.shape[0] << _SHIFT
+    at = (round(float(center[0]) * unit), round(float(center[1]) * unit))
+    cv2.circle(canvas, at, round(radius * unit), tuple(map(float, color)), -1, cv2.LINE_AA, _SHIFT)
+
+
+def ellipse(canvas: np.ndarray, center: tuple, axes: np.ndarray, degrees: float, color: tuple) -> None:
+    unit = canvas.shape[0] << _SHIFT
+    at, radii = (int(center[0] * unit), int(center[1] * unit)), (int(axes[0] * unit), int(axes[1] * unit))
+    cv2.ellipse(canvas, at, radii, degrees, 0, 360, tuple(map(float, color)), -1, cv2.LINE_AA, _SHIFT)
+
+
+def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centers of the pixels on the unit square: y as (size, 1), x as (1, size), float32."""
+    ticks = (np.arange(size, dtype=np.float32) + 0.5) / size
+    return np.repeat(ticks[:, None], size, 1), np.repeat(ticks[None], size, 0)
+
+
+def wash(size: int, color: tuple, rng: np.random.Generator, depth: float) -> np.ndarray:
+    """Fill a canvas with one color of uneven lightness."""
+    uneven = 1 + depth * (fractal(size, rng, 3) - 0.5) * 2
+    return np.clip(np.float32(color) * uneven[..., None], 0, 255).astype(np.uint8)
+
+
+def tent(value: np.ndarray) -> np.ndarray:
+    """Distance to the nearest whole number."""
+    return np.abs(value - np.round(value))
+
+
+def hsv(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
+    return tuple(int(255 * c) for c in hsv_to_rgb(hue % 1, min(saturation, 1), min(value, 1)))
+
+
+def any_color(rng: np.random.Generator, dull, vivid, dark, bright) -> tuple[int, int, int]:
+    """Draw any hue; every second one is among those of wood and brass."""
+    hue, saturation, value, warm = rng.random(4)
+    hue = 0.05 + 0.09 * hue if warm < 0.5 else hue
+    return hsv(hue, dull + (vivid - dull) * saturation, dark + (bright - dark) * value)
+
+
+def any_tint(rng: np.random.Generator) -> np.ndarray:
+    return np.float32(hsv_to_rgb(rng.random(), rng.uniform(0, 0.5), 1))
+
+
+def shaded(color: tuple, gain: float) -> tuple[int, int, int]:
+    return tuple(int(min(255, c * gain)) for c in color[:3])
+
+
+def fractal(size: int, rng: np.random.Generator, octaves: int) -> np.ndarray:
+    """Cloudy noise: white noise on grids of 4, 8, 16 ... cells, enlarged and summed."""
+    total, weight = np.zeros((size, size), np.float32), 0.0
+    for octave in range(octaves):
+        cells = rng.random((4 << octave, 4 << octave), dtype=np.float32)
+        total += 0.6**octave * cv2.resize(cells, (size, size), interpolation=cv2.INTER_CUBIC)
+        weight += 0.6**octave
+    return total / np.float32(weight)
 
 
 # ---------------------------------------------------------------- backdrops
 
 
 def backdrop(kind: str, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Paint what is behind everything else.
-
-    Parameters
-    ----------
-    kind : str
-        One of BACKDROPS.
-    size : int
-        Side of the picture, pixels.
-    rng : numpy.random.Generator
-        The same state gives the same backdrop at every size.
-
-    Returns
-    -------
-    (size, size, 3) uint8 array
-        RGB.
-    """
-    if kind not in BACKDROPS:
-        raise ValueError(f"unknown backdrop {kind!r}; it must be one of {', '.join(BACKDROPS)}")
+    """Paint what is behind everything else, (size, size, 3) uint8 RGB; the same at every size."""
     return np.ascontiguousarray(_PAINTERS[kind](size, rng))
 
 
 def _room(size: int, rng: np.random.Generator) -> np.ndarray:
-    wall, floor = any_colour(rng, 0.05, 0.45, 0.35, 0.95), any_colour(rng, 0.1, 0.5, 0.2, 0.7)
+    wall, floor = any_color(rng, 0.05, 0.45, 0.35, 0.95), any_color(rng, 0.1, 0.5, 0.2, 0.7)
     horizon, vanish = rng.uniform(0.55, 0.85), rng.uniform(0.2, 0.8)
     canvas = wash(size, wall, rng, 0.12)
     if rng.random() < 0.3:  # wallpaper
@@ -72,23 +115,22 @@ def _room(size: int, rng: np.random.Generator) -> np.ndarray:
     polygon(canvas, box(0, horizon - 0.03, 1, horizon), shaded(wall, rng.choice([0.6, 1.3])))
     for _ in range(rng.integers(0, 4)):
         x, y, w, h = rng.uniform((0, 0.02, 0.12, 0.12), (0.85, 0.4, 0.4, 0.4))
-        polygon(canvas, box(x, y, x + w, y + h), any_colour(rng, 0.1, 0.7, 0.15, 0.7))
+        polygon(canvas, box(x, y, x + w, y + h), any_color(rng, 0.1, 0.7, 0.15, 0.7))
         inner = box(x + 0.02, y + 0.02, x + w - 0.02, y + h - 0.02)
-        polygon(canvas, inner, any_colour(rng, 0, 0.6, 0.3, 1))
+        polygon(canvas, inner, any_color(rng, 0, 0.6, 0.3, 1))
         if rng.random() < 0.5:  # a window, or a shelf with its books
             line(canvas, (x + w / 2, y), (x + w / 2, y + h), 0.012, shaded(wall, 0.6))
         else:
             for left in np.arange(x + 0.02, x + w - 0.03, 0.03):
                 top = y + h - 0.02 - rng.uniform(0.3, 0.8) * (h - 0.04)
-                polygon(
-                    canvas, box(left, top, left + 0.024, y + h - 0.02), any_colour(rng, 0.2, 0.8, 0.2, 0.9)
-                )
+                book = box(left, top, left + 0.024, y + h - 0.02)
+                polygon(canvas, book, any_color(rng, 0.2, 0.8, 0.2, 0.9))
     return canvas
 
 
 def _stage(size: int, rng: np.random.Generator) -> np.ndarray:
     y, x = grid(size)
-    curtain, floor = any_colour(rng, 0.3, 0.95, 0.15, 0.6), any_colour(rng, 0.2, 0.6, 0.15, 0.5)
+    curtain, floor = any_color(rng, 0.3, 0.95, 0.15, 0.6), any_color(rng, 0.2, 0.6, 0.15, 0.5)
     folds, phase, horizon = rng.uniform(15, 60), rng.uniform(0, 6.3), rng.uniform(0.65, 0.92)
     wave = 0.75 + 0.25 * np.sin(folds * x + phase + 2 * np.sin(5 * x + phase))
     canvas = np.where((y < horizon)[..., None], np.float32(curtain) * wave[..., None], np.float32(floor))
@@ -99,21 +141,19 @@ def _stage(size: int, rng: np.random.Generator) -> np.ndarray:
         light = light + (rng.uniform(0.3, 0.9) * np.exp(-(off**4)))[..., None] * any_tint(rng)
     canvas = np.clip(canvas * light, 0, 255).astype(np.uint8)
     for _ in range(rng.integers(0, 5)):  # the lamps themselves
-        disc(
-            canvas, rng.uniform((0, 0), (1, 0.15)), rng.uniform(0.01, 0.035), shaded(any_tint(rng) * 230, 1.1)
-        )
+        at, radius = rng.uniform((0, 0), (1, 0.15)), rng.uniform(0.01, 0.035)
+        disc(canvas, at, radius, shaded(any_tint(rng) * 230, 1.1))
     return canvas
 
 
 def _street(size: int, rng: np.random.Generator) -> np.ndarray:
-    sky = hsv(
-        rng.choice((0.08, 0.58)) + rng.uniform(-0.06, 0.06), rng.uniform(0.05, 0.6), rng.uniform(0.4, 1)
-    )
-    ground = any_colour(rng, 0, 0.2, 0.25, 0.6)
+    hue = rng.choice((0.08, 0.58)) + rng.uniform(-0.06, 0.06)
+    sky = hsv(hue, rng.uniform(0.05, 0.6), rng.uniform(0.4, 1))
+    ground = any_color(rng, 0, 0.2, 0.25, 0.6)
     canvas, horizon, left = wash(size, sky, rng, 0.25), rng.uniform(0.6, 0.85), -0.1
     while left < 1:
         width, top = rng.uniform(0.12, 0.4), rng.uniform(0, 0.45)
-        house, pane = any_colour(rng, 0.05, 0.6, 0.25, 0.9), any_colour(rng, 0, 0.5, 0.15, 1)
+        house, pane = any_color(rng, 0.05, 0.6, 0.25, 0.9), any_color(rng, 0, 0.5, 0.15, 1)
         polygon(canvas, box(left, top, left + width, horizon), house)
         step, rise = rng.uniform(0.045, 0.09), rng.uniform(0.06, 0.12)
         for u in np.arange(left + 0.02, left + width - 0.03, step):
@@ -125,9 +165,9 @@ def _street(size: int, rng: np.random.Generator) -> np.ndarray:
         line(canvas, (0, y), (1, y), 0.003, shaded(ground, 0.8))
     for _ in range(rng.integers(0, 4)):  # posts and passers-by
         x, h = rng.uniform(0, 1), rng.uniform(0.25, 0.6)
-        colour = any_colour(rng, 0, 0.6, 0.05, 0.5)
-        line(canvas, (x, horizon + 0.05), (x, horizon + 0.05 - h), rng.uniform(0.01, 0.05), colour)
-        disc(canvas, (x, horizon + 0.05 - h), 0.035, colour)
+        color = any_color(rng, 0, 0.6, 0.05, 0.5)
+        line(canvas, (x, horizon + 0.05), (x, horizon + 0.05 - h), rng.uniform(0.01, 0.05), color)
+        disc(canvas, (x, horizon + 0.05 - h), 0.035, color)
     return canvas
 
 
@@ -137,8 +177,8 @@ def _foliage(size: int, rng: np.random.Generator) -> np.ndarray:
     scale = rng.uniform(0.6, 1.6)
     for x, y, length, slim, turn, shade, drift in rng.random((int(140 / scale), 7)):
         axes = scale * np.array([0.02 + 0.06 * length, 0.008 + 0.02 * slim])
-        colour = hsv(hue + 0.08 * (drift - 0.5), 0.35 + 0.4 * slim, 0.15 + 0.7 * shade)
-        ellipse(canvas, (x, y), axes, 360 * turn, colour)
+        color = hsv(hue + 0.08 * (drift - 0.5), 0.35 + 0.4 * slim, 0.15 + 0.7 * shade)
+        ellipse(canvas, (x, y), axes, 360 * turn, color)
     for _ in range(rng.integers(0, 4)):  # stems and trunks
         x, lean = rng.uniform(0, 1), rng.uniform(-0.2, 0.2)
         line(canvas, (x, 0), (x + lean, 1), rng.uniform(0.005, 0.07), hsv(0.08, 0.4, rng.uniform(0.1, 0.5)))
@@ -149,7 +189,7 @@ def _foliage(size: int, rng: np.random.Generator) -> np.ndarray:
 
 def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
     kind, (y, x) = rng.choice(TEXTURES), grid(size)
-    one, two = np.float32(any_colour(rng, 0, 0.7, 0.2, 0.95)), np.float32(any_colour(rng, 0, 0.7, 0.2, 0.95))
+    one, two = np.float32(any_color(rng, 0, 0.7, 0.2, 0.95)), np.float32(any_color(rng, 0, 0.7, 0.2, 0.95))
     turn, pitch = rng.uniform(0, np.pi), rng.uniform(8, 30)
     u, v = pitch * (x * np.cos(turn) + y * np.sin(turn)), pitch * (y * np.cos(turn) - x * np.sin(turn))
     rough = fractal(size, rng, 5)
@@ -176,8 +216,8 @@ _PAINTERS = {"room": _room, "stage": _stage, "street": _street, "foliage": _foli
 
 # ------------------------------------------------------------------ clutter
 
-# Things on a unit square about (0, 0): ("poly", corners, shade), ("disc", centre, radius, shade),
-# ("line", end, end, width, shade). Forms and colours are those of instruments' parts, none is an instrument.
+# Things on a unit square about (0, 0): ("poly", corners, shade), ("disc", center, radius, shade),
+# ("line", end, end, width, shade). Forms and colors are those of instruments' parts, none is an instrument.
 THINGS = {
     "ball": (("disc", (0, 0), 0.4, 1.0), ("disc", (-0.12, -0.14), 0.14, 1.35)),
     "crate": (
@@ -226,74 +266,43 @@ THINGS = {
 
 @dataclass(frozen=True)
 class Thing:
-    """A piece of clutter.
+    """A piece of clutter."""
 
-    Attributes
-    ----------
-    kind : str
-        One of THINGS.
-    x, y, scale : float
-        Centre and side, canvas sides.
-    angle : float
-        Turn, radians.
-    colour : tuple of int
-        RGB, 0 to 255.
-    front : bool
-        Before the instruments, or behind them.
-    """
-
-    kind: str
-    x: float
+    kind: str  # one of THINGS
+    x: float  # center and side, canvas sides
     y: float
     scale: float
-    angle: float
-    colour: tuple[int, int, int]
-    front: bool
+    angle: float  # turn, radians
+    color: tuple[int, int, int]
+    front: bool  # before the instruments, or behind them
 
 
-def clutter(
-    rng: np.random.Generator, keep_clear: tuple[tuple[float, float, float], ...]
-) -> tuple[Thing, ...]:
-    """Scatter clutter, up to three things behind the instruments and one before them.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    keep_clear : tuple of (x, y, scale)
-        Where the instruments are; a thing in front covers no more than their ends.
-    """
+def clutter(rng: np.random.Generator, poses) -> tuple[Thing, ...]:
+    """Up to three things behind the instruments and one before them, over no more than their ends."""
     things = []
     for front in [False] * int(rng.integers(0, 4)) + [True] * int(rng.integers(0, 2)):
         x, y, angle = rng.uniform((0, 0, -0.6), (1, 1, 0.6))
         scale = float(0.08 * (3.0 if front else 4.5) ** rng.random())
         kind = str(rng.choice(tuple(THINGS)))
-        colour = any_colour(rng, 0.1, 0.9, 0.2, 0.9)
-        if front and any(np.hypot(x - a, y - b) < 0.48 * (s + scale) for a, b, s in keep_clear):
-            continue
-        things.append(Thing(kind, float(x), float(y), scale, float(angle), colour, front))
+        color = any_color(rng, 0.1, 0.9, 0.2, 0.9)
+        if not front or all(np.hypot(x - p.x, y - p.y) >= 0.48 * (p.scale + scale) for p in poses):
+            things.append(Thing(kind, float(x), float(y), scale, float(angle), color, front))
     return tuple(things)
 
 
 def put(canvas: np.ndarray, thing: Thing) -> None:
-    """Draw a thing onto a canvas, in place.
-
-    Parameters
-    ----------
-    canvas : (n, n, 3) or (n, n, 4) uint8 array
-        RGB; or RGBA from all zeros, whose alpha then is how much the thing covers, 0 to 255.
-    thing : Thing
-    """
+    """Draw a thing, in place, onto an RGB canvas, or onto RGBA zeros, whose alpha then is its cover."""
     cos, sin = thing.scale * np.cos(thing.angle), thing.scale * np.sin(thing.angle)
     turn = np.array([[cos, sin], [-sin, cos]])
     for form, *where, shade in THINGS[thing.kind]:
-        colour = (*shaded(thing.colour, shade), 255)
+        color = (*shaded(thing.color, shade), 255)
         if form == "poly":
-            polygon(canvas, np.array(where[0]) @ turn + (thing.x, thing.y), colour)
+            polygon(canvas, np.array(where[0]) @ turn + (thing.x, thing.y), color)
         elif form == "disc":
-            disc(canvas, np.array(where[0]) @ turn + (thing.x, thing.y), where[1] * thing.scale, colour)
+            disc(canvas, np.array(where[0]) @ turn + (thing.x, thing.y), where[1] * thing.scale, color)
         else:
             ends = np.array(where[:2]) @ turn + (thing.x, thing.y)
-            line(canvas, ends[0], ends[1], where[2] * thing.scale, colour)
+            line(canvas, ends[0], ends[1], where[2] * thing.scale, color)
 
 
 # ------------------------------------------------------------------- camera
@@ -301,33 +310,15 @@ def put(canvas: np.ndarray, thing: Thing) -> None:
 
 @dataclass(frozen=True)
 class Camera:
-    """Light and camera of a scene.
+    """Light and camera of a scene."""
 
-    Attributes
-    ----------
-    exposure : float
-        Gain, 0.7 to 1.25.
-    cast : tuple of float
-        Gain of red, green and blue, 0.85 to 1.15.
-    slope : tuple of float
-        Gradient of the light along x and y, per canvas side, each -0.35 to 0.35.
-    vignette : float
-        Loss of light in the corners, 0 to 0.4.
-    blur : float
-        Standard deviation of the blur, canvas sides, 0 to 0.005.
-    noise : float
-        Standard deviation of the sensor noise, grey levels, 1 to 5.
-    quality : int
-        JPEG quality, 60 to 95.
-    """
-
-    exposure: float
-    cast: tuple[float, float, float]
-    slope: tuple[float, float]
-    vignette: float
-    blur: float
-    noise: float
-    quality: int
+    exposure: float  # gain, 0.7 to 1.25
+    cast: tuple[float, float, float]  # gain of red, green and blue, 0.85 to 1.15
+    slope: tuple[float, float]  # gradient of the light along x and y, per canvas side, -0.35 to 0.35
+    vignette: float  # loss of light in the corners, 0 to 0.4
+    blur: float  # standard deviation, canvas sides, 0 to 0.005
+    noise: float  # standard deviation of the sensor noise, gray levels, 1 to 5
+    quality: int  # of the JPEG, 60 to 95
 
 
 def camera(rng: np.random.Generator) -> Camera:
@@ -344,7 +335,7 @@ def camera(rng: np.random.Generator) -> Camera:
 
 
 def light(eye: Camera, size: int) -> np.ndarray:
-    """Gain of every pixel: exposure, colour cast, gradient and vignette; (size, size, 3) float32."""
+    """Gain of every pixel: exposure, color cast, gradient and vignette; (size, size, 3) float32."""
     y, x = grid(size)
     plane = 1 + eye.slope[0] * (x - 0.5) + eye.slope[1] * (y - 0.5)
     plane = plane - eye.vignette * 2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
@@ -352,31 +343,14 @@ def light(eye: Camera, size: int) -> np.ndarray:
 
 
 def develop(picture: np.ndarray, eye: Camera, gain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Take the picture: light, blur, sensor noise, JPEG.
-
-    Parameters
-    ----------
-    picture : (n, n, 3) uint8 array
-        RGB.
-    eye : Camera
-    gain : (n, n, 3) float32 array
-        From :func:`light`.
-    rng : numpy.random.Generator
-        Draws the sensor noise.
-
-    Returns
-    -------
-    (n, n, 3) uint8 array
-        RGB.
-    """
+    """Take the picture: light, blur, sensor noise, JPEG."""
     lit = picture * gain
     if (sigma := eye.blur * picture.shape[0]) > 0.2:
         lit = cv2.GaussianBlur(lit, (0, 0), sigma)
     noise = rng.standard_normal((*picture.shape[:2], 1), dtype=np.float32)
     grain = rng.standard_normal((picture.shape[0] // 2, picture.shape[1] // 2, 3), dtype=np.float32)
-    lit += eye.noise * (
-        0.8 * noise + 0.6 * cv2.resize(grain, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    )
+    coarse = cv2.resize(grain, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    lit += eye.noise * (0.8 * noise + 0.6 * coarse)
     sensor = np.clip(lit, 0, 255).astype(np.uint8)[..., ::-1]  # BGR, as OpenCV's codecs take it
     packed = cv2.imencode(".jpg", sensor, (cv2.IMWRITE_JPEG_QUALITY, eye.quality))[1]
     return cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from llinet_lite.world import stage
+from llinet_lite.world import scenery as stage
+from llinet_lite.world.drawings import Pose
 
 
 def generator(seed=0):
@@ -40,14 +41,9 @@ def test_backdrops_vary(kind):
     assert pictures.std(axis=0).mean() > 25  # every pixel
 
 
-def test_unknown_backdrop():
-    with pytest.raises(ValueError, match="unknown backdrop 'moon'"):
-        stage.backdrop("moon", 64, generator())
-
-
 def test_clutter_in_front_keeps_clear():
     for seed in range(300):
-        for thing in stage.clutter(generator(seed), ((0.4, 0.6, 0.5),)):
+        for thing in stage.clutter(generator(seed), [Pose(0.4, 0.6, 0.5)]):
             gap = np.hypot(thing.x - 0.4, thing.y - 0.6)
             assert not thing.front or gap >= 0.48 * (0.5 + thing.scale)
     counts = [len(stage.clutter(generator(seed), ())) for seed in range(300)]
