@@ -6,10 +6,10 @@ the bootstrap here draws clips, not pairs.
 Notebook: 01
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.stats import norm
+
+from llinet_lite.metrics.intervals import Interval
 
 __all__ = [
     "Interval",
@@ -21,19 +21,6 @@ __all__ = [
     "resampled_means",
     "wilson",
 ]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A share with its interval: `value`, `low`, `high`, over `n` decisions."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
 def _flags(values, name: str) -> np.ndarray:
