@@ -18,7 +18,8 @@ from llinet_lite.data.batches import EvaluationSet
 from llinet_lite.data.image_batches import ImageBatches
 from llinet_lite.data.store import Store
 from llinet_lite.features import ImageAugment, to_image
-from llinet_lite.training import History, fit
+from llinet_lite.old_road import fit
+from llinet_lite.training import History
 
 __all__ = ["class_hits", "seen_labels", "train_classifier"]
 

@@ -1,12 +1,13 @@
-"""The training loop: exact resume after SIGKILL, atomic files, bad steps, Ctrl-C, several processes."""
+"""The training loop: a hand-written loop, resume after SIGKILL, bad steps, Ctrl-C, several processes."""
 
+import errno
 import hashlib
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +15,21 @@ import pytest
 import torch
 from torch import nn
 
-from llinet_lite.checkpoint import CheckpointError, load_weights
-from llinet_lite.training import NotFiniteError, adam, fast_bf16, fit, overfit_one_batch, staircase
+from llinet_lite import training
+from llinet_lite.training import (
+    CheckpointError,
+    NotFiniteError,
+    adam,
+    alone_in,
+    fast_bf16,
+    fit,
+    load_weights,
+    overfit_one_batch,
+    save_weights,
+    seed_of,
+    staircase,
+    write_atomic,
+)
 
 
 class Batches:
@@ -45,28 +59,48 @@ class Epoch:
         return {"x": x, "label": label, "index": torch.arange(16) + 100 * i}
 
 
-def network():
+class Inputs(nn.Module):
+    def forward(self, batch):
+        return batch["x"]
+
+
+class Method(nn.Module):
+    """A small network with what `fit` asks of a method."""
+
+    def __init__(self, network=None, make=None, clip_norm=None, times=1.0, every=1):
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = network or nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 2)
+        )
+        self.make, self.clip_norm, self.times, self.every = make, clip_norm, times, every
+
+    def loss(self, x, batch):
+        logits = self.network(x)
+        right = (logits.argmax(1) == batch["label"]).float().mean()
+        return self.times * nn.functional.cross_entropy(logits.float(), batch["label"]), {"right": right}
+
+    def optimizer(self, rate):
+        return self.make or adam(1e-2 * rate)
+
+    def schedule(self, epochs):
+        return staircase(0.5, self.every) if self.every else None
+
+
+def linear(**more):
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 2)
-    )
+    return Method(nn.Sequential(nn.Flatten(), nn.Linear(36, 2)), **more)
 
 
-def step(model, batch):
-    logits = model(batch["x"])
-    right = (logits.argmax(1) == batch["label"]).float().mean()
-    return nn.functional.cross_entropy(logits.float(), batch["label"]), {"right": right}
-
-
-def validate(model):
+def validate(method):
     batch = Batches().epoch(999)[0]
-    with torch.no_grad():
-        return {"accuracy": (model(batch["x"]).argmax(1) == batch["label"]).float().mean()}
+    return {"accuracy": (method.network(batch["x"]).argmax(1) == batch["label"]).float().mean()}
 
 
-def options(folder, **more):
-    usual = {"epochs": 3, "run_dir": folder, "optimizer": adam(1e-2), "validate": validate, "quiet": True}
-    return usual | {"device": "cpu", "schedule": staircase(0.5, 1), "log_every": 5} | more
+def train(folder, method=None, batches=None, **more):
+    method = method or Method()
+    usual = {"epochs": 3, "run_dir": folder, "validate": validate, "quiet": True, "device": "cpu"}
+    return method, fit(method, Inputs(), batches or Batches(), **(usual | more))
 
 
 def fingerprint(model):
@@ -76,6 +110,10 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
+def without_times(records):
+    return [{k: v for k, v in line.items() if k not in ("seconds", "samples_per_second")} for line in records]
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -83,15 +121,180 @@ import torch
 torch.set_num_threads(1)
 import test_training as t
 if __name__ == "__main__":
-    model = t.network()
-    t.fit(model, t.step, t.Batches(pause={pause}), **t.options({folder!r}, workers={workers}, {more}))
-    print("weights", t.fingerprint(model), flush=True)
+    method, history = t.train({folder!r}, {method}, t.Batches(pause={pause}), workers={workers}, {more})
+    print("weights", t.fingerprint(method), flush=True)
+    print("log", t.without_times(history.epochs), flush=True)
 """
 
 
-# A process that hangs says where after four minutes, and ends. DDP must go first, see `leave_together`.
+def start(tmp_path, folder, workers=0, pause=0.0, more="", method="None"):
+    path, tests = tmp_path / f"script{workers}.py", str(Path(__file__).parent)
+    names = {"folder": str(folder), "workers": workers, "pause": pause, "more": more, "method": method}
+    path.write_text(SCRIPT.format(tests=tests, **names))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([sys.executable, str(path)], text=True, start_new_session=True, **pipes)
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"The run wrote no {path}: {process.communicate()[0]}")
+
+
+def test_the_loop_is_the_loop_one_would_write_by_hand():
+    method, history = train(None, validate=None, precision="fp32", epochs=2)
+    hand = Method()
+    optimizer = torch.optim.Adam(hand.parameters(), 1e-2, weight_decay=1e-5, fused=True)
+    hand.train()
+    for epoch in range(2):
+        losses = []
+        for i in range(12):
+            batch = Batches().epoch(epoch)[i]
+            optimizer.param_groups[0]["lr"] = 1e-2 * 0.5**epoch
+            torch.manual_seed(seed_of(0, epoch, i, 0))
+            loss, _ = hand.loss(batch["x"], batch)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        assert history.epochs[epoch]["loss"] == sum(losses) / 12
+    assert fingerprint(method) == fingerprint(hand)
+
+
+def test_a_run_killed_at_a_random_moment_ends_with_the_same_weights(tmp_path):
+    """With 0 and with 2 workers, at the same time."""
+    whole, history = train(None)
+    rng, saving = random.Random(), "save_seconds=0.0"
+    folders = {workers: tmp_path / f"workers{workers}" for workers in (0, 2)}
+    killed = {w: start(tmp_path, folder, w, pause=0.03, more=saving) for w, folder in folders.items()}
+    for workers, process in killed.items():
+        wait_for(folders[workers] / "last.ckpt", process)
+        time.sleep(rng.random())
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        (folders[workers] / ".last.ckpt.1234.tmp").write_bytes(b"half")
+    again = {w: start(tmp_path, folder, w, more=f"quiet=False, {saving}") for w, folder in folders.items()}
+    for workers, folder in folders.items():
+        output = again[workers].communicate()[0]
+        assert "going on at epoch" in output and f"weights {fingerprint(whole)}" in output, output
+        assert f"log {without_times(history.epochs)}" in output
+        assert not list(folder.glob(".*.tmp"))
+
+
+def test_a_finished_run_is_read_and_can_be_prolonged(tmp_path):
+    whole, _ = train(None)
+    _, first = train(tmp_path, epochs=2)
+    assert len(first.epochs) == 2 and first.resumed_at is None
+    method, longer = train(tmp_path)
+    assert longer.resumed_at == 24 and len(longer.epochs) == 3
+    again, same = train(tmp_path)
+    assert fingerprint(again) == fingerprint(method) == fingerprint(whole)
+    assert same.epochs == longer.epochs and same.best == longer.best
+    fresh, history = train(tmp_path, fresh=True)
+    assert history.resumed_at is None and fingerprint(fresh) == fingerprint(whole)
+
+
+def test_bf16_channels_last_resumes_exactly_too(tmp_path):
+    settings = {"precision": "bf16", "channels_last": True}
+    whole, _ = train(None, **settings)
+    train(tmp_path, epochs=1, **settings)
+    broken, _ = train(tmp_path, **settings)
+    assert fingerprint(broken) == fingerprint(whole)
+    assert all(weight.dtype == torch.float32 for weight in broken.parameters())
+
+
+def test_it_learns_and_reports(tmp_path, capsys):
+    _, history = train(tmp_path, batches=Batches(40), quiet=False)
+    assert history.epochs[-1]["loss"] < 0.5 * history.epochs[0]["loss"] + 0.2
+    assert history.epochs[-1]["right"] > 0.75
+    assert [line["lr"] for line in history.epochs] == pytest.approx([1e-2, 5e-3, 2.5e-3])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[0].startswith("epoch 1/3 done  loss ")
+    assert "samples/s" in lines[0] and "left" in lines[0] and "in all" in lines[2]
+    values = [line["accuracy"] for line in history.epochs]
+    assert history.best == {
+        "epoch": values.index(max(values)),
+        "metric": "accuracy",
+        "value": max(values),
+    }
+    best = Method()
+    notes = history.load_best(best)
+    assert notes["value"] == history.best["value"] and notes["settings"]["seed"] == 0
+    assert float(validate(best.eval())["accuracy"]) == history.best["value"]
+
+
+def test_the_best_epoch_is_kept_and_ties_go_to_the_first(tmp_path):
+    values = iter([float("nan"), 0.5, 0.9, 0.9, 0.2])
+    method = Method()
+    states = []
+
+    def measure(method):
+        states.append(fingerprint(method))
+        return {"mAP": next(values)}
+
+    _, history = train(
+        tmp_path, method, Batches(2), epochs=5, validate=measure, select="mAP", precision="fp32"
+    )
+    assert history.best == {"epoch": 2, "metric": "mAP", "value": 0.9}
+    assert history.epochs[0]["mAP"] is None
+    history.load_best(method)
+    assert fingerprint(method) == states[2] and len(set(states)) == 5
+
+
+def test_a_bad_step_changes_nothing_and_its_samples_are_known():
+    poisoned, history = train(None, batches=Batches(3, poisoned={(0, 2)}), epochs=1, validate=None)
+    clean, _ = train(None, batches=Batches(2), epochs=1, validate=None)
+    assert fingerprint(poisoned) == fingerprint(clean)  # the running means, too
+    assert history.bad_samples == list(range(200, 216))
+    assert history.epochs[0]["bad_steps"] == 1 and history.epochs[0]["loss"] > 0
+    after, _ = train(None, batches=Batches(6, poisoned={(0, 2)}), epochs=1)
+    assert all(torch.isfinite(value).all() for value in after.state_dict().values())
+
+
+def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):
+    bad = {(0, i) for i in (1, 2, 4, 5, 6)}
+    with pytest.raises(NotFiniteError, match=r"in 3 steps in a row, up to epoch 1/3, batch 7.*\[100, 101"):
+        train(tmp_path, batches=Batches(poisoned=bad), bad_steps_allowed=3)
+
+
+def test_gradients_are_clipped_and_groups_may_keep_their_rate():
+    norms, rates = [], []
+
+    class Spy(torch.optim.SGD):
+        def step(self, *arguments):
+            weights = [w for group in self.param_groups for w in group["params"]]
+            norms.append(torch.cat([w.grad.flatten() for w in weights]).norm().item())
+            rates.append([group["lr"] for group in self.param_groups])
+            return super().step(*arguments)
+
+    def make(weights):
+        return Spy([{"params": weights[:1]}, {"params": weights[1:], "scheduled": False}], 1e-3)
+
+    train(None, Method(make=make, clip_norm=0.5, times=1e6), Batches(3), epochs=2)
+    assert norms == pytest.approx([0.5] * 6, rel=1e-4)
+    assert rates == [[1e-3, 1e-3]] * 3 + [[5e-4, 1e-3]] * 3
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
+    whole, _ = train(None)
+    folder = tmp_path / "run"
+    process = start(tmp_path, folder, workers=2, pause=0.05, more="quiet=False")
+    wait_for(folder / "last.ckpt", process)
+    os.killpg(process.pid, signal.SIGINT)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    assert f"a checkpoint is in {folder}; the same call goes on from it" in output
+    assert "KeyboardInterrupt" in output
+    assert f"weights {fingerprint(whole)}" in start(tmp_path, folder).communicate()[0]
+
+
+# A process that hangs says where after four minutes. DDP must go first, else it may hang at its end.
 WATCH = """
 import faulthandler, gc
+import torch
 import torch.distributed
 from torch.nn.parallel import DistributedDataParallel
 faulthandler.dump_traceback_later(240, exit=True)
@@ -106,247 +309,16 @@ torch.distributed.destroy_process_group = watched
 """
 
 
-def start(tmp_path, folder, workers=0, pause=0.0, more=""):
-    path = tmp_path / f"script{workers}.py"
-    here = str(Path(__file__).parent)
-    path.write_text(SCRIPT.format(tests=here, folder=str(folder), workers=workers, pause=pause, more=more))
-    return subprocess.Popen(
-        [sys.executable, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def unbroken(**more):
-    model, threads = network(), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        history = fit(model, step, Batches(), **options(None, **more))
-    finally:
-        torch.set_num_threads(threads)
-    return fingerprint(model), history
-
-
-TIMES = ("seconds", "samples_per_second", "waiting")
-
-
-def without_times(records):
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in records]
-
-
-def wait_for_log(folder, process, lines):
-    log, deadline = folder / "log.jsonl", time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if log.exists() and log.read_bytes().count(b"\n") >= lines:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"The run wrote no log: {process.communicate()[0]}")
-
-
-def test_a_run_killed_at_a_random_moment_ends_with_the_same_weights(tmp_path):
-    """With 0 and with 2 workers, at the same time."""
-    want, whole = unbroken()
-    rng, saving = random.Random(), "save_steps=1, save_seconds=1e9"
-    folders = {workers: tmp_path / f"workers{workers}" for workers in (0, 2)}
-    killed = {w: start(tmp_path, folder, w, pause=0.03, more=saving) for w, folder in folders.items()}
-    for workers, process in killed.items():
-        wait_for_log(folders[workers], process, rng.randint(1, 5))
-        time.sleep(rng.random() * 0.2)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert (folders[workers] / "last.ckpt").exists()
-        (folders[workers] / ".last.ckpt.1234.tmp").write_bytes(b"half")
-        with open(folders[workers] / "log.jsonl", "ab") as file:
-            file.write(b'{"kind": "steps", "st')
-    more = f"quiet=False, {saving}"
-    again = {w: start(tmp_path, folder, w, more=more) for w, folder in folders.items()}
-    for workers, folder in folders.items():
-        output = again[workers].communicate()[0]
-        assert f"weights {want}" in output, output
-        assert not list(folder.glob(".*.tmp"))
-        records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        for kind, lines in (("epoch", whole.epochs), ("steps", whole.steps)):
-            kept = [
-                {k: v for k, v in line.items() if k != "kind"} for line in records if line["kind"] == kind
-            ]
-            assert without_times(kept) == without_times(lines)
-
-
-def test_a_finished_run_is_read_and_can_be_prolonged(tmp_path):
-    want, _ = unbroken()
-    first = fit(network(), step, Batches(), **options(tmp_path, epochs=2))
-    assert len(first.epochs) == 2 and first.resumed_at is None
-    model = network()
-    longer = fit(model, step, Batches(), **options(tmp_path))
-    assert longer.resumed_at == 24 and len(longer.epochs) == 3
-    again = network()
-    same = fit(again, step, Batches(), **options(tmp_path))
-    assert fingerprint(again) == fingerprint(model)
-    assert same.epochs == longer.epochs and same.steps == longer.steps and same.best == longer.best
-    assert fresh_weights(tmp_path) == fresh_weights(tmp_path / "other")
-    assert len(want) == 64
-
-
-def fresh_weights(folder):
-    model = network()
-    fit(model, step, Batches(), **options(folder, fresh=True))
-    return fingerprint(model)
-
-
-def test_bf16_channels_last_resumes_exactly_too(tmp_path):
-    settings = {"precision": "bf16", "channels_last": True}
-    whole, broken = network(), network()
-    fit(whole, step, Batches(), **options(None, **settings))
-    fit(broken, step, Batches(), **options(tmp_path, epochs=1, **settings))
-    broken = network()
-    fit(broken, step, Batches(), **options(tmp_path, **settings))
-    assert fingerprint(broken) == fingerprint(whole)
-    assert all(weight.dtype == torch.float32 for weight in broken.parameters())
-
-
-def test_it_learns_and_reports(tmp_path, capsys):
-    history = fit(network(), step, Batches(40), **options(tmp_path, quiet=False))
-    assert history.epochs[-1]["loss"] < 0.5 * history.epochs[0]["loss"] + 0.2
-    assert history.epochs[-1]["right"] > 0.75
-    assert [line["lr"] for line in history.epochs] == pytest.approx([1e-2, 5e-3, 2.5e-3])
-    assert [line["step"] for line in history.steps] == list(range(5, 121, 5))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[0].startswith("epoch 1/3 done  loss ")
-    assert "samples/s" in lines[0] and "left" in lines[0] and "in all" in lines[2]
-    frame = history.frame()
-    assert frame["accuracy"].max() == history.best["value"]
-    assert frame["accuracy"].idxmax() == history.best["epoch"]
-    best = network()
-    notes = history.load_best(best)
-    assert notes["value"] == history.best["value"] and notes["settings"]["seed"] == 0
-    assert float(validate(best.eval())["accuracy"]) == history.best["value"]
-
-
-def test_the_best_epoch_is_kept_and_ties_go_to_the_first(tmp_path):
-    values = iter([0.5, 0.9, 0.9, 0.2])
-    history = fit(
-        network(),
-        step,
-        Batches(2),
-        **options(tmp_path, epochs=4, validate=lambda _: {"accuracy": next(values)}),
-    )
-    assert history.best == {"epoch": 1, "metric": "accuracy", "value": 0.9}
-    values = iter([0.5, 0.9, float("nan"), 0.2])
-    history = fit(
-        network(), step, Batches(2),
-        **options(tmp_path / "b", epochs=4, validate=lambda _: {"d": next(values)}, select="d", best="min"),
-    )  # fmt: skip
-    assert history.best["epoch"] == 3
-    assert history.epochs[2]["d"] is None
-    with pytest.raises(ValueError, match="validate gives d, not 'accuracy'; select one of these"):
-        fit(network(), step, Batches(2), **options(None, validate=lambda _: {"d": 1.0}))
-
-
-def test_other_settings_are_refused_by_name(tmp_path):
-    fit(network(), step, Batches(), **options(tmp_path, epochs=1, settings={"data": "aaa", "batch": 16}))
-    with pytest.raises(CheckpointError, match=r"data is 'bbb' now and was 'aaa'.*fresh=True") as error:
-        fit(network(), step, Batches(), **options(tmp_path, settings={"data": "bbb", "batch": 16}))
-    assert "batch" not in str(error.value).replace("batches", "")
-    same = {"data": "aaa", "batch": 16}
-    with pytest.raises(CheckpointError, match="seed is 1 now and was 0"):
-        fit(network(), step, Batches(), **options(tmp_path, settings=same, seed=1))
-    with pytest.raises(CheckpointError, match=r"optimizer is .*0\.001.* now and was .*0\.01"):
-        fit(network(), step, Batches(), **options(tmp_path, settings=same, optimizer=adam(1e-3)))
-    with pytest.raises(CheckpointError, match="network is"):
-        fit(nn.Sequential(network(), nn.Linear(2, 2)), step, Batches(), **options(tmp_path, settings=same))
-    with pytest.raises(CheckpointError, match="batches_per_epoch is 11 now and was 12"):
-        fit(network(), step, Batches(11), **options(tmp_path, settings=same))
-    assert fit(network(), step, Batches(11), **options(tmp_path, fresh=True)).resumed_at is None
-
-
-def test_a_damaged_checkpoint_is_a_sentence(tmp_path):
-    fit(network(), step, Batches(), **options(tmp_path, epochs=1))
-    path = tmp_path / "last.ckpt"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        CheckpointError, match=r"last\.ckpt cannot be read .* Delete it to start the run anew"
-    ):
-        fit(network(), step, Batches(), **options(tmp_path))
-
-
-@pytest.mark.parametrize("waits", [True, False])
-def test_a_bad_step_changes_nothing_and_its_samples_are_known(monkeypatch, waits):
-    """Both ways to refuse: reading the flag, and leaving it on the device."""
-    from llinet_lite import loop
-
-    class Guard(loop.Guard):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            self.waits = waits
-
-    monkeypatch.setattr(loop, "Guard", Guard)
-    poisoned, clean = network(), network()
-    history = fit(poisoned, step, Batches(3, poisoned={(0, 2)}), **options(None, epochs=1, validate=None))
-    fit(clean, step, Batches(2), **options(None, epochs=1, validate=None, schedule=None))
-    assert fingerprint(poisoned) == fingerprint(clean)
-    assert history.bad_samples == list(range(200, 216))
-    assert history.epochs[0]["bad_steps"] == 1 and history.epochs[0]["loss"] > 0
-    after = network()
-    fit(after, step, Batches(6, poisoned={(0, 2)}), **options(None, epochs=1))
-    assert all(torch.isfinite(value).all() for value in after.state_dict().values())
-
-
-def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):
-    bad = {(0, i) for i in (1, 2, 4, 5, 6)}
-    with pytest.raises(
-        NotFiniteError, match=r"in 3 steps in a row, up to epoch 1, batch 7.*\[100, 101.*clip_norm"
-    ):
-        fit(network(), step, Batches(poisoned=bad), **options(tmp_path, bad_steps_allowed=3))
-
-
-def test_clipping():
-    def huge(model, batch):
-        return 1e6 * step(model, batch)[0]
-
-    norms = []
-
-    class Spy(torch.optim.SGD):
-        def step(self, *arguments):
-            weights = [w for group in self.param_groups for w in group["params"]]
-            norms.append(torch.cat([w.grad.flatten() for w in weights]).norm().item())
-            return super().step(*arguments)
-
-    fit(
-        network(),
-        huge,
-        Batches(3),
-        **options(None, epochs=1, clip_norm=0.5, optimizer=lambda w: Spy(w, 1e-3)),
-    )
-    assert norms == pytest.approx([0.5] * 3, rel=1e-4)
-
-
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
-    want, _ = unbroken()
-    folder = tmp_path / "run"
-    process = start(tmp_path, folder, workers=2, pause=0.05, more="quiet=False")
-    wait_for_log(folder, process, 1)
-    os.killpg(process.pid, signal.SIGINT)
-    output = process.communicate(timeout=120)[0]
-    assert process.returncode != 0
-    assert f"a checkpoint is in {folder}; the same call goes on from it" in output
-    assert "KeyboardInterrupt" in output
-    assert f"weights {want}" in start(tmp_path, folder).communicate()[0]
-
-
-def test_two_processes_train_as_one(tmp_path):
+def test_two_processes_train_as_one(tmp_path, monkeypatch):
     """Gloo: the gradient of two processes is the mean of theirs, so batches i and i + 1 act as one."""
-    code = SCRIPT.replace("t.network()", "torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 2))")
-    code = code.replace("    model =", "    torch.manual_seed(0)\n    model =")
-    more = "devices=2, epochs=1, optimizer=lambda w: torch.optim.SGD(w, 0.1), precision='fp32'"
-    path, folder = tmp_path / "two.py", tmp_path / "run"
-    here = str(Path(__file__).parent)
-    code = code.format(tests=here, folder=str(folder), workers=0, pause=0, more=more)
-    path.write_text(WATCH + code)
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("destroyed without DDP: True") == 2, done.stdout
+    folder = tmp_path / "run"
+    monkeypatch.setattr(sys.modules[__name__], "SCRIPT", WATCH + SCRIPT)
+    more = "devices=2, epochs=1, precision='fp32', validate=None"
+    sgd = "t.linear(make=lambda w: torch.optim.SGD(w, 0.1), every=0)"
+    process = start(tmp_path, folder, more=more, method=sgd)
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert output.count("destroyed without DDP: True") == 2, output
 
     class Joined:
         def epoch(self, epoch):
@@ -354,11 +326,9 @@ def test_two_processes_train_as_one(tmp_path):
             pairs = [(single[i], single[i + 1]) for i in range(0, 12, 2)]
             return [{name: torch.cat([a[name], b[name]]) for name in a} for a, b in pairs]
 
-    torch.manual_seed(0)
-    alone = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
-    sgd = {"epochs": 1, "optimizer": lambda w: torch.optim.SGD(w, 0.1), "precision": "fp32"}
-    fit(alone, step, Joined(), **options(None, **sgd))
-    both = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    alone = linear(make=lambda w: torch.optim.SGD(w, 0.1), every=0)
+    train(None, alone, Joined(), epochs=1, precision="fp32", validate=None)
+    both = linear()
     notes = load_weights(folder / "best.safetensors", both)
     assert notes["settings"]["processes"] == 2
     for one, other in zip(alone.parameters(), both.parameters(), strict=True):
@@ -366,21 +336,20 @@ def test_two_processes_train_as_one(tmp_path):
 
 
 def test_one_batch_is_learnt_by_heart():
-    losses = overfit_one_batch(network(), step, Batches().epoch(0)[0], steps=150, lr=2e-2)
+    losses = overfit_one_batch(Method(), Inputs(), Batches().epoch(0)[0], steps=150, lr=2e-2)
     assert len(losses) == 150 and losses[0] > 0.4 and losses[-1] < 0.1
 
 
 def test_the_result_leaves_the_generator_of_the_caller_alone():
+    method = Method()
     torch.manual_seed(5)
     want = torch.rand(3)
     torch.manual_seed(5)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
-    torch.manual_seed(5)
-    fit(model, step, Batches(2), **options(None, epochs=1))
+    train(None, method, Batches(2), epochs=1)
     assert torch.equal(torch.rand(3), want)
 
 
-def test_schedule_precision_and_refusals():
+def test_schedule_and_bf16():
     factor = staircase(0.94, 16)
     assert [factor(epoch) for epoch in (0, 15.99, 16, 40)] == pytest.approx([1, 1, 0.94, 0.94**2])
     flags = Path("/proc/cpuinfo")
@@ -388,14 +357,78 @@ def test_schedule_precision_and_refusals():
         text = flags.read_text()
         assert fast_bf16("cpu") == ("avx512_bf16" in text or "amx_tile" in text)
     assert fast_bf16("mps") is False and fast_bf16("cuda") in (True, torch.cuda.is_available())
-    usual = (network(), step, Batches(2))
-    for wrong, sentence in (
-        ({"precision": "fp8"}, "precision 'fp8' is unknown; choose one of 'auto', 'bf16', 'fp32'"),
-        ({"device": "tpu"}, "device 'tpu' is not available here"),
-        ({"epochs": 0}, "epochs must be at least 1"),
-        ({"best": "most"}, 'best must be "max" or "min"'),
-    ):
-        with pytest.raises(ValueError, match=sentence):
-            fit(*usual, **options(None, **wrong))
-    with pytest.raises(ValueError, match="has 0 batches"):
-        fit(network(), step, Batches(0), **options(None))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "sentence"),
+    [
+        (
+            {"precision": "fp8"},
+            ValueError,
+            "precision 'fp8' is unknown; choose one of 'auto'",
+        ),
+        ({"device": "tpu"}, ValueError, "device 'tpu' is not available here"),
+        ({"batches": Batches(0)}, ValueError, "no batch for each process"),
+        ({"select": "mAP", "epochs": 2}, ValueError, "validate gives accuracy, not 'mAP'"),
+        (
+            {"settings": {"data": "b", "size": 16}},
+            CheckpointError,
+            "data is 'b' now and was 'a'.*fresh",
+        ),
+        ({"seed": 1}, CheckpointError, "seed is 1 now and was 0"),
+        ({"rate": 0.1}, CheckpointError, r"optimizer is .*0\.001.* now and was .*0\.01"),
+        ({"method": linear()}, CheckpointError, "network is"),
+        ({"method": Method(clip_norm=1.0)}, CheckpointError, "clip_norm is 1.0 now and was None"),
+        ({"batches": Batches(11)}, CheckpointError, "batches_per_epoch is 11 now and was 12"),
+    ],
+)
+def test_refusals(tmp_path, wrong, error, sentence):
+    usual = {"settings": {"data": "a", "size": 16}, "epochs": 1}
+    train(tmp_path, **usual)
+    with pytest.raises(error, match=sentence):
+        train(tmp_path, **(usual | wrong))
+
+
+def test_damaged_files_are_a_sentence(tmp_path):
+    method, _ = train(tmp_path, epochs=1)
+    path, best = tmp_path / "last.ckpt", tmp_path / "best.safetensors"
+    with pytest.raises(CheckpointError, match="no weights of this network"):
+        load_weights(best, linear())
+    for file in (path, best):
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"last\.ckpt cannot be read .* Delete it to start"):
+        train(tmp_path)
+    with pytest.raises(CheckpointError, match="no weights of this network"):
+        load_weights(best, method)
+    save_weights(best, method, {"value": 0.5})
+    assert load_weights(best, method) == {"value": 0.5}
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    write_atomic(path, b"old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training.os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"No space left for .*last\.ckpt .* is intact"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_process_waits_for_the_first(tmp_path):
+    said, order = [], []
+
+    def second():
+        with alone_in(tmp_path, said.append):
+            order.append("second")
+
+    with alone_in(tmp_path, said.append):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not said:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"] and "another process is at work in" in said[0]

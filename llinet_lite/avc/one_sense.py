@@ -20,8 +20,9 @@ from llinet_lite.data.batches import EvaluationSet, PairBatches
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
 from llinet_lite.models.towers import AudioTower, VisionTower
+from llinet_lite.old_road import fit
 from llinet_lite.results import Result
-from llinet_lite.training import adam, fit
+from llinet_lite.training import adam
 
 SENSES = ("image", "sound")
 ATTRIBUTES = ("size", "brightness")  # of the specimen; both are seen and heard

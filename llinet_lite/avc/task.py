@@ -26,7 +26,8 @@ from llinet_lite.features import (
 )
 from llinet_lite.models import AVENet, AVENetMF, AVENetOF, AVOLNet, L3Net
 from llinet_lite.objectives import avc_accuracy, avc_loss
-from llinet_lite.training import History, adam, fit, overfit_one_batch, staircase
+from llinet_lite.old_road import fit, overfit_one_batch
+from llinet_lite.training import History, adam, staircase
 
 BLIND = ("", "image", "sound")
 NETWORKS = {

@@ -34,8 +34,6 @@ _TRAINING = (
     "models/",
     "objectives.py",
     "training.py",
-    "loop.py",
-    "loop_parts.py",
     "checkpoint.py",
     "precision.py",
     "classifier.py",

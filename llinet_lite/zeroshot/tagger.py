@@ -25,7 +25,8 @@ from llinet_lite.features import VGGishExamples, to_waveform
 from llinet_lite.features.vggish import EXAMPLE_SECONDS
 from llinet_lite.models import Ear, VGGish
 from llinet_lite.models.vggish import VARIABLE, find_vggish_weights, load_vggish_weights
-from llinet_lite.training import History, adam, fit
+from llinet_lite.old_road import fit
+from llinet_lite.training import History, adam
 
 __all__ = ["SoundBatches", "chosen_vggish", "hear", "sound_hits", "train_tagger"]
 

@@ -20,8 +20,9 @@ from llinet_lite.features.draws import Draw, column_of
 from llinet_lite.models import LLINet
 from llinet_lite.models.towers import image_head
 from llinet_lite.models.trunks import Trunk
+from llinet_lite.old_road import fit
 from llinet_lite.rivals import RETRIEVAL
-from llinet_lite.training import History, fit
+from llinet_lite.training import History
 from llinet_lite.zeroshot.activations import ActivationBatches, activations, see
 from llinet_lite.zeroshot.ours import Ours
 from llinet_lite.zeroshot.plans import OURS, Plan

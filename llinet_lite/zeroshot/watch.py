@@ -18,7 +18,7 @@ from llinet_lite.features import to_image
 from llinet_lite.models import VGGish
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.models.vggish import Ear
-from llinet_lite.training import overfit_one_batch
+from llinet_lite.old_road import overfit_one_batch
 from llinet_lite.zeroshot.activations import ActivationBatches, activations, see
 from llinet_lite.zeroshot.plans import Plan
 from llinet_lite.zeroshot.task import PairStep, Senses, build, ear_of

@@ -72,7 +72,7 @@ def test_a_second_call_loads_the_finished_network(lesson, monkeypatch):
     first = avc.train_or_load(here, plan)
     folder = here.training_dir / "avenet-all-1-0"
     assert (folder / "best.safetensors").is_file() and not first.loaded
-    log = (folder / "log.jsonl").read_bytes()
+    log = (folder / "last.ckpt").read_bytes()
 
     def refuse(self, e):
         if e >= plan.epochs or not (folder / "last.ckpt").exists():
@@ -84,7 +84,7 @@ def test_a_second_call_loads_the_finished_network(lesson, monkeypatch):
     again = avc.train_or_load(here, plan)
     assert same(first.model, again.model) and again.validation == first.validation
     assert again.calibration == first.calibration and again.minutes == first.minutes
-    assert (folder / "log.jsonl").read_bytes() == log, "no epoch was trained again"
+    assert (folder / "last.ckpt").read_bytes() == log, "no epoch was trained again"
     assert not again.model.training
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from llinet_lite.old_road import fit
 from llinet_lite.rivals import RETRIEVAL
 from llinet_lite.rivals.base import Rival
-from llinet_lite.training import fit
 
 LAPTOP = {"features": 128, "classes": 24, "width": 16, "size": 256}
 SMALL = {"features": 16, "classes": 5, "width": 4, "size": 64}

@@ -16,10 +16,10 @@ from llinet_lite.classifier import class_hits
 from llinet_lite.data.bandstand import WorldSet, build
 from llinet_lite.data.image_batches import ImageBatches
 from llinet_lite.features import to_image
+from llinet_lite.old_road import overfit_one_batch
 from llinet_lite.profiles import PROFILES
 from llinet_lite.rivals import vgg
 from llinet_lite.rivals.vgg import FILE, VARIABLE, VGG16, train_vgg, vgg16_imagenet
-from llinet_lite.training import overfit_one_batch
 
 SETTINGS = dataclasses.replace(
     PROFILES["smoke"], image_size=40, image_crop=32, width=4, batch_size=8, learning_rate=1e-3

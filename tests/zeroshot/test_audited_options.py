@@ -10,7 +10,7 @@ from zeroshot_fakes import SETTINGS
 
 from llinet_lite.classifier import seen_labels
 from llinet_lite.models import Ear, LLINet, VGGish
-from llinet_lite.training import fit
+from llinet_lite.old_road import fit
 from llinet_lite.zeroshot import CHANGED, OURS, Plan, plans
 from llinet_lite.zeroshot.ours import Ours
 from llinet_lite.zeroshot.runs import grown_on, trained_part

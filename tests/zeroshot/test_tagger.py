@@ -210,9 +210,9 @@ def test_the_stand_in_is_trained_once_and_says_what_it_is(tiny, capsys):
         torch.manual_seed(0)
         assert not same(vggish.cpu(), VGGish(2, classes=24))
     (folder,) = tiny().training_dir.iterdir()
-    log = (folder / "log.jsonl").read_bytes()
+    log = (folder / "last.ckpt").read_bytes()
     assert same(chosen_vggish(tiny(retrain=True)).cpu(), vggish)
-    assert (folder / "log.jsonl").read_bytes() == log and folder.name == "vggish-2-0"
+    assert (folder / "last.ckpt").read_bytes() == log and folder.name == "vggish-2-0"
 
 
 def test_the_published_stand_in_is_loaded_unless_of_another_world(tiny, capsys):

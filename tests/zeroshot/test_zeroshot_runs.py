@@ -140,12 +140,12 @@ def test_the_weights_are_those_of_the_chosen_epoch(lesson, trunk, scripted):
 def test_a_second_call_loads_the_finished_network(lesson, trunk, monkeypatch):
     first = train_or_load(lesson(), PLAN, trunk)
     (folder,) = lesson().training_dir.iterdir()
-    log = (folder / "log.jsonl").read_bytes()
+    log = (folder / "last.ckpt").read_bytes()
     monkeypatch.setattr(MODULE, "embed", lambda *_: pytest.fail("validated again"))
     again = train_or_load(lesson("05_llinet_losses"), PLAN, trunk)
     assert same(first.model, again.model)
     assert (first.curve, first.chosen, first.minutes) == (again.curve, again.chosen, again.minutes)
-    assert (folder / "log.jsonl").read_bytes() == log and not again.model.training
+    assert (folder / "last.ckpt").read_bytes() == log and not again.model.training
 
 
 def test_another_trunk_epochs_seed_or_plan_is_another_run(lesson, trunk, scripted):

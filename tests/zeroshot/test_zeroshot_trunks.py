@@ -40,9 +40,9 @@ def test_the_stand_in_is_trained_once_and_says_what_it_is(lesson, capsys):
         untrained = build_trunk("standin", width=4, classes=24)
     assert not same(trunk, untrained)
     (folder,) = lesson().training_dir.iterdir()
-    log = (folder / "log.jsonl").read_bytes()
+    log = (folder / "last.ckpt").read_bytes()
     assert same(chosen_trunk(lesson(retrain=True), "standin"), trunk)
-    assert (folder / "log.jsonl").read_bytes() == log and folder.name == "trunk-1-0"
+    assert (folder / "last.ckpt").read_bytes() == log and folder.name == "trunk-1-0"
 
 
 def test_the_published_stand_in_is_loaded_unless_of_another_world(lesson, capsys):
