@@ -26,7 +26,7 @@ PACKAGE = ROOT / "llinet_lite"
 FLOORS = (
     ("world",),
     ("data",),
-    ("features",),
+    ("features", "losses"),
     ("models", "objectives", "metrics", "precision"),
     ("training",),
     ("classifier",),

@@ -30,7 +30,7 @@ _OUTSIDE_LESSONS = (
 _TRAINING = (
     "world/",
     "data/",
-    "features/",
+    "features.py",
     "models/",
     "objectives.py",
     "training.py",

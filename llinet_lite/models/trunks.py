@@ -12,7 +12,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from llinet_lite.features import standardise
+from llinet_lite.features import standardize
 from llinet_lite.models.trunk_weights import (
     TITLES,
     find_weights,
@@ -120,7 +120,7 @@ class Trunk(nn.Module):
         if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
             found = f"{tuple(image.shape)} {image.dtype}"
             raise TypeError(f"Trunk takes (B, 3, H, W) floats in [0, 1], got {found}: see features.to_image.")
-        return self.stages[0](standardise(image, *NORMALISATIONS[self.normalisation]))
+        return self.stages[0](standardize(image, *NORMALISATIONS[self.normalisation]))
 
     def late(self, early: Tensor) -> Tensor:
         """What `early` returned -> maps of the local features (B, local_channels, h, w)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from llinet_lite.features.vggish import BANDS, FRAMES, VGGishExamples
+from llinet_lite.features import BANDS, FRAMES, VGGishExamples
 from llinet_lite.models.towers import full_precision, initialise
 from llinet_lite.models.trunk_weights import read_weights
 

@@ -17,7 +17,7 @@ from torchvision.transforms.v2.functional import resize
 
 from llinet_lite.classifier import seen_labels, train_classifier
 from llinet_lite.data.store import Store
-from llinet_lite.features import standardise
+from llinet_lite.features import standardize
 from llinet_lite.training import History, adam
 
 __all__ = ["FILE", "VARIABLE", "VGG16", "train_vgg", "vgg16_imagenet"]
@@ -90,7 +90,7 @@ class VGG16(nn.Module):
         if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
             found = f"{tuple(image.shape)} {image.dtype}"
             raise TypeError(f"VGG16 takes (B, 3, H, W) floats in [0, 1], got {found}: see features.to_image.")
-        image = standardise(resize(image, [self.size, self.size], antialias=True), _MEAN, _STD)
+        image = standardize(resize(image, [self.size, self.size], antialias=True), _MEAN, _STD)
         return self.features(image).flatten(1)  # (B, 8 width, n, n) -> (B, 8 width n^2)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from llinet_lite.classifier import class_hits, seen_labels
 from llinet_lite.data.batches import EvaluationSet
 from llinet_lite.data.store import Store
-from llinet_lite.features import LogMel, centre_crop, to_image, to_waveform
+from llinet_lite.features import LogMel, center_crop, to_image, to_waveform
 from llinet_lite.metrics.correspondence import clip_bootstrap
 from llinet_lite.metrics.retrieval import chance_recall_at_1
 from llinet_lite.models import LLINet
@@ -73,7 +73,7 @@ def pictures(store: Store, split: str, *, count: int, crop: int) -> Tensor:
     """Return one picture of each of the first `count` clips, (count, 3, crop, crop) in [0, 1]."""
     rows = items_of(store, split).image_row[:count]
     images = np.stack([store.images(split).image(int(row)) for row in rows])
-    return centre_crop(to_image(torch.from_numpy(images)), crop)
+    return center_crop(to_image(torch.from_numpy(images)), crop)
 
 
 def trunk_report(lesson, trunk: Trunk) -> list[Result]:
@@ -214,7 +214,7 @@ def walk(network: LLINet, store: Store, split: str, *, row: int, settings) -> Wa
     logmel = LogMel(store.sample_rate)(
         to_waveform(torch.from_numpy(np.array(sounds.audio(sound, 0, int(sounds.length[sound])))[None]))
     )  # (1, T, 40)
-    picture = centre_crop(to_image(torch.from_numpy(image[None])), settings.llinet_crop)
+    picture = center_crop(to_image(torch.from_numpy(image[None])), settings.llinet_crop)
     early, late = network.see(picture)
     embedding, local = network.attend(early, late)
     gate = 1 + local.flatten(2).softmax(2).view_as(local)

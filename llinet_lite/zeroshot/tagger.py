@@ -21,8 +21,7 @@ from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import EvaluationSet
 from llinet_lite.data.rows import DRAWS, Batches, Rows, Source
 from llinet_lite.data.store import Store
-from llinet_lite.features import VGGishExamples, to_waveform
-from llinet_lite.features.vggish import EXAMPLE_SECONDS
+from llinet_lite.features import EXAMPLE_SECONDS, VGGishExamples, to_waveform
 from llinet_lite.models import Ear, VGGish
 from llinet_lite.models.vggish import VARIABLE, find_vggish_weights, load_vggish_weights
 from llinet_lite.old_road import fit

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from llinet_lite.data.class_pairs import ClassPairs
 from llinet_lite.data.rows import Batches
 from llinet_lite.data.store import Store
-from llinet_lite.features import LogMel, to_image, to_waveform
-from llinet_lite.features.draws import Draw, column_of
+from llinet_lite.features import LogMel, flip, to_image, to_waveform
 from llinet_lite.models import LLINet
 from llinet_lite.models.towers import image_head
 from llinet_lite.models.trunks import Trunk
@@ -71,9 +70,7 @@ class Senses(nn.Module):
             return {tap: batch[tap].float() for tap in self.needs}
         image = to_image(batch["image"])
         if self.mirror:
-            image = torch.where(
-                column_of(batch["draws"], Draw.FLIP, image, ndim=4) < 0.5, image.flip(-1), image
-            )
+            image = flip(image, batch["draws"])
         return see(self.trunk, image, self.needs)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from llinet_lite.features.sound import LogMel
+from llinet_lite.features import LogMel
 from llinet_lite.show import Card, Exercise, display, plots
 from llinet_lite.show.browse import WorldBrowser
 
