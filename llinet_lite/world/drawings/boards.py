@@ -11,7 +11,8 @@ import numpy as np
 
 from .painter import BEHIND, FRONT, shade
 from .parts import (
-    across, arm, box, boxes, dome, ellipse, ellipses, hand, moved, person, plain, smooth, taper, tube,
+    across, arm, box, boxes, dome, ellipse, ellipses, hand, moved, person, plain, sharps, smooth,
+    taper, tube,
 )  # fmt: skip
 
 __all__ = ["harp", "piano", "steel_guitar", "zither"]
@@ -20,6 +21,11 @@ __all__ = ["harp", "piano", "steel_guitar", "zither"]
 def _dips(p, amount):
     """Offsets of the two hands from their strings or keys: they play in turn, meters."""
     return amount * p.lift, amount * (1 - p.lift) if p.energy > 0.02 else amount
+
+
+def _finger(p):
+    """Number of the finger that is up now, None if nobody plays."""
+    return int(4 * p.lift) if p.energy > 0.02 else None
 
 
 def harp(p):
@@ -42,9 +48,7 @@ def harp(p):
     spine = board[0] + (board[1] - board[0]) * sound + (0.035, 0.02)
     tube(p, spine, np.linspace(0.19, 0.10, 8) * p.stout, wood, 0.010, side=1)
     p.lines(low[:1] + 0.01, low[-1:] + 0.01, wood.line, 0.012)
-    tube(
-        p, np.array([[column, y] for y in np.linspace(-0.95 * h, -0.07 * h, 6)]), 0.075 * p.stout, wood, 0.008
-    )
+    tube(p, across(column, np.linspace(-0.95 * h, -0.07 * h, 6)), 0.075 * p.stout, wood, 0.008)
     p.lines([[column - 0.02, -0.93 * h]], [[column - 0.02, -0.10 * h]], wood.glint, 0.008)
     tube(p, neck, 0.075 * p.stout, wood, 0.008)
     p.fill(ellipses(high - (0, 0.004), 0.008), brass.glint)
@@ -71,11 +75,6 @@ def _harpist(p, wide, h):
         hand(p, x, y, wear, angle=3.3, layer=layer)
 
 
-def _black_keys(x0, wide, count):
-    """Left edges of the black keys over `count` white keys that begin with a C."""
-    return np.array([x0 + (i + 1) * wide for i in range(count - 1) if i % 7 in (0, 1, 3, 4, 5)])
-
-
 def piano(p):
     """An upright, seen from the player's side: case, desk, keyboard, pedals."""
     w, wood, ebony, ivory = p.length, p.body, p.finish("ebony"), p.finish("ivory")
@@ -83,10 +82,9 @@ def piano(p):
     half, keys_y = w / 2, -0.47 * h
     _piano_case(p, w, h)
     for side in (-1, 1):  # legs of the key bed
-        p.fill(taper(side * (half - 0.07), keys_y + 0.10, 0.075, side * (half - 0.07), 0.0, 0.05), wood.line)
-        p.fill(
-            taper(side * (half - 0.07), keys_y + 0.10, 0.045, side * (half - 0.07), -0.01, 0.03), wood.base
-        )
+        x = side * (half - 0.07)
+        p.fill(taper(x, keys_y + 0.10, 0.075, x, 0.0, 0.05), wood.line)
+        p.fill(taper(x, keys_y + 0.10, 0.045, x, -0.01, 0.03), wood.base)
     top, front = keys_y - 0.085, keys_y + 0.085
     p.fill(box(-half - 0.005, top - 0.035, half + 0.005, front + 0.085), wood.line)
     p.fill(box(-half + 0.005, front + 0.012, half - 0.005, front + 0.072), wood.light)
@@ -96,7 +94,7 @@ def piano(p):
     x = -half + 0.07 + wide * np.arange(n)
     p.fill(box(-half + 0.068, top, half - 0.068, front + 0.012), shade(ivory.dark, 0.8))
     p.fill(boxes(x + 0.004, top, x + wide - 0.004, front), ivory.base)
-    sharp = _black_keys(-half + 0.07, wide, n)
+    sharp = -half + 0.07 + np.array(sharps(n)) * wide
     p.fill(boxes(sharp - 0.30 * wide, top, sharp + 0.30 * wide, top + 0.105), ebony.base)
     p.fill(boxes(sharp - 0.16 * wide, top, sharp + 0.10 * wide, top + 0.085), ebony.light)
     pedal = np.array([-0.06, 0.0, 0.06])
@@ -132,7 +130,7 @@ def _pianist(p, half, keys_y):
     for reach, lift, shoulder in ((0.30, one, -0.02), (0.60, two, 0.15)):
         x, y = -half + reach, keys_y + 0.06 - lift
         arm(p, (hx + shoulder, hy + 0.27), (x - 0.05, y - 0.02), wear)
-        hand(p, x, y - 0.02, wear, angle=0.9, lifted=int(4 * p.lift) if p.energy > 0.02 else None)
+        hand(p, x, y - 0.02, wear, angle=0.9, lifted=_finger(p))
 
 
 def zither(p):
@@ -166,7 +164,7 @@ def zither(p):
     for side, reach, lift in ((-1, -0.24, one), (1, 0.24, two)):
         x, y = reach * w, 0.02 * d - lift
         arm(p, (hx + 0.20 * side, hy + 0.27), (x, y - 0.03), wear, elbow=(side, 0.3))
-        hand(p, x, y, wear, angle=1.57 + 0.25 * side, lifted=int(4 * p.lift) if p.energy > 0.02 else None)
+        hand(p, x, y, wear, angle=1.57 + 0.25 * side, lifted=_finger(p))
 
 
 def steel_guitar(p):

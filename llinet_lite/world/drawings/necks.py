@@ -62,12 +62,7 @@ def _head(p, top, nut, w0, w1, per_side, tones, slots=False):
     silver, ivory = p.finish("silver"), p.finish("ivory")
     for side in (-1, 1):
         edge = side * (0.5 * w1 + 0.020)
-        p.lines(
-            across(0, y),
-            across(edge, y),
-            silver.dark,
-            0.006,
-        )
+        p.lines(across(0, y), across(edge, y), silver.dark, 0.006)
         p.fill(ellipses(across(edge, y), 0.011, 0.009), silver.line)
         p.fill(ellipses(across(edge, y), 0.008, 0.006), ivory.base)
     plain(p, shape, tones, 0.005)
@@ -112,19 +107,14 @@ def _boxed(p, body, outline, hole_y, hole_r, bridge_y, bridge_w, neck, head, fre
     p.fill(ellipse(*center, hole_r * body * 1.32), wood.line)
     p.fill(ellipse(*center, hole_r * body * 1.20), wood.light)
     p.fill(ellipse(*center, hole_r * body), shade(wood.line, 0.40))
-    ebony = p.finish("ebony")
-    _fingerboard(
-        p, nut, (hole_y - 0.8 * hole_r) * body, neck[0], neck[1], frets_, ebony, p.finish("silver").base
-    )
-    b = bridge_y * body
+    ebony, pale = p.finish("ebony"), p.finish("ivory").base
+    end, b = (hole_y - 0.8 * hole_r) * body, bridge_y * body
+    _fingerboard(p, nut, end, *neck, frets_, ebony, p.finish("silver").base)
     p.fill(box(-bridge_w * body, b - 0.02 * body, bridge_w * body, b + 0.028 * body), ebony.base)
-    p.lines(
-        [[-0.55 * bridge_w * body, b]], [[0.55 * bridge_w * body, b]], p.finish("ivory").base, 0.014 * body
-    )
+    p.lines([[-0.55 * bridge_w * body, b]], [[0.55 * bridge_w * body, b]], pale, 0.014 * body)
     half0, half1 = 0.40 * neck[0], 0.50 * neck[1]
-    strings(
-        p, ((-half0, nut), (half0, nut)), ((-half1, b), (half1, b)), p.parts, p.finish("ivory").base, 0.0012
-    )
+    ends = ((-half0, nut), (half0, nut)), ((-half1, b), (half1, b))
+    strings(p, *ends, p.parts, pale, 0.0012)
 
 
 def guitar(p):
@@ -207,19 +197,11 @@ def banjo(p):
         p.fill(box(-0.040, bridge - 0.005, 0.040, bridge + 0.007), wood.base)
         p.fill(taper(0, hub[1] + 0.72 * radius, 0.030, 0, tail, 0.045), silver.dark)
         gauge = shade(silver.line, 0.8)
-        strings(
-            p, ((-0.012, edge), (0.018, edge)), ((-0.024, bridge), (0.024, bridge)), p.parts, gauge, 0.0016
-        )
-        strings(p, ((-0.013, nut), (0.013, nut)), ((-0.012, edge), (0.018, edge)), p.parts - 1, pale, 0.0012)
+        over, at_bridge = ((-0.012, edge), (0.018, edge)), ((-0.024, bridge), (0.024, bridge))
+        strings(p, over, at_bridge, p.parts, gauge, 0.0016)
+        strings(p, ((-0.013, nut), (0.013, nut)), over, p.parts - 1, pale, 0.0012)
         p.lines([[-0.017, fifth]], [[-0.016, edge]], pale, 0.0012)
-        strings(
-            p,
-            ((-0.024, bridge), (0.024, bridge)),
-            ((-0.012, tail - 0.04), (0.012, tail - 0.04)),
-            p.parts,
-            gauge,
-            0.0016,
-        )
+        strings(p, at_bridge, ((-0.012, tail - 0.04), (0.012, tail - 0.04)), p.parts, gauge, 0.0016)
     _played(p, turn, (-0.07, hub[1] - 0.35 * radius), (0.046, -0.72 * length), (0, hub[1] - radius * 0.6),
             head=(0.0, -0.48))  # fmt: skip
 
@@ -250,15 +232,8 @@ def electric_guitar(p):
         p.fill(box(-0.042, -0.235 * body, 0.042, -0.165 * body), silver.line)
         p.fill(box(-0.038, -0.228 * body, 0.038, -0.18 * body), silver.light)
         knobs(p, [(0.095, -0.30 * body), (0.118, -0.225 * body), (0.135, -0.15 * body)], 0.017, ebony, 0.003)
-        strings(
-            p,
-            ((-0.018, nut), (0.018, nut)),
-            ((-0.026, -0.20 * body), (0.026, -0.20 * body)),
-            p.parts,
-            silver.glint,
-            0.001,
-        )
-    with p.frame(0, 0, turn):
+        ends = ((-0.018, nut), (0.018, nut)), ((-0.026, -0.20 * body), (0.026, -0.20 * body))
+        strings(p, *ends, p.parts, silver.glint, 0.001)
         plug, end = p.to_own_frame(0.30 * body, -0.06 * body), p.to_own_frame(0.75 * body, 0.35 * body)
     with p.on(BEHIND):
         p.stroke([plug, ((plug[0] + end[0]) / 2 - 0.05, end[1]), end], (28, 28, 30), 0.012)
@@ -295,6 +270,8 @@ def sitar(p):
     _played(p, turn, (-0.06, -0.72 * body), (0.055, -0.66 * length), (0, -0.6 * body), head=(0.06, -0.62),
             legs="crossed", swing=0.04)  # fmt: skip
 
+
+# ------------------------------------------------------------------------------------------------- bowed
 
 # Right half of the top plate, body length 1, from the neck (0, -1) to the button (0, 0)
 _VIOLIN = symmetric((
@@ -337,15 +314,8 @@ def _fiddle(p, body, top, outline, width, endpin=0.0):
     dome(p, plate, wood, line=0.022 * body, levels=5)
     p.stroke(plate * 0.93 + (0, -0.035 * body), wood.line, 0.007 * body, closed=True)
     for side in (-1, 1):
-        f_hole(
-            p,
-            side * 0.118 * body * wide,
-            -0.41 * body,
-            0.21 * body,
-            side,
-            shade(wood.line, 0.45),
-            0.016 * body,
-        )
+        x, ink = side * 0.118 * body * wide, shade(wood.line, 0.45)
+        f_hole(p, x, -0.41 * body, 0.21 * body, side, ink, 0.016 * body)
     bridge = -0.37 * body
     p.fill(taper(0, -0.20 * body, 1.5 * width, 0, -0.02 * body, 0.8 * width), black.base)  # tailpiece
     p.lines([[-0.4 * width, -0.19 * body]], [[-0.25 * width, -0.05 * body]], black.light, 0.2 * width)

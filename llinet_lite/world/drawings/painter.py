@@ -311,7 +311,6 @@ def _straight(canvas: np.ndarray, window) -> np.ndarray:
     alpha = small[:, :, 3].copy()
     opaque = np.full_like(alpha, 255)
     y, x = window[0].start // _OVERSAMPLE, window[1].start // _OVERSAMPLE
-    image[y : y + size[1], x : x + size[0]] = cv2.divide(
-        small, cv2.merge((alpha, alpha, alpha, opaque)), scale=255
-    )
+    straight = cv2.divide(small, cv2.merge((alpha, alpha, alpha, opaque)), scale=255)
+    image[y : y + size[1], x : x + size[0]] = straight
     return image

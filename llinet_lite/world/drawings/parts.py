@@ -174,6 +174,11 @@ def frets(p, y0, y1, count, w0, w1, color, width):
     return y
 
 
+def sharps(count):
+    """Numbers of the white keys that have a black one at their left, of `count` keys that begin with a C."""
+    return [i + 1 for i in range(count - 1) if i % 7 in (0, 1, 3, 4, 5)]
+
+
 def bell_mouth(p, x, y, rx, ry, tones: Finish, line=0.004):
     """The open end of a bell: bright rim round a dark throat."""
     p.fill(ellipse(x, y, rx + line, ry + line), tones.line)

@@ -11,18 +11,25 @@ import numpy as np
 
 from .painter import BEHIND, FRONT, Finish, hsv, mix, shade
 from .parts import (
-    across, arc, arm, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, smooth, stick,
-    symmetric, taper, tube,
+    across, arc, arm, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps, smooth,
+    stick, symmetric, taper, tube,
 )  # fmt: skip
 
 __all__ = ["bell", "chime", "drum", "glockenspiel", "gong", "marimba", "singing_bowl", "steel_pan", "tabla"]
 
 
+def _beat(p, rise=0.35):
+    """Heights of two beating hands or sticks, 0 (contact) to 1: one strikes, the other waits."""
+    return p.lift, (0.45 + rise * (1 - p.lift) if p.energy > 0.02 else 1.0)
+
+
+# ------------------------------------------------------------------------------------------ bars and pans
+
+
 def _mallets(p, hx, hy, targets, *, reach=0.22, head=0.02, tip, rise=0.14):
     """The player behind, two mallets over `targets`; the first strikes, the second waits."""
     wear = person(p, hx, hy, facing=0)
-    waits = 0.45 + 0.4 * (1 - p.lift) if p.energy > 0.02 else 1.0
-    for side, lift, (x, y) in zip((1, -1), (p.lift, waits), targets, strict=True):
+    for side, lift, (x, y) in zip((1, -1), _beat(p, 0.4), targets, strict=True):
         end = (x, y - head - rise * lift)
         grip = (x + 0.10 * side, y - reach - 0.7 * rise * lift)
         arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, elbow=(side, 0.3))
@@ -75,12 +82,8 @@ def marimba(p):
     center = (x0 + x1) / 2
     r = 0.36 * (x1 - x0)
     ends = y1 + np.linspace(0.44, 0.08, n) * wide
-    for grow, shift, tone in (
-        (1.15, 0, brass.line),
-        (1.0, 0, brass.dark),
-        (0.66, -0.12, brass.base),
-        (0.25, -0.35, brass.glint),
-    ):
+    for grow, shift, tone in ((1.15, 0, brass.line), (1.0, 0, brass.dark),
+                              (0.66, -0.12, brass.base), (0.25, -0.35, brass.glint)):  # fmt: skip
         p.fill(boxes(center + shift * r - grow * r, y1 - 0.04, center + shift * r + grow * r, ends), tone)
     p.fill(ellipses(across(center, ends), r[0] * 1.1, r[0] * 0.35), brass.line)
     p.fill(ellipses(across(center, ends - 0.004), r[0] * 0.9, r[0] * 0.25), brass.dark)
@@ -112,7 +115,7 @@ def glockenspiel(p):
     for row in (0.06, 0.40):
         p.lines([[-0.47 * w, row * d]], [[0.47 * w, (row * 0.72) * d]], p.finish("felt").base, 0.014)
     _bars(p, _slanted(x0, x1, -0.02 * d, (0.46 - 0.14 * share) * d, 0.0), steel, line=0.0035)
-    sharp = [i + 1 for i in range(low - 1) if i % 7 in (0, 1, 3, 4, 5)][: n - low]
+    sharp = sharps(low)[: n - low]
     mid = edge[sharp]
     half = 0.5 * (x1[0] - x0[0])
     share = np.array(sharp) / low
@@ -140,9 +143,8 @@ def steel_pan(p):
     p.fill(ellipse(0, -0.003, 1.02 * r, 1.02 * r * flat, 44), silver.glint)
     p.fill(ellipse(0, 0, 0.955 * r, 0.95 * r * flat, 44), silver.line)
     inner = mix(silver.base, silver.dark, 0.35)
-    for k, (zoom, tone) in enumerate(
-        ((0.94, silver.dark), (0.80, inner), (0.60, silver.base), (0.36, mix(silver.base, silver.light, 0.5)))
-    ):
+    tones = (silver.dark, inner, silver.base, mix(silver.base, silver.light, 0.5))
+    for k, (zoom, tone) in enumerate(zip((0.94, 0.80, 0.60, 0.36), tones, strict=True)):
         p.fill(ellipse(0, 0.020 * k * r, zoom * r, zoom * r * flat, 44), tone)
     targets = _note_fields(p, r, flat)
     _mallets(p, 0.0, -0.62, targets, reach=0.20, head=0.018, tip=(210, 74, 54), rise=0.13)
@@ -159,21 +161,16 @@ def _note_fields(p, r, flat):
     for centers, rx in ((ring, 0.215 * r), (core, 0.155 * r)):
         p.fill(ellipses(centers, rx, rx * 0.56, n=16), silver.line)
         p.fill(ellipses(moved(centers, 0, 0.004), rx * 0.92, rx * 0.49, n=16), silver.light)
-        p.fill(
-            ellipses(moved(centers, 0.02 * r, 0.012 * r), rx * 0.66, rx * 0.30, n=16),
-            shade(silver.light, 1.4),
-        )
+        gloss = ellipses(moved(centers, 0.02 * r, 0.012 * r), rx * 0.66, rx * 0.30, n=16)
+        p.fill(gloss, shade(silver.light, 1.4))
     return moved(ring[1:3], 0, 0.02)
 
+
+# ------------------------------------------------------------------------- skins, plates, bells and bowls
 
 _BELL = symmetric((
     (0, -0.88), (0.11, -0.87), (0.20, -0.82), (0.255, -0.70), (0.275, -0.52), (0.305, -0.34), (0.36, -0.19),
     (0.44, -0.07), (0.50, -0.01), (0.47, 0.02), (0.25, 0.045), (0, 0.05)), 4)  # fmt: skip
-
-
-def _beat(p):
-    """Heights of two beating hands or sticks, 0 (contact) to 1: one strikes, the other waits."""
-    return p.lift, (0.45 + 0.35 * (1 - p.lift) if p.energy > 0.02 else 1.0)
 
 
 def drum(p):
@@ -185,11 +182,8 @@ def drum(p):
     dry = shade(shell, 0.6)
     low = arc(0, h, r, r * flat, 0, np.pi, 22)
     p.fill(np.concatenate([[[r, 0]], low, [[-r, 0]]]), dry)
-    for a, b, tone in (
-        (0.12, 0.97, shell),
-        (0.45, 0.92, shade(shell, 1.18)),
-        (0.62, 0.85, shade(shell, 1.35)),
-    ):
+    for a, b, light in ((0.12, 0.97, 1.0), (0.45, 0.92, 1.18), (0.62, 0.85, 1.35)):
+        tone = shade(shell, light)
         x = np.cos(np.linspace(a * np.pi, b * np.pi, 14))
         y = np.sin(np.linspace(a * np.pi, b * np.pi, 14)) * flat * r
         p.fill(np.concatenate([across(x * r, y), across(x * r, y + h)[::-1]]), tone)
@@ -223,18 +217,15 @@ def _drum_head(p, r, h, flat, low_hoop):
     p.fill(ellipse(0, -0.012, r * 1.00, r * flat * 1.00, 44), silver.glint)
     dome(p, ellipse(0, -0.010, r * 0.95, r * flat * 0.94, 44), p.body, 0.004, levels=4)
     bolts = arc(0, 0.020, r * 1.0, r * flat * 1.0, 0.08 * np.pi, 0.92 * np.pi, 6)
-    p.fill(
-        boxes(bolts[:, 0] - 0.006, bolts[:, 1] - 0.012, bolts[:, 0] + 0.006, bolts[:, 1] + 0.020), silver.dark
-    )
+    x, y = bolts.T
+    p.fill(boxes(x - 0.006, y - 0.012, x + 0.006, y + 0.020), silver.dark)
 
 
 def _tabla_drum(p, x, y, top, height, belly, shell, skin, strap):
     """One of the pair: shell with straps and blocks, braided rim, skin with a black spot."""
     flat = 0.42
-    side = np.array(
-        [[top, 0.0], [belly, 0.42 * height], [0.86 * belly, 0.80 * height], [0.62 * belly, height]]
-    )
-    right = smooth(tuple(map(tuple, side)), False, 5)
+    side = ((top, 0.0), (belly, 0.42 * height), (0.86 * belly, 0.80 * height), (0.62 * belly, height))
+    right = smooth(side, False, 5)
     outline = moved(np.concatenate([right, (right * (-1, 1))[::-1]]), x, y)
     p.fill(ellipse(x, y + height, 0.80 * belly, 0.26 * belly), (120, 30, 34))
     p.fill(ellipse(x, y + height - 0.008, 0.76 * belly, 0.20 * belly), (168, 52, 46))
@@ -278,18 +269,10 @@ def gong(p):
     out, top = r + 0.13, -r - 0.15
     for x in (-out, out):
         tube(p, np.array([[x, top - 0.02], [x, r + 0.14]]), 0.050, wood, 0.006)
-        p.fill(
-            np.array(
-                [[x - 0.12, r + 0.16], [x - 0.05, r + 0.11], [x + 0.05, r + 0.11], [x + 0.12, r + 0.16]]
-            ),
-            wood.line,
-        )
-    beam = smooth(
-        ((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045)),
-        False,
-        5,
-    )
-    tube(p, beam, 0.052, wood, 0.006, side=1)
+        foot = across(x + np.array([-0.12, -0.05, 0.05, 0.12]), r + np.array([0.16, 0.11, 0.11, 0.16]))
+        p.fill(foot, wood.line)
+    beam = ((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045))
+    tube(p, smooth(beam, False, 5), 0.052, wood, 0.006, side=1)
     for x in (-0.42 * r, 0.42 * r):
         p.lines([[x, top]], [[x, -0.86 * r]], (222, 206, 170), 0.012)
     dome(p, ellipse(0, 0, r, n=44), brass, rim, levels=2, rim=0.97)
@@ -324,13 +307,9 @@ def bell(p):
         p.lines([[at, 0.15 * h]], [[at + 0.02, 0.38 * h]], (206, 180, 130), 0.012)
     p.span((0, 0), (0, 0.163 * h))  # the clapper, wherever it is
     p.fill(box(-0.16 * h, -0.99 * h, 0.16 * h, -0.86 * h), brass.line)
-    p.fill(
-        boxes(np.array([-0.14, -0.03, 0.08]) * h, -0.98 * h, np.array([-0.08, 0.03, 0.14]) * h, -0.87 * h),
-        brass.base,
-    )
-    yoke = np.array(
-        [[-0.46, -1.08], [-0.40, -1.16], [0.40, -1.16], [0.46, -1.08], [0.46, -0.98], [-0.46, -0.98]]
-    )
+    left, right = np.array([[-0.14, -0.03, 0.08], [-0.08, 0.03, 0.14]]) * h
+    p.fill(boxes(left, -0.98 * h, right, -0.87 * h), brass.base)
+    yoke = across((-0.46, -0.40, 0.40, 0.46, 0.46, -0.46), (-1.08, -1.16, -1.16, -1.08, -0.98, -0.98))
     plain(p, yoke * h, wood, 0.010)
     p.fill(box(-0.44 * h, -1.12 * h, 0.44 * h, -1.09 * h), wood.light)
     p.fill(boxes(np.array([-0.22, 0.16]) * h, -1.16 * h, np.array([-0.16, 0.22]) * h, -0.98 * h), iron.base)

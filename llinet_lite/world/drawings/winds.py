@@ -12,7 +12,7 @@ import numpy as np
 from .painter import BEHIND, FRONT, hsv, mix, shade
 from .parts import (
     across, arc, arm, bell_mouth, box, boxes, dome, ellipse, ellipses, fist, hand, knobs, moved, person,
-    ribbon, rounded, smooth, taper, tube,
+    ribbon, rounded, sharps, smooth, taper, tube,
 )  # fmt: skip
 
 __all__ = [
@@ -142,16 +142,9 @@ def _pipe(p, x0, y0, x1, y1, width, rings=(0.35, 0.68)):
     tube(p, center, w, p.body, 0.0045)
     ivory = p.finish("ivory")
     for r in (*rings, 0.97):
-        a, b = (
-            center[0] + (center[-1] - center[0]) * (r - 0.018),
-            center[0] + (center[-1] - center[0]) * (r + 0.018),
-        )
-        p.fill(
-            taper(*a, width * (1.45 if r < 0.9 else 1.9), *b, width * (1.45 if r < 0.9 else 1.9)), ivory.dark
-        )
-        p.fill(
-            taper(*a, width * (1.2 if r < 0.9 else 1.6), *b, width * (1.2 if r < 0.9 else 1.6)), ivory.base
-        )
+        a, b = (center[0] + (center[-1] - center[0]) * at for at in (r - 0.018, r + 0.018))
+        for wide, tone in ((1.45 if r < 0.9 else 1.9, ivory.dark), (1.2 if r < 0.9 else 1.6, ivory.base)):
+            p.fill(taper(*a, width * wide, *b, width * wide), tone)
 
 
 def _tartan_bag(p, bag, s, cloth, stripe):
@@ -196,14 +189,8 @@ def bagpipes(p):
     wear = person(p, hx, hy, facing=-1, puff=0.4 + 0.5 * p.energy)
     for side, reach in ((1, 0.14), (-1, 0.28)):
         x, y = -0.165 * s + reach * 0.1 * s, reach * s
-        arm(
-            p,
-            (hx + 0.20 * side, hy + 0.27),
-            (x + 0.06 * side, y),
-            wear,
-            elbow=(side, 0.3),
-            forearm=FRONT if side < 0 else BEHIND,
-        )
+        layer = FRONT if side < 0 else BEHIND
+        arm(p, (hx + 0.20 * side, hy + 0.27), (x + 0.06 * side, y), wear, elbow=(side, 0.3), forearm=layer)
         hand(p, x + 0.045 * side, y, wear, angle=3.14 if side > 0 else 0.0, lifted=_phase(p), spread=0.9)
 
 
@@ -251,15 +238,7 @@ def accordion(p):
     keys, bass = (-0.235 * s, 0.12 * high), (right + 0.12 * s, lean + 0.1 * high)
     arm(p, (hx - 0.21, hy + 0.28), (keys[0] - 0.03, keys[1] + 0.08), wear, elbow=(-1, 0.4))
     hand(p, keys[0] - 0.018, keys[1] + 0.05, wear, angle=-0.75, lifted=_phase(p), spread=0.9)
-    arm(
-        p,
-        (hx + 0.21, hy + 0.28),
-        (bass[0] + 0.02, bass[1] + 0.05),
-        wear,
-        elbow=(1, 0.4),
-        upper=BEHIND,
-        forearm=BEHIND,
-    )
+    arm(p, (hx + 0.21, hy + 0.28), (bass[0] + 0.02, bass[1] + 0.05), wear, elbow=(1, 0.4), forearm=BEHIND)
     hand(p, bass[0] + 0.015, bass[1], wear, angle=3.5, spread=0.9)
 
 
@@ -288,7 +267,7 @@ def _treble_side(p, left, s, high, red, ivory, ebony, silver):
     y = -0.96 * high + tall * np.arange(n)
     p.fill(box(x0 - 0.006, -0.98 * high, x1 + 0.004, 0.98 * high), ebony.base)
     p.fill(boxes(x0, y + 0.0022, x1, y + tall - 0.0022), ivory.base)
-    sharp = np.array([y[i + 1] for i in range(n - 1) if i % 7 in (0, 1, 3, 4, 5)])
+    sharp = y[sharps(n)]
     p.fill(boxes(x1 - 0.032 * s, sharp - 0.28 * tall, x1, sharp + 0.28 * tall), ebony.base)
 
 
@@ -344,16 +323,8 @@ def _trumpeter(p, left, right):
     with p.on(BEHIND):
         p.fill(ellipse(left[0], left[1] + 0.012, 0.042, 0.05, 16), shade(wear.skin, 0.8))
     arm(p, (-0.20, 0.28), (right[0] - 0.055, right[1] + 0.015), wear)
-    hand(
-        p,
-        right[0] - 0.045,
-        right[1] - 0.012 + 0.010 * depth,
-        wear,
-        angle=0.25,
-        lifted=number,
-        fingers=3,
-        spread=0.7,
-    )
+    y = right[1] - 0.012 + 0.010 * depth
+    hand(p, right[0] - 0.045, y, wear, angle=0.25, lifted=number, fingers=3, spread=0.7)
 
 
 def _valves(p, s, low, brass, silver, pearl):
@@ -391,13 +362,8 @@ def french_horn(p):
         flare = smooth(((-0.162, 0.03), (-0.150, 0.10), (-0.10, 0.165), (-0.01, 0.200), (0.08, 0.205),
                         (0.145, 0.20), (0.185, 0.19)), False, 4) * s  # fmt: skip
         at = np.linspace(0, 1, len(flare))
-        tube(
-            p,
-            flare,
-            wide * np.interp(at, [0, 0.4, 0.7, 0.88, 1], [0.022, 0.040, 0.085, 0.160, 0.255]) * s,
-            brass,
-            0.004,
-        )
+        bore = wide * np.interp(at, [0, 0.4, 0.7, 0.88, 1], [0.022, 0.040, 0.085, 0.160, 0.255]) * s
+        tube(p, flare, bore, brass, 0.004)
         _horn_bell(p, s * wide, s)
         paddles = hubs + np.array([[-0.045, -0.040]]) * s
         with p.moving():
