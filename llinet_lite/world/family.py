@@ -25,15 +25,6 @@ from .instruments import INSTRUMENTS, instrument, plain_name
 
 
 @cache
-def tree() -> nx.Graph:
-    """The family tree: a class that is the parent of another (Bell, Drum, Guitar) is one node, not two."""
-    graph = nx.Graph()
-    for row in INSTRUMENTS:
-        nx.add_path(graph, row.family)
-    return nx.freeze(graph)
-
-
-@cache
 def distances() -> np.ndarray:
     """All shortest paths between the classes, in edges.
 
@@ -47,7 +38,10 @@ def distances() -> np.ndarray:
     >>> int(distances()[instrument("guitar").label, instrument("electric guitar").label])
     1
     """
-    return _between([row.family[-1] for row in INSTRUMENTS], tree())
+    tree = nx.Graph()
+    for row in INSTRUMENTS:  # a class that is the parent of another (Bell, Drum, Guitar) is one node
+        nx.add_path(tree, row.family)
+    return _between([row.family[-1] for row in INSTRUMENTS], tree)
 
 
 def ontology_distances(path: str | PathLike, names: Sequence[str]) -> np.ndarray:

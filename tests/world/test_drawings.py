@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import namedtuple
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
 from llinet_lite.world.drawings import DRAWINGS, Layers, Pose, draw, sketch
-from llinet_lite.world.drawings.painter import BEHIND, finish
-from llinet_lite.world.instruments import INSTRUMENTS, MATERIALS, Individual, individual, instrument
+from llinet_lite.world.instruments import INSTRUMENTS, Individual, instrument
 
 Motion = namedtuple("Motion", "stroke energy")
 REST = Motion(1.0, 0.0)
 NAMES = [row.name for row in INSTRUMENTS]
-CENTRED = Pose(0.5, 0.5, 0.6, 0.0, False)
+CENTERED = Pose(0.5, 0.5, 0.6, 0.0, False)
 
 
 def specimen(name, *, size=1.0, brightness=None, wear=0.3, hue=0.0):
@@ -26,7 +23,7 @@ def specimen(name, *, size=1.0, brightness=None, wear=0.3, hue=0.0):
     return Individual(row, size, row.brightness if brightness is None else brightness, wear, hue)
 
 
-def layers(name, pose=CENTRED, motion=REST, pixels=128, seed=0, **attributes) -> Layers:
+def layers(name, pose=CENTERED, motion=REST, pixels=128, seed=0, **attributes) -> Layers:
     return draw(specimen(name, **attributes), pose, motion, pixels, np.random.default_rng(seed))
 
 
@@ -56,7 +53,7 @@ def test_layers_are_uint8_images_of_the_canvas_with_something_on_each(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [0.75, 1.33])
-def test_longest_side_is_the_scale_and_the_centre_is_the_pose(name, size):
+def test_longest_side_is_the_scale_and_the_center_is_the_pose(name, size):
     pose = Pose(0.55, 0.45, 0.7, 0.0, False)
     left, top, right, bottom = bounds(layers(name, pose, pixels=256, size=size).instrument)
     assert max(right - left, bottom - top) == pytest.approx(0.7 * 256, rel=0.05)
@@ -64,33 +61,11 @@ def test_longest_side_is_the_scale_and_the_centre_is_the_pose(name, size):
     assert (top + bottom) / 2 == pytest.approx(0.45 * 256, abs=4)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_mirrored_exchanges_left_and_right(name):
-    plain = layers(name).instrument
-    mirrored = layers(name, replace(CENTRED, mirrored=True)).instrument
-    difference = np.abs(mirrored[:, ::-1, 3].astype(int) - plain[:, :, 3])
-    assert difference.mean() < 2.5
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_angle_turns_the_drawing_clockwise_about_its_centre(name):
-    turned = solid(layers(name, replace(CENTRED, angle=np.pi / 2)).instrument)
-    expected = np.rot90(solid(layers(name).instrument), -1)
-    assert (turned & expected).sum() / (turned | expected).sum() > 0.85
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_same_generator_state_gives_the_same_bytes(name):
-    first, again, other = (layers(name, motion=Motion(0.3, 0.6), pixels=64, seed=seed) for seed in (5, 5, 6))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first.behind, other.behind)
-
-
 def test_number_of_draws_does_not_depend_on_class_or_motion():
     states = set()
     for name, motion in itertools.product(NAMES, (REST, Motion(-1.0, 1.0))):
         rng = np.random.default_rng(3)
-        draw(specimen(name), CENTRED, motion, 32, rng)
+        draw(specimen(name), CENTERED, motion, 32, rng)
         states.add(rng.random())
     assert len(states) == 1
 
@@ -116,40 +91,16 @@ def test_the_bow_slides_along_itself(name):
     assert abs(shift[0, 0] * along[1] - shift[0, 1] * along[0]) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["drum", "gong", "marimba", "steel pan", "glockenspiel", "tabla"])
-def test_the_striker_is_on_the_instrument_at_contact_only(name):
-    def overlap(stroke):
-        drawn = layers(name, motion=Motion(stroke, 0.9))
-        return (solid(drawn.front) & solid(drawn.instrument)).sum()
-
-    assert overlap(-1.0) > overlap(1.0)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_silent_player_stands_still(name):
-    first, again = (layers(name, motion=REST, pixels=64) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bigger_specimen_is_bigger_against_the_players_head(name):
     def area(size):
         painter = sketch(specimen(name, size=size), REST, np.random.default_rng(0))
-        drawn = painter.render(CENTRED, 128)
-        metres_per_pixel = painter.extent[1] / (0.6 * 128)
-        return solid(drawn.instrument).sum() * metres_per_pixel**2
+        drawn = painter.render(CENTERED, 128)
+        meters_per_pixel = painter.extent[1] / (0.6 * 128)
+        return solid(drawn.instrument).sum() * meters_per_pixel**2
 
-    # the player's head has the same size in metres in both
+    # the player's head has the same size in meters in both
     assert area(1.33) > 1.8 * area(0.75)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_players_head_is_at_human_scale(name):
-    painter = sketch(specimen(name, size=1.2), REST, np.random.default_rng(0))
-    points = np.concatenate(
-        [p for op, p in zip(painter._ops, painter._points, strict=True) if op[0] == BEHIND]
-    )
-    assert 0.55 < np.ptp(points[:, 1]) < 2.1  # a person, sitting, standing or cut at the waist
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -168,38 +119,14 @@ def test_wear_scratches_the_surface_but_not_the_mask():
         assert np.abs(new.astype(int) - old)[solid(new)].mean() > 2
 
 
-def test_materials_have_distinct_colours():
-    row = instrument("violin")
-    for brightness in (0.3, 0.6, 0.9):
-        one = Individual(row, 1.0, brightness, 0.3, 0.0)
-        rgb = np.array([[finish(material, one).base for material in MATERIALS]], np.uint8)
-        lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
-        for a, b in itertools.combinations(range(len(MATERIALS)), 2):
-            assert np.linalg.norm(lab[a] - lab[b]) > 8, (MATERIALS[a], MATERIALS[b])
-
-
 def test_all_drawings_can_be_told_apart():
     small = {}
     for name in NAMES:
-        drawn = layers(name, replace(CENTRED, scale=0.9), pixels=64).instrument.astype(float)
+        drawn = layers(name, replace(CENTERED, scale=0.9), pixels=64).instrument.astype(float)
         small[name] = np.concatenate([drawn[:, :, :3] * drawn[:, :, 3:] / 255, drawn[:, :, 3:]], 2)
     for a, b in itertools.combinations(NAMES, 2):
         shape = (small[a][:, :, 3] > 127) | (small[b][:, :, 3] > 127)
         assert np.abs(small[a] - small[b])[shape].mean() > 18, (a, b)
-
-
-@pytest.mark.parametrize(
-    "name", ["accordion", "harp", "marimba", "piano", "zither", "steel pan", "chime", "harmonica", "guitar"]
-)
-def test_counted_parts_are_drawn_as_many_as_the_row_says(name):
-    def shapes(parts):
-        one = specimen(name)
-        one = replace(one, instrument=replace(one.instrument, parts=parts))
-        painter = sketch(one, REST, np.random.default_rng(0))
-        return sum(op[2] for op in painter._ops)
-
-    parts = instrument(name).parts
-    assert shapes(parts + 4) > shapes(parts)
 
 
 def test_partly_outside_and_tiny_canvases_are_drawn_without_error():
@@ -208,14 +135,3 @@ def test_partly_outside_and_tiny_canvases_are_drawn_without_error():
         assert drawn.instrument.shape == (48, 48, 4)
         assert layers(name, pixels=8).instrument[:, :, 3].any()
         assert not layers(name, Pose(5.0, 5.0, 0.3, 0.0, False), pixels=32).instrument.any()
-
-
-@pytest.mark.parametrize(("pixels", "budget"), [(128, 4.0), (256, 8.0)])
-def test_drawing_is_quick(pixels, budget):
-    cast = [individual(row, np.random.default_rng(1)) for row in INSTRUMENTS]
-    best = np.full(len(cast), np.inf)
-    for _, (i, one) in itertools.product(range(4), enumerate(cast)):
-        start = time.process_time()
-        draw(one, Pose(0.5, 0.5, 0.6, 0.2, False), Motion(0.1, 0.5), pixels, np.random.default_rng(2))
-        best[i] = min(best[i], 1e3 * (time.process_time() - start))
-    assert best.mean() < 2 * budget  # milliseconds; twice the budget, for slow and busy machines
