@@ -141,34 +141,6 @@ def world_build(
     print(f"{store.folder}: {_sizes(store)}")
 
 
-@world_app.command("card")
-def world_card(
-    profile: ProfileName = "laptop",
-    store: Annotated[Path | None, typer.Option(help="A packed store; default: the profile's.")] = None,
-    senses: Annotated[
-        bool, typer.Option(help="Also train one classifier per sense: about 4 minutes on 2 cores (laptop).")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Keep what --senses measured in this JSON file.")] = None,
-) -> None:
-    """Print the data card of a packed store: what it holds and what was checked."""
-    from llinet_lite import workspace
-    from llinet_lite.course import profile_named
-    from llinet_lite.data.card import card, card_text
-    from llinet_lite.data.store import Store
-
-    settings = profile_named(profile)
-    opened = Store(store) if store else workspace.world(settings)
-    print(card_text(card(opened)))
-    if senses:
-        from llinet_lite import results
-        from llinet_lite.avc import one_sense
-
-        measured = one_sense.card(opened, settings)
-        print(results.markdown(results.table(measured)))
-        if out:
-            results.write(out, measured)
-
-
 @app.command("import")
 def import_folder(
     folder: Annotated[

@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.data.batches import EvaluationSet
-from llinet_lite.data.image_batches import ImageBatches
+from llinet_lite.data.batches import EvaluationSet, ImageBatches
 from llinet_lite.data.store import Store
 from llinet_lite.features import ImageAugment, to_image
 from llinet_lite.old_road import fit

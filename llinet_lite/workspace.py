@@ -187,7 +187,7 @@ class Workspace:
 
     def motion(self, splits: tuple[str, ...]) -> None:
         """Film the clips of these splits, 25 frames and ten flow fields each, where that is not done yet."""
-        from llinet_lite.data.motion import build_motion
+        from llinet_lite.data.bandstand import build_motion
 
         store = self.store(splits)
         with _turn(store.folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -51,3 +52,74 @@ def no_network(monkeypatch):
 
     connect = socket.socket.connect
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+# -------------------------------------------------------------------- one tiny world for all rooms
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory):
+    """The built-in world, very small: 40 px, 16 kHz, clips of 2 s with two images, all splits; read only.
+
+    Frames and flow of train, val and test are there, too. Built once per run, whatever the number of workers.
+    """
+    from llinet_lite.data.bandstand import WorldSet, build, build_motion
+
+    plan = WorldSet("tiny", 40, 16000, 2.0, 2, train_share=0.01, unseen_share=0.02, held_out=1, mixed=3)
+    with shared_folder(tmp_path_factory, "tiny-store") as folder:
+        store = build(folder, plan, workers=1, progress=False)
+        build_motion(store, ("train", "val", "test"), workers=1, progress=False)
+    return store
+
+
+@pytest.fixture(scope="session")
+def tiny_photos(tmp_path_factory):
+    """Photos and recordings paired by class only, of four seen and two unseen classes; read only.
+
+    Noise, each its own, 40 px and 16 kHz; unlike numbers; recordings of a later class are longer.
+    """
+    import numpy as np
+
+    from llinet_lite.data.media import encode_jpeg, encode_png
+    from llinet_lite.data.store import StoreWriter
+
+    names = ("cello", "flute", "harp", "snare drum", "violin", "tabla")
+    sizes = {  # classes, photos and recordings of each
+        "train": (range(4), 6, 4),
+        "val": (range(4), 3, 2),
+        "test": (range(4), 3, 4),
+        "unseen": (range(4, 6), 3, 5),
+    }
+    manifest = {"name": "photos", "sample_rate": 16000, "seconds": 1.2, "image_size": 40}
+    manifest |= {"classes": [{"name": name, "seen": k < 4} for k, name in enumerate(names)]}
+    with (
+        shared_folder(tmp_path_factory, "tiny-photos") as folder,
+        StoreWriter(folder, {"photos": 1}, rebuild=True) as writer,
+    ):
+        for number, (split, (labels, photos, recordings)) in enumerate(sizes.items()):
+            rng, images, sounds = np.random.default_rng(number), [], []
+            for label in labels:
+                mask = np.zeros((40, 40), np.uint8)
+                mask[10:20, 4 + label * 4 : 16 + label * 4] = 1
+                for k in range(photos):
+                    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+                    row = {"id": f"{split}/{label}/{k}.jpg", "clip": -1, "time": -1.0, "kind": "photo"}
+                    row |= {"label": label, "factors": "{}", "jpeg": encode_jpeg(image, 95)}
+                    images.append(row | {"objects": encode_png(mask)})
+                for k in range(recordings):
+                    audio = rng.integers(-9999, 9999, 19200 + 1600 * label).astype("<i2").tobytes()
+                    row = {"id": f"{split}/{label}/{k}.wav", "kind": "recording", "audio": audio}
+                    sounds.append(row | {"label": label, "factors": "{}"})
+            writer.add_shard(split, 0, images, sounds)
+        return writer.finish(manifest, dict.fromkeys(sizes, 1))
+
+
+@contextlib.contextmanager
+def shared_folder(tmp_path_factory, name: str):
+    """A folder that all workers of a run share, held while it is filled."""
+    import filelock
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with filelock.FileLock(base / f"{name}.lock"):
+        yield base / name

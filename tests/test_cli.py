@@ -46,7 +46,7 @@ def test_help_imports_nothing_heavy():
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "world show", "world sheet", "world build", "world card"])
+@pytest.mark.parametrize("command", [*COMMANDS, "world show", "world sheet", "world build"])
 def test_every_command_explains_itself(capsys, command):
     code, out, _ = llinet(capsys, *command.split(), "--help")
     assert code == 0 and "Usage:" in out and len(out) > 200
@@ -91,7 +91,6 @@ def test_world_sheet_writes_all_32_with_their_names(capsys, tmp_path):
         (["world", "show", "violin", "--kind", "duo"], "there is no kind of scene 'duo': did you mean"),
         (["world", "show", "violin", "--seed", "-1"], "seed"),
         (["world", "build", "--profile", "huge"], "no profile 'huge': choose one of smoke, laptop"),
-        (["world", "card", "--store", "/no/such/store"], "/no/such/store"),
         (["import", "/no/such/folder", "--out", "{tmp}/store"], "/no/such/folder"),
         (["course", "--only", "77"], "there is no notebook '77'"),
         (["course", "-p", "nosuch", "1"], "Valid parameters:"),
@@ -186,8 +185,6 @@ def test_import_packs_a_folder_and_says_what_it_left_out(capsys, tmp_path):
     assert (
         manifest["excluded"][0]["file"] == "train/bell/video/bell9.jpg" and manifest["sample_rate"] == 16_000
     )
-    code, out, _ = llinet(capsys, "world", "card", "--store", store)
-    assert code == 0 and "mine" in out
 
 
 def test_build_makes_the_store_of_a_profile(capsys, tmp_path, monkeypatch):

@@ -1,35 +1,281 @@
-"""From a store to batches: audio-visual pairs, class pairs, and evaluation sets.
+"""From a store to batches: audio-visual pairs, class pairs, images, and evaluation sets.
 
-Who is paired with whom, when the sound starts, how the picture is cropped and
-every later draw are functions of (seed, epoch): they are drawn for a whole
-epoch at once, before anything is read. So a batch is known by its number, in
-whatever process it is read, and a training that stops can go on exactly.
+Who is paired with whom, when the sound starts, how the image is cropped and every later draw are functions of
+(seed, epoch): they are drawn for a whole epoch at once, before anything is read. So a batch is known by its
+number, in whatever process it is read, and a training that stops can go on exactly.
 
-A network that is to learn correspondence must not be able to see it in the
-picture or the sound alone. Mismatched pairs are therefore made by exchanging
-the sounds (with their start times) *among the mismatched rows* of an epoch:
-each picture and each second of sound comes up equally often on both sides,
-and every sound is centred on a video frame. Objects that Sound (section 3.3)
-reports what happens otherwise: if mismatched sounds start anywhere, the
-network recognises the 0.04 s grid and scores 87.6 instead of 81.9 %.
-That naive sampling is ``grid=None``.
+A network that is to learn correspondence must not be able to see it in the image or the sound alone.
+Mismatched pairs are therefore made by exchanging the sounds (with their start times) *among the mismatched
+rows* of an epoch: each image and each second of sound comes up equally often on both sides, and every sound
+is centered on a video frame. Objects that Sound (section 3.3) reports what happens otherwise: if mismatched
+sounds start anywhere, the network recognizes the 0.04 s grid and scores 87.6 instead of 81.9 %. That naive
+sampling is ``grid=None``.
 
 Notebook: 01
 """
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+
 import numpy as np
+import torch
+from torch.utils.data import Dataset
 
-from llinet_lite.data.rows import DRAWS, Batches, Rows, Source, derange, spread
+from llinet_lite.data.bandstand import FIELDS, Motion, first_images
 from llinet_lite.data.store import Store
+from llinet_lite.world.room import imprint
 
+DRAWS = 8  # uniforms per row for augmentation on the device
+VIEWS = ("frame", "middle", "frames", "flow")  # what a network sees of a clip
 PAIRS, MATCHES, ITEMS = ("sampled", "all"), ("clip", "class"), ("pair", "image", "sound")
 _ORDER, _SHUFFLE, _LIST = 0, 1, 2  # purposes of a random stream
 
 
 def _rng(seed: int, epoch: int, purpose: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, purpose])))
+
+
+def _known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+
+
+def _fits(batch_size: int, least: int, most: int, what: str) -> None:
+    if not least <= batch_size <= most:
+        raise ValueError(f"batch_size must lie between {least} and {most}, {what}, not {batch_size}")
+
+
+# ------------------------------------------------------------------ rows and how they are read
+
+
+@dataclass
+class Rows:
+    """What the rows of an epoch consist of; arrays of equal length n."""
+
+    image: np.ndarray  # (n,) int, row of the store's images
+    sound: np.ndarray  # (n,) int, row of the store's sounds
+    start: np.ndarray  # (n,) int, first sample of the sound
+    label: np.ndarray  # (n,) int, class of the image
+    match: np.ndarray  # (n,) int, 1 the sound belongs to the image, 0 it does not
+    group: np.ndarray  # (n,) int, rows with the same group match one another
+    crop: np.ndarray  # (n, 2) float, place of the crop, 0 (top, left) to 1
+    draws: np.ndarray  # (n, 8) float32, uniforms in [0, 1) for augmentation
+
+    def arrays(self) -> list[np.ndarray]:
+        """All arrays, in the order above."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def take(self, order) -> Rows:
+        """The rows ``order`` of every array."""
+        return Rows(*(array[order] for array in self.arrays()))
+
+
+class Batches(Dataset):
+    """The batches of one epoch: ``len(batches)``, ``batches[i]``.
+
+    Give it to ``DataLoader(batches, batch_size=None, num_workers=k)``: the tensors are the same for every k.
+    ``sampler=range(i, len(batches))`` goes on at batch i.
+
+    Notes
+    -----
+    A batch is a dict of tensors, B rows: image (B, H, W, 3) uint8; audio (B, n) int16; label, match, group,
+    index (B,) int64; draws (B, 8) float32. ``index`` is the row of the image table (of the sound table, where
+    there are no images). Objects (B, H, W) uint8 where masks were asked for. The view "frames" has frames
+    (B, 25, H, W, 3) uint8 in place of image, the view "flow" also has flow (B, 20, H, W) int8: u, v of field
+    0, u, v of field 1 ...; all cropped alike.
+    """
+
+    def __init__(self, source: Source, rows: Rows, batch_size: int, objects: bool = False):
+        self.source, self.rows, self.batch_size, self.objects = source, rows, batch_size, objects
+
+    def __len__(self) -> int:
+        return -(-len(self.rows.label) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        """All batches in order; threads read the next ones where there are cores to spare."""
+        from joblib import cpu_count
+
+        threads = min(8, cpu_count() - 1) if cpu_count() >= 4 else 0
+        if not threads:
+            yield from map(self.__getitem__, range(len(self)))
+            return
+        pool, coming = ThreadPoolExecutor(threads, "reader"), deque()
+        try:
+            for i in range(len(self)):
+                coming.append(pool.submit(self.__getitem__, i))
+                if len(coming) > threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
+        if not 0 <= i < len(self):
+            raise IndexError(f"batch {i} of {len(self)}")
+        rows = self.rows.take(slice(i * self.batch_size, (i + 1) * self.batch_size))
+        source, batch = self.source, {}
+        if source.image_crop:
+            batch |= source.read_images(rows, self.objects)
+        if source.length:
+            batch["audio"] = source.read_sounds(rows)
+        index = rows.image if source.image_crop else rows.sound
+        whole = {"label": rows.label, "match": rows.match, "group": rows.group, "index": index}
+        batch |= {key: np.ascontiguousarray(value, np.int64) for key, value in whole.items()}
+        batch["draws"] = np.ascontiguousarray(rows.draws, np.float32)
+        return {key: torch.from_numpy(value) for key, value in batch.items()}
+
+
+class Source:
+    """Reads the images and the sounds of one split; `seconds` 0: no sounds, None: whole ones."""
+
+    def __init__(
+        self, store: Store, split: str, image_crop: int | None, seconds: float | None, view: str = "frame"
+    ):
+        _known("view", view, VIEWS)
+        self.store, self.split, self.image_crop, self.view = store, split, image_crop, view
+        self.images, self.sounds = store.images(split), store.sounds(split)
+        # rows of the image table that take part
+        self.pool = np.arange(len(self.images)) if view == "frame" else first_images(self.images)
+        self.motion = Motion(store, split) if view in ("frames", "flow") else None
+        self.length = 0  # samples of a window; 0: no sounds
+        self.trace = None  # the recorder imprint of a whole clip, (n,) float, added to every window
+        size = store.manifest["image_size"]
+        if image_crop is not None and not 1 <= image_crop <= size:
+            raise ValueError(
+                f"image_crop is {image_crop}, but the images in {store.folder} have {size} pixels"
+            )
+        if image_crop is None and seconds == 0:
+            raise ValueError("a batch needs image_crop or seconds")
+        if seconds != 0:
+            self._set_length(seconds)
+
+    def _set_length(self, seconds: float | None) -> None:
+        lengths, rate = self.sounds.length, self.store.sample_rate
+        shortest, longest = int(lengths.min()), int(lengths.max())
+        if seconds is None and shortest != longest:
+            raise ValueError(
+                f"the sounds of {self.split} last {shortest / rate:.2f} to {longest / rate:.2f} s; "
+                "whole sounds (seconds=None) need equal lengths: give seconds"
+            )
+        self.length = shortest if seconds is None else round(seconds * rate)
+        if not 0 < self.length <= shortest:
+            raise ValueError(
+                f"a window of {seconds} s does not fit the shortest sound of {self.split}, "
+                f"{self.sounds.id[int(lengths.argmin())]} with {shortest / rate:.2f} s"
+            )
+
+    def __getstate__(self):  # worker processes map the files anew
+        return {key: value for key, value in self.__dict__.items() if key not in ("images", "sounds")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.images, self.sounds = self.store.images(self.split), self.store.sounds(self.split)
+
+    def read_images(self, rows: Rows, objects: bool) -> dict[str, np.ndarray]:
+        """Decode and crop what the view shows, and the masks if wanted; see :class:`Batches`."""
+        size, batch = self.image_crop, defaultdict(list)
+        for row, place in zip(rows.image.tolist(), rows.crop, strict=True):
+            moving = np.searchsorted(self.pool, row)  # row of the motion table
+            if self.view == "frames":
+                name, image = "frames", self.motion.frames(moving)  # (25, H, W, 3)
+            else:
+                name, image = "image", self.images.image(row)  # (H, W, 3)
+            sides = image.shape[-3:-1]
+            top, left = (int(p * (side - size + 1)) for p, side in zip(place, sides, strict=True))
+            window = (..., slice(top, top + size), slice(left, left + size))
+            batch[name].append(image[(*window, slice(None))])
+            if self.view == "flow":
+                flow = self.motion.flow(moving)  # (10, 2, H, W)
+                batch["flow"].append(flow.reshape(2 * FIELDS, *flow.shape[2:])[window])
+            if objects:
+                mask = self.images.objects(row)
+                if mask is None:
+                    raise ValueError(f"{self.split} holds no masks ({self.images.id[row]})")
+                batch["objects"].append(mask[window])
+        return {name: np.stack(parts) for name, parts in batch.items()}
+
+    def read_sounds(self, rows: Rows) -> np.ndarray:
+        """(B, n) int16: one window per row."""
+        audio = np.empty((len(rows.sound), self.length), np.int16)
+        for k, (row, start) in enumerate(zip(rows.sound.tolist(), rows.start.tolist(), strict=True)):
+            window = self.sounds.audio(row, start, self.length)
+            if self.trace is not None:
+                traced = np.rint(window + self.trace[start : start + self.length])
+                window = np.clip(traced, -32768, 32767)
+            audio[k] = window
+        return audio
+
+    def anywhere(self, sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Start samples, uniform over all windows that fit."""
+        return rng.integers(0, self.sounds.length[sound] - self.length + 1)
+
+    def same_class(
+        self, label: np.ndarray, rng: np.random.Generator, sounds: np.ndarray | None = None
+    ) -> np.ndarray:
+        """A uniformly drawn sound of each given class; `sounds`: their labels, if not the table's."""
+        sounds = self.sounds.label if sounds is None else sounds
+        order = np.argsort(sounds, kind="stable")
+        ranked = sounds[order]
+        first, last = np.searchsorted(ranked, label, "left"), np.searchsorted(ranked, label, "right")
+        if (first == last).any():
+            name = self.store.classes[int(label[first == last][0])]["name"]
+            raise ValueError(f"split {self.split} holds images of {name} but no sound of it")
+        return order[rng.integers(first, last)]
+
+    def rows(self, image, sound, start, rng: np.random.Generator | None) -> Rows:
+        """Matched rows with draws; without a generator, center crops and draws of one half."""
+        n = len(image)
+        crop = np.full((n, 2), 0.5) if rng is None else rng.random((n, 2))
+        draws = np.full((n, DRAWS), 0.5, np.float32) if rng is None else rng.random((n, DRAWS), np.float32)
+        label = self.images.label[image].astype(np.int64)
+        return Rows(image, sound, start, label, np.ones(n, np.int64), label, crop, draws)
+
+
+def derange(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random permutation p with ``group[p[k]] != group[k]`` for every k; ValueError where there is none."""
+    n = len(group)
+    if n and np.unique(group, return_counts=True)[1].max() * 2 > n:
+        raise ValueError(
+            f"more than half of {n} rows belong together, so they cannot all be mismatched: "
+            "pair with match='clip', or use more classes of like size"
+        )
+    p = rng.permutation(n)
+    for _ in range(1000):
+        bad = np.flatnonzero(group[p] == group)
+        if not len(bad):
+            return p
+        for k, other in zip(bad, rng.integers(0, n, len(bad)), strict=True):
+            if group[p[other]] != group[k] and group[p[k]] != group[other]:
+                p[k], p[other] = p[other], p[k]
+    raise ValueError("no way was found to mismatch all rows; use more clips or classes")
+
+
+def spread(group: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """A random order in which no group comes up twice within one batch of ``size``."""
+    order, used = rng.permutation(len(group)), len(group) // size * size
+    for _ in range(1000):
+        table = group[order[:used]].reshape(-1, size)  # (batches, size)
+        ranks = np.argsort(table, axis=1, kind="stable")
+        again = np.diff(np.take_along_axis(table, ranks, 1), axis=1) == 0
+        batch, place = np.nonzero(again)
+        if not len(batch):
+            return order[:used]
+        for b, k in zip(batch, ranks[batch, place + 1], strict=True):
+            here, there = b * size + k, int(rng.integers(len(group)))
+            mine = group[order[b * size : (b + 1) * size]]
+            first = there // size * size
+            theirs = group[order[first : first + size]] if there < used else ()
+            if group[order[there]] not in mine and group[order[here]] not in theirs:
+                order[here], order[there] = order[there], order[here]
+    raise ValueError(f"batches of {size} cannot avoid two images of one clip; use a smaller batch_size")
+
+
+# ---------------------------------------------------------------------------- training
 
 
 class PairBatches:
@@ -46,42 +292,35 @@ class PairBatches:
     seconds : float
         Length of the sound window.
     pairs : {"sampled", "all"}
-        "sampled": half of the rows match, half do not, as published. "all":
-        every row matches, and the loss makes the mismatched pairs of a batch.
+        "sampled": half of the rows match, half do not, as published. "all": every row matches, and the loss
+        makes the mismatched pairs of a batch.
     match : {"clip", "class"}
         A mismatched sound is from another clip, or from another class.
     grid : float or None
-        Sounds of both kinds are centred on frames, multiples of ``grid``
-        seconds. None: mismatched sounds start at any sample (the shortcut).
-    misalign : float
-        Largest shift between the frame and the centre of its sound, seconds,
-        in steps of 0.04 s and alike for both kinds; the augmentation of
-        Look, Listen and Learn. 0 is none.
+        Sounds of both kinds are centered on frames, multiples of ``grid`` seconds. None: mismatched sounds
+        start at any sample (the shortcut).
     seed : int
     shuffle_pairs : bool
-        Control: which sound belongs to which picture is a fixed random
-        permutation. Nothing can be learned from it that holds elsewhere.
+        Control: which sound belongs to which image is a fixed random permutation.
     imprint : float
-        Strength of the recorder imprint that is added to the sounds as they are read; 0 is none.
+        Strength of the recorder imprint (:func:`llinet_lite.world.room.imprint`), locked to each clip's frame
+        clock, that is added to the sounds as they are read.
     view : {"frame", "middle", "frames", "flow"}
-        What is seen. "frame": every picture of the split. The other three take the first picture of every
-        clip and share their pairs and draws: "middle" shows that picture alone, "frames" the 25 frames
-        around it, "flow" that picture and ten fields of optical flow (*Objects that Sound*, section 3.2).
-        "frames" and "flow" need :func:`llinet_lite.data.motion.build_motion`.
+        What is seen. "frame": every image of the split. The other three take the first image of every clip
+        and share their pairs and draws: "middle" shows that image alone, "frames" the 25 frames around it,
+        "flow" that image and ten fields of optical flow (*Objects that Sound*, section 3.2).
 
     Raises
     ------
     ValueError
         Settings that the store cannot fulfil; the message says which.
     StoreError
-        The frames or the flow are not built.
+        The frames or the flow are not built (:func:`llinet_lite.data.bandstand.build_motion`).
 
     Examples
     --------
     >>> data = PairBatches(store, "train", batch_size=64, image_crop=112, seed=0)   # doctest: +SKIP
     >>> loader = DataLoader(data.epoch(3), batch_size=None, num_workers=2)          # doctest: +SKIP
-
-    Notebook: 01
     """
 
     def __init__(
@@ -95,28 +334,23 @@ class PairBatches:
         pairs: str = "sampled",
         match: str = "clip",
         grid: float | None = 0.04,
-        misalign: float = 0.0,
         seed: int = 0,
         shuffle_pairs: bool = False,
         imprint: float = 0.0,
         view: str = "frame",
     ):
-        for name, value, known in (("pairs", pairs, PAIRS), ("match", match, MATCHES)):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-        self.source = Source(store, split, image_crop, seconds, view)
-        self.source.set_imprint(imprint)
+        _known("pairs", pairs, PAIRS)
+        _known("match", match, MATCHES)
+        self.source = source = Source(store, split, image_crop, seconds, view)
         self.batch_size, self.pairs, self.match, self.grid = batch_size, pairs, match, grid
-        self.misalign, self.seed, self.shuffle_pairs = misalign, seed, shuffle_pairs
-        count = len(self.source.pool)
-        if not 2 <= batch_size <= count:
-            raise ValueError(
-                f"batch_size must lie between 2 and {count}, the pictures of {split}, not {batch_size}"
-            )
-        clip = self.source.images.clip
+        self.seed, self.shuffle_pairs = seed, shuffle_pairs
+        if imprint:
+            source.trace = _trace(store.sample_rate, int(source.sounds.length.max()), imprint)
+        _fits(batch_size, 2, len(source.pool), f"the images of {split}")
+        clip = source.images.clip
         self.by_class = bool((clip < 0).all())
         if not self.by_class and (clip < 0).any():
-            raise ValueError(f"only some pictures of {split} belong to a clip; import them again")
+            raise ValueError(f"only some images of {split} belong to a clip; import them again")
         if self.by_class and match == "clip":
             raise ValueError(f"photos and sounds of {split} are paired by class only: use match='class'")
         self._check_times()
@@ -129,61 +363,34 @@ class PairBatches:
         self.timed = bool(timed.all())
         if not self.timed:
             if timed.any():
-                raise ValueError(f"only some pictures of {source.split} have a time; import them again")
+                raise ValueError(f"only some images of {source.split} have a time; import them again")
             return
         if self.grid and np.abs(time / self.grid - np.rint(time / self.grid)).max() > 1e-3:
             raise ValueError(f"the frames of {source.split} are not on a grid of {self.grid} s")
-        start = self._centred(np.arange(len(time)))
+        start = self._centered(np.arange(len(time)))
         over = (start < 0) | (start + source.length > source.sounds.length[source.images.clip])
         if over.any():
-            k = int(np.flatnonzero(over)[0])
-            window = source.length / source.store.sample_rate
             raise ValueError(
-                f"{window} s of sound around {source.images.id[k]} leave its clip: use fewer seconds"
+                f"{source.length / source.store.sample_rate} s of sound around "
+                f"{source.images.id[int(over.argmax())]} leave its clip: use fewer seconds"
             )
 
-    def _centred(self, image: np.ndarray) -> np.ndarray:
+    def _centered(self, image: np.ndarray) -> np.ndarray:
         time = self.source.images.time[image].astype(np.float64)
         return np.rint(time * self.source.store.sample_rate).astype(np.int64) - self.source.length // 2
 
-    def _own(self, image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The sound that belongs to each picture, and where its window starts."""
-        source = self.source
-        fixed = _rng(self.seed, 0, _SHUFFLE)
+    def matched(self, image: np.ndarray, rng, draws: np.random.Generator | None = None) -> Rows:
+        """Images with their own sounds; `draws` for crops and draws, None: center crops and one half."""
+        source, fixed = self.source, _rng(self.seed, 0, _SHUFFLE)
         if self.by_class:
             label = source.images.label
             sound = source.same_class((fixed.permutation(label) if self.shuffle_pairs else label)[image], rng)
         else:
             sound = source.images.clip[image].astype(np.int64)
             sound = fixed.permutation(len(source.sounds))[sound] if self.shuffle_pairs else sound
-        if not self.timed:
-            return sound, source.anywhere(sound, rng)
-        return sound, self._shifted(self._centred(image), source.sounds.length[sound] - source.length, rng)
-
-    def _shifted(self, start: np.ndarray, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Shift windows by whole frames, uniform over the shifts that stay inside the clip."""
-        step = round((self.grid or 0.04) * self.source.store.sample_rate)
-        most = int(self.misalign * self.source.store.sample_rate / step + 1e-9)
-        if most == 0:
-            return start
-        low, high = np.maximum(-most, -(start // step)), np.minimum(most, (last - start) // step)
-        return start + step * rng.integers(low, high + 1)
-
-    def matched(self, image: np.ndarray, rng, draws: np.random.Generator | None = None) -> Rows:
-        """Pictures with their own sounds, and the group that decides what else would match.
-
-        Parameters
-        ----------
-        image : (n,) int
-            Rows of the image table.
-        rng : np.random.Generator
-            For sounds and shifts.
-        draws : np.random.Generator, optional
-            For crops and draws; None: centre crops and draws of one half.
-        """
-        sound, start = self._own(image, rng)
-        rows = self.source.rows(image, sound, start, draws)
-        group = self.source.sounds.label[sound] if self.match == "class" else self.source.images.clip[image]
+        start = self._centered(image) if self.timed else source.anywhere(sound, rng)
+        rows = source.rows(image, sound, start, draws)
+        group = source.sounds.label[sound] if self.match == "class" else source.images.clip[image]
         rows.group = group.astype(np.int64)
         return rows
 
@@ -196,17 +403,7 @@ class PairBatches:
             rows.start[which] = self.source.anywhere(rows.sound[which], rng)
 
     def epoch(self, e: int) -> Batches:
-        """The batches of epoch ``e``, a function of (seed, e) alone.
-
-        Parameters
-        ----------
-        e : int
-            0, 1, 2 ...
-
-        Returns
-        -------
-        batches : Batches
-        """
+        """The batches of epoch ``e``, a function of (seed, e) alone."""
         rng, size, pool = _rng(self.seed, e, _ORDER), self.batch_size, self.source.pool
         if self.pairs == "all" and self.match == "clip":
             image = pool[spread(self.source.images.clip[pool], size, rng)]
@@ -215,79 +412,42 @@ class PairBatches:
         if self.pairs == "sampled":
             place = rng.random((len(rows.image) // size, size)).argsort(
                 axis=1
-            )  # (batches, B): a shuffled 0 .. B-1
+            )  # a shuffled 0 .. B-1 per batch
             half = size // 2 + (rng.random((len(place), 1)) < 0.5) * (size % 2)
             self._mismatch(rows, np.flatnonzero((place >= half).reshape(-1)), rng)
         return Batches(self.source, rows, size)
 
-    def fixed(self, count: int | None = None) -> Batches:
-        """A fixed list for evaluation: every picture once with its own sound and once with a wrong one.
 
-        Centre crops, draws of one half; a function of the seed alone.
-
-        Parameters
-        ----------
-        count : int, optional
-            Number of pairs (even); default: twice the number of pictures that take part.
-        """
-        rng = _rng(self.seed, 0, _LIST)
-        image = rng.permutation(len(self.source.pool))
-        image = self.source.pool[np.sort(image if count is None else image[: count // 2])]
-        right = self.matched(image, rng)
-        wrong = right.take(np.arange(len(image)))
-        self._mismatch(wrong, np.arange(len(image)), rng)
-        both = [np.stack(two, 1) for two in zip(right.arrays(), wrong.arrays(), strict=True)]  # (n, 2, ...)
-        return Batches(
-            self.source, Rows(*(array.reshape(-1, *array.shape[2:]) for array in both)), self.batch_size
-        )
+def _trace(rate: int, samples: int, strength: float) -> np.ndarray:
+    return imprint(samples / rate, rate, strength) * 32768
 
 
-def evaluation_pairs(
-    store: Store, split: str, *, batch_size: int, image_crop: int, count=None, **settings
-) -> Batches:
-    """The fixed, balanced list of pairs on which correspondence is measured.
-
-    Every picture comes up twice, with its own sound and with a wrong one, so
-    no property of a picture or a sound alone predicts the answer.
+class ClassPairs:
+    """Images, each with a sound of its class that is drawn anew in every epoch: the training pairs of LLINet.
 
     Parameters
     ----------
-    store, split, batch_size, image_crop
-        As for :class:`PairBatches`.
-    count : int, optional
-        Number of pairs; default: all.
-    **settings
-        seconds, match, grid, seed, imprint, view of :class:`PairBatches`.
-
-    Returns
-    -------
-    batches : Batches
-        The last one may be smaller.
-
-    Notebook: 01
-    """
-    batches = PairBatches(store, split, batch_size=2, image_crop=image_crop, **settings).fixed(count)
-    return Batches(batches.source, batches.rows, batch_size)
-
-
-class EvaluationSet(Batches):
-    """Every item of a split exactly once, in the order of the store, centre crops.
-
-    Parameters
-    ----------
-    store, split, batch_size, image_crop
-        As for :class:`PairBatches`; the last batch may be smaller.
-    item : {"pair", "image", "sound"}
-        Pictures with their own sounds (centred on the frame), pictures alone,
-        or sounds alone (from the middle of the clip).
+    store : Store
+    split : str
+    batch_size : int
+        Rows per batch, B. Rows that fill no batch wait for another epoch.
+    image_crop : int or None
+        Side of the random crop, pixels; None: no image is read (`index` is then the row of the sound).
     seconds : float or None
-        Length of the window; None: the whole sound.
-    objects : bool
-        Add the masks to the batches.
-    view : {"frame", "middle", "frames", "flow"}
-        As for :class:`PairBatches`.
+        Length of the window, anywhere in the sound; None: the whole sound.
+    classes : sequence of int, optional
+        Labels that take part; default: all of the split.
+    distinct : bool
+        No class twice in a batch. Every batch draws B classes, each as likely as it is frequent, and takes
+        the next image of each.
+    shuffle_labels : bool
+        Control: the labels of the sounds are permuted once, so an image is paired with sounds of any class.
+    seed : int
 
-    Notebook: 02
+    Raises
+    ------
+    ValueError
+        If a batch is larger than the split (`distinct`: than the number of classes), or a class has no sound.
     """
 
     def __init__(
@@ -295,44 +455,147 @@ class EvaluationSet(Batches):
         store: Store,
         split: str,
         *,
-        batch_size,
-        image_crop=None,
-        seconds=1.0,
-        item="pair",
-        objects=False,
-        view="frame",
+        batch_size: int,
+        image_crop: int | None,
+        seconds: float | None = 1.0,
+        classes: Sequence[int] | None = None,
+        distinct: bool = False,
+        shuffle_labels: bool = False,
+        seed: int = 0,
     ):
-        if item not in ITEMS:
-            raise ValueError(f"item must be one of {', '.join(ITEMS)}, not {item!r}")
+        self.source, self.batch_size, self.seed = Source(store, split, image_crop, seconds), batch_size, seed
+        label = self.source.images.label
+        self.pool = np.arange(len(label)) if classes is None else np.flatnonzero(np.isin(label, classes))
+        if distinct:
+            _fits(batch_size, 1, len(np.unique(label[self.pool])), f"the classes of {split}")
+        _fits(batch_size, 1, len(self.pool), f"the images of {split}")
+        self.distinct, self.sound_label = distinct, np.asarray(self.source.sounds.label)
+        if shuffle_labels:
+            taking_part = np.flatnonzero(np.isin(self.sound_label, label[self.pool]))
+            order = _rng(seed, 0, _SHUFFLE).permutation(taking_part)
+            self.sound_label = self.sound_label.copy()
+            self.sound_label[taking_part] = self.sound_label[order]
+
+    def epoch(self, e: int) -> Batches:
+        """The batches of epoch ``e``, a function of (seed, e): every row matches, ``group`` is the class."""
+        rng = _rng(self.seed, e, _ORDER)
+        image = self._one_of_a_class(rng) if self.distinct else rng.permutation(self.pool)
+        image = image[: len(image) // self.batch_size * self.batch_size]
+        sound = self.source.same_class(self.source.images.label[image], rng, self.sound_label)
+        rows = self.source.rows(image, sound, self.source.anywhere(sound, rng), rng)
+        return Batches(self.source, rows, self.batch_size)
+
+    def _one_of_a_class(self, rng: np.random.Generator) -> np.ndarray:
+        """Rows of images, no two of a class within a batch; as many batches as the split fills."""
+        label = self.source.images.label[self.pool]
+        names, count = np.unique(label, return_counts=True)
+        decks = {name: rng.permutation(self.pool[label == name]) for name in names}
+        dealt, share = dict.fromkeys(names, 0), count / count.sum()
+        rows = []
+        for _ in range(len(self.pool) // self.batch_size):
+            for name in rng.choice(names, self.batch_size, replace=False, p=share):
+                rows.append(decks[name][dealt[name] % len(decks[name])])
+                dealt[name] += 1
+        return np.array(rows, np.int64)
+
+
+class ImageBatches:
+    """Images of a split in random order, cropped at random, without sounds: for classifiers."""
+
+    def __init__(self, store: Store, split: str, *, batch_size: int, image_crop: int, seed: int = 0):
+        self.source, self.batch_size, self.seed = Source(store, split, image_crop, 0), batch_size, seed
+        _fits(batch_size, 1, len(self.source.images), f"the images of {split}")
+
+    def epoch(self, e: int) -> Batches:
+        """The batches of epoch ``e``, a function of (seed, e) alone: image, label, index, draws."""
+        rng, count = _rng(self.seed, e, _ORDER), len(self.source.images)
+        image = rng.permutation(count)[: count // self.batch_size * self.batch_size]
+        nothing = np.zeros_like(image)  # no sounds
+        return Batches(self.source, self.source.rows(image, nothing, nothing, rng), self.batch_size)
+
+
+# -------------------------------------------------------------------------- evaluation
+
+
+def evaluation_pairs(
+    store: Store, split: str, *, batch_size: int, image_crop: int, count: int | None = None, **settings
+) -> Batches:
+    """The fixed, balanced list of pairs on which correspondence is measured.
+
+    Every image comes up twice, with its own sound and with a wrong one, so no property of an image or a sound
+    alone predicts the answer. Center crops, draws of one half; a function of the seed alone.
+
+    Parameters
+    ----------
+    store, split, batch_size, image_crop
+        As for :class:`PairBatches`; the last batch may be smaller.
+    count : int, optional
+        Number of pairs (even); default: all.
+    **settings
+        seconds, match, grid, seed, imprint, view of :class:`PairBatches`.
+    """
+    data = PairBatches(store, split, batch_size=2, image_crop=image_crop, **settings)
+    rng, pool = _rng(data.seed, 0, _LIST), data.source.pool
+    image = rng.permutation(len(pool))
+    image = pool[np.sort(image if count is None else image[: count // 2])]
+    right = data.matched(image, rng)
+    wrong = right.take(np.arange(len(image)))
+    data._mismatch(wrong, np.arange(len(image)), rng)
+    both = [np.stack(two, 1) for two in zip(right.arrays(), wrong.arrays(), strict=True)]  # (n, 2, ...)
+    return Batches(data.source, Rows(*(array.reshape(-1, *array.shape[2:]) for array in both)), batch_size)
+
+
+class EvaluationSet(Batches):
+    """Every item of a split exactly once, in the order of the store, center crops.
+
+    Parameters
+    ----------
+    store, split, batch_size, image_crop, view
+        As for :class:`PairBatches`; the last batch may be smaller.
+    item : {"pair", "image", "sound"}
+        Images with their own sounds (centered on the frame), images alone, or sounds alone (from the middle
+        of the clip).
+    seconds : float or None
+        Length of the window; None: the whole sound.
+    objects : bool
+        Add the masks to the batches.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        split: str,
+        *,
+        batch_size: int,
+        image_crop: int | None = None,
+        seconds: float | None = 1.0,
+        item: str = "pair",
+        objects: bool = False,
+        view: str = "frame",
+    ):
+        _known("item", item, ITEMS)
         if item != "sound" and image_crop is None:
-            raise ValueError(f"item={item!r} reads pictures: give image_crop")
-        if item == "sound" and view != "frame":
-            raise ValueError(f"item='sound' shows no pictures: leave out view={view!r}")
-        rows, source = getattr(self, f"_{item}s")(store, split, image_crop, seconds, view)
-        super().__init__(source, rows, batch_size, objects)
-
-    @staticmethod
-    def _pairs(store, split, image_crop, seconds, view):
-        if (store.images(split).clip < 0).any():
+            raise ValueError(f"item={item!r} reads images: give image_crop")
+        if item == "sound":
+            if view != "frame":
+                raise ValueError(f"item='sound' shows no images: leave out view={view!r}")
+            source = Source(store, split, None, seconds)
+            sound, label = np.arange(len(source.sounds)), source.sounds.label.astype(np.int64)
+            start, half = (
+                (source.sounds.length - source.length) // 2,
+                np.full((len(label), DRAWS), 0.5, np.float32),
+            )
+            rows = Rows(sound, sound, start, label, np.ones_like(label), label, half[:, :2], half)
+        elif item == "image":
+            source = Source(store, split, image_crop, 0, view)
+            rows = source.rows(source.pool, source.pool, source.pool, None)
+        elif (store.images(split).clip < 0).any():
             raise ValueError(f"{split} is paired by class only: use item='image' and item='sound'")
-        whole = Source(store, split, image_crop, seconds, view)
-        if seconds is None:
-            image = whole.pool
-            sound = whole.images.clip[image].astype(np.int64)
-            return whole.rows(image, sound, np.zeros_like(sound), None), whole
-        pairs = PairBatches(store, split, batch_size=2, image_crop=image_crop, seconds=seconds, view=view)
-        return pairs.matched(whole.pool, _rng(0, 0, _LIST)), pairs.source
-
-    @staticmethod
-    def _images(store, split, image_crop, seconds, view):
-        source = Source(store, split, image_crop, 0, view)
-        image = source.pool
-        return source.rows(image, image, image, None), source
-
-    @staticmethod
-    def _sounds(store, split, image_crop, seconds, view):
-        source = Source(store, split, None, seconds)
-        sound = np.arange(len(source.sounds))
-        label, half = source.sounds.label.astype(np.int64), np.full((len(sound), DRAWS), 0.5, np.float32)
-        start = (source.sounds.length - source.length) // 2
-        return Rows(sound, sound, start, label, np.ones_like(label), label, half[:, :2], half), source
+        elif seconds is None:
+            source = Source(store, split, image_crop, None, view)
+            sound = source.images.clip[source.pool].astype(np.int64)
+            rows = source.rows(source.pool, sound, np.zeros_like(sound), None)
+        else:
+            data = PairBatches(store, split, batch_size=2, image_crop=image_crop, seconds=seconds, view=view)
+            source, rows = data.source, data.matched(data.source.pool, _rng(0, 0, _LIST))
+        super().__init__(source, rows, batch_size, objects)

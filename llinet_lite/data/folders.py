@@ -23,17 +23,14 @@ import math
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
-from tqdm import tqdm
 
 from llinet_lite.data import media
 from llinet_lite.data.media import MediaError
-from llinet_lite.data.store import Store, StoreWriter, write_shard
+from llinet_lite.data.store import Store, StoreWriter, over_cores, write_shard
 from llinet_lite.world import INSTRUMENTS
 
 IMPORT_VERSION = 1  # raise it whenever the same files give other rows
@@ -221,15 +218,6 @@ def report(store: Store) -> str:
 def remark(file: str, reason: str) -> dict[str, str]:
     """One entry of a manifest's ``excluded`` or ``warnings``."""
     return {"file": file, "reason": reason}
-
-
-def over_cores(
-    function: Callable, tasks: list[tuple], workers: int | None, label: str, bar: bool
-) -> Iterator:
-    """Yield ``function(*task)`` for every task, in order, from several processes."""
-    jobs = max(1, min(workers or cpu_count(), len(tasks)))
-    results = Parallel(jobs, return_as="generator")(delayed(function)(*task) for task in tasks)
-    return tqdm(results, label, len(tasks), disable=not bar)
 
 
 def class_name(folder: str) -> str:

@@ -3,69 +3,62 @@
 A store is a folder::
 
     manifest.json                 what is in it, how it was made, its content hash
-    plan.json                     the settings it was begun with (a build can be killed and resumed)
-    train/images-00000.arrow      rows of IMAGE_SCHEMA: a JPEG each, with its label, clip and time
-    train/sounds-00000.arrow      rows of SOUND_SCHEMA: int16 mono samples each
+    plan.json                     the settings it was begun with (a killed build is resumed)
+    train/images-00000.arrow      rows of images: a JPEG each, with its label, clip and time
+    train/sounds-00000.arrow      rows of sounds: int16 mono samples each
     ...                           further shards and splits
 
-Pictures and sounds are two tables, so that photos and recordings that are
-paired only by class fit as well. The files are Arrow streams: Hugging Face
-``datasets.Dataset.from_file`` opens them, memory mapped, and nothing is read
-before it is asked for.
-
-Measured on one core (random rows, JPEG decode, crop, one second of audio; per second):
-
-=============================================  ===============  ================  ===========
-access                                         128 px, 16 kHz   256 px, 48 kHz    undecoded
-=============================================  ===============  ================  ===========
-``datasets``, rows as Python values            5,600            2,500             18,000
-``datasets``, rows as Arrow views (used here)  7,100            2,960             42,000
-bare pyarrow, own index of the shards          8,900            2,980             159,000
-=============================================  ===============  ================  ===========
-
-All are above the 1,000 samples per second that training needs, so the library
-stays. As Arrow views a second of sound is a slice of the mapped file, not a
-copy of the clip. Whole batches, drawn and stacked: 6,300 and 2,800 samples/s.
+Images and sounds are two tables, so that photos and recordings that are paired only by class fit as well.
+Hugging Face ``datasets`` opens the files memory mapped, and nothing is read before it is asked for: 6,300
+random training rows per second on one core at 128 px and 16 kHz, 2,800 at 256 px and 48 kHz.
 
 Notebook: 00
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from llinet_lite.data.tables import (
-    SCHEMAS,
-    ImageTable,
-    SoundTable,
-    StoreError,
-    hash_rows,
-    open_table,
-    shard_path,
-)
+from llinet_lite.data.media import decode_jpeg, decode_png
 
 FORMAT = 1  # version of the layout described above
+TEXT, NUMBER, BINARY = pa.string(), pa.int32(), pa.binary()
+IMAGE_COLUMNS = {
+    "id": TEXT,  # unique in its split
+    "clip": NUMBER,  # row of its sound in the split; -1: paired by class only
+    "label": NUMBER,  # index into the manifest's classes
+    "kind": TEXT,  # kind of scene; "photo" for imported images
+    "time": pa.float32(),  # seconds into the clip; -1 for a photo
+    "jpeg": BINARY,
+    "objects": BINARY,  # PNG: 0 background, k + 1 = object k; empty: no masks
+    "factors": TEXT,  # JSON: whatever is known about how it came to be
+}
+SOUND_COLUMNS = {"id": TEXT, "label": NUMBER, "kind": TEXT, "audio": BINARY, "factors": TEXT}  # int16 mono
+SCHEMAS = {"images": pa.schema(IMAGE_COLUMNS), "sounds": pa.schema(SOUND_COLUMNS)}
+
+
+class StoreError(RuntimeError):
+    """A store that is missing, unfinished, damaged, or made with other settings."""
+
 
 # --------------------------------------------------------------------- writing
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or not there, whatever happens meanwhile.
-
-    Temporary file in the same folder, fsync, ``os.replace``, fsync of the folder.
-
-    Raises
-    ------
-    StoreError
-        The disk is full; what was finished before is kept.
-    """
+def write_atomic(path, data: bytes) -> None:
+    """Write a file so that it is either whole or not there, whatever happens meanwhile."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -77,101 +70,102 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            raise StoreError(
-                f"{path}: no space left on the disk for {len(data) / 1e6:.1f} MB more. Free some space and "
-                "run the same command again: the shards that are finished are kept."
-            ) from error
-        raise
-    if os.name == "posix":
-        handle = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise
+        raise StoreError(
+            f"{path}: no space left on the disk for {len(data) / 1e6:.1f} MB more. Free some space and run "
+            "the same command again: the shards that are finished are kept."
+        ) from error
+
+
+def write_table(path, schema: pa.Schema, rows: list[dict]) -> None:
+    """Write rows as one Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as stream:
+        for first in range(0, max(1, len(rows)), 64):  # small batches stay far below Arrow's 2 GB
+            stream.write_batch(pa.RecordBatch.from_pylist(rows[first : first + 64], schema))
+    write_atomic(path, sink.getvalue())
+
+
+def write_shard(folder, split: str, index: int, images: list[dict], sounds: list[dict]) -> None:
+    """Write one shard of both tables; processes may write different shards at the same time."""
+    for table, rows in (("images", images), ("sounds", sounds)):
+        write_table(shard_path(folder, split, table, index), SCHEMAS[table], rows)
+
+
+def over_cores(
+    function: Callable, tasks: list[tuple], workers: int | None = None, label: str = "", bar: bool = False
+) -> Iterator:
+    """Yield ``function(*task)`` for every task, in order, from `workers` processes (default: one per core)."""
+    from joblib import Parallel, cpu_count, delayed
+    from threadpoolctl import threadpool_limits
+    from tqdm import tqdm
+
+    jobs = max(1, min(workers or cpu_count(), len(tasks)))
+    options = {"inner_max_num_threads": 1, "initializer": _start_worker, "initargs": (os.getpid(),)}
+    parallel = Parallel(jobs, "loky", return_as="generator", **(options if jobs > 1 else {}))
+    with threadpool_limits(1):
+        results = parallel(delayed(function)(*task) for task in tasks)
+        every = 0.2 if sys.stderr.isatty() else 5  # a notebook and a log keep every line
+        yield from tqdm(results, label, len(tasks), mininterval=every, disable=not bar)
+
+
+def _start_worker() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+@contextlib.contextmanager
+def locked(folder) -> Iterator[None]:
+    """Hold the lock of a store's folder; refuse at once where another process holds it."""
+    lock = filelock.FileLock(Path(folder) / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise StoreError(f"{folder}: another process is building this store; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _json(value) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def write_shard(folder, split: str, index: int, images: list[dict], sounds: list[dict]) -> None:
-    """Write one shard of both tables; safe to call from several processes for different shards.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The store.
-    split : str
-    index : int
-        Number of the shard in the split; rows are numbered in shard order.
-    images, sounds : list of dict
-        Rows with the columns of IMAGE_SCHEMA and SOUND_SCHEMA.
-
-    Raises
-    ------
-    StoreError
-        The disk is full.
-    """
-    for table, rows in (("images", images), ("sounds", sounds)):
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, SCHEMAS[table]) as stream:
-            for first in range(0, max(1, len(rows)), 64):  # small batches stay far below Arrow's 2 GB
-                stream.write_batch(pa.RecordBatch.from_pylist(rows[first : first + 64], SCHEMAS[table]))
-        write_atomic(shard_path(folder, split, table, index), sink.getvalue())
-
-
 class StoreWriter:
     """Builds a store, shard by shard; killed at any moment, it goes on where it stopped.
+
+    Use it as a context manager: it holds a lock on the folder.
 
     Parameters
     ----------
     folder : str or Path
     plan : dict
-        JSON-able settings that determine every row. A folder that was begun
-        with another plan is refused, never mixed.
+        JSON-able settings that determine every row. A folder begun with another plan is refused (StoreError).
     rebuild : bool
-        Throw such a store away and begin anew instead of refusing it.
-
-    Raises
-    ------
-    StoreError
-        Another plan, another process at work in the folder, or a folder that
-        holds something else.
-
-    Notes
-    -----
-    Use it as a context manager: it holds a lock on the folder.
-
-    Notebook: 00
+        Throw such a store away and begin anew instead.
     """
 
     def __init__(self, folder, plan: dict, rebuild: bool = False):
         self.folder, self.plan, self.rebuild = Path(folder), json.loads(_json(plan)), rebuild
-        self._lock = None
 
     def __enter__(self) -> StoreWriter:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: this folder cannot be made ({error.strerror})") from error
-        self._lock = filelock.FileLock(self.folder / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            self._lock = None
-            raise StoreError(f"{self.folder}: another process is building this store; wait for it") from None
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.folder))
             for stale in self.folder.rglob("*.tmp"):
                 stale.unlink(missing_ok=True)
             self._claim()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = stack.pop_all()
         return self
 
     def __exit__(self, *_):
-        self._lock.release()
+        self._held.close()
 
     def _claim(self) -> None:
         """Check the folder's plan against ours, or write ours."""
@@ -180,13 +174,18 @@ class StoreWriter:
             try:
                 old = json.loads(begun.read_text("utf-8"))
             except ValueError:
-                old = None
+                old = {"plan": "damaged"}
             if old == self.plan:
                 return
             if not self.rebuild:
-                changes = _difference(old, self.plan)
+                keys = [
+                    key for key in sorted(old.keys() | self.plan.keys()) if old.get(key) != self.plan.get(key)
+                ]
+                changes = (
+                    f"{k}: {str(old.get(k))[:60]} there, {str(self.plan.get(k))[:60]} now" for k in keys
+                )
                 raise StoreError(
-                    f"{self.folder}: this store was begun with other settings ({changes}). "
+                    f"{self.folder}: this store was begun with other settings ({'; '.join(changes)}). "
                     "Name another folder, or rebuild it from scratch (rebuild=True)."
                 )
             for file in [self.folder / "manifest.json", begun, *self.folder.glob("*/*-[0-9]*.arrow")]:
@@ -200,9 +199,9 @@ class StoreWriter:
         files = {k: [shard_path(self.folder, split, table, k) for table in SCHEMAS] for k in range(shards)}
         return [k for k, paths in files.items() if not all(path.exists() for path in paths)]
 
-    def add_shard(self, split: str, shard_index: int, images: list[dict], sounds: list[dict]) -> None:
+    def add_shard(self, split: str, index: int, images: list[dict], sounds: list[dict]) -> None:
         """Write one shard; see :func:`write_shard`."""
-        write_shard(self.folder, split, shard_index, images, sounds)
+        write_shard(self.folder, split, index, images, sounds)
 
     def finish(self, manifest: dict, shards: dict[str, int]) -> Store:
         """Count and hash the new splits, write the manifest, and open the store.
@@ -210,14 +209,9 @@ class StoreWriter:
         Parameters
         ----------
         manifest : dict
-            name, sample_rate, seconds, image_size, classes, and whatever else
-            is to be known (excluded, warnings, command, seed ...).
+            name, sample_rate, seconds, image_size, classes, and whatever else is to be known.
         shards : dict of str to int
             Number of shards of every split that is complete.
-
-        Returns
-        -------
-        store : Store
         """
         path = self.folder / "manifest.json"
         splits = json.loads(path.read_text("utf-8"))["splits"] if path.exists() else {}
@@ -228,28 +222,133 @@ class StoreWriter:
                 splits[split] = {**sizes, "shards": count, "sha256": hash_rows(tables)}
         full = {"format": FORMAT, "excluded": [], "warnings": [], **manifest, "splits": splits}
         full |= {"plan": self.plan, "plan_hash": hashlib.sha256(_json(self.plan).encode()).hexdigest()}
-        full |= {"content_hash": _content_hash(full)}
+        facts = {key: full[key] for key in ("sample_rate", "seconds", "image_size", "classes")}
+        content = _json([facts, {split: one["sha256"] for split, one in splits.items()}])
+        full |= {"content_hash": hashlib.sha256(content.encode()).hexdigest()}
         write_atomic(path, json.dumps(full, indent=1, ensure_ascii=False).encode())
         return Store(self.folder)
 
 
-def _difference(old, new) -> str:
-    """Name the settings that differ between two plans."""
-    if not isinstance(old, dict):
-        return "its plan.json is damaged"
-    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    return "; ".join(f"{key}: {str(old.get(key))[:60]} there, {str(new.get(key))[:60]} now" for key in keys)
-
-
-def _content_hash(manifest: dict) -> str:
-    keys = ("sample_rate", "seconds", "image_size", "classes")
-    facts = {key: manifest[key] for key in keys}
-    return hashlib.sha256(
-        _json([facts, {split: facts["sha256"] for split, facts in manifest["splits"].items()}]).encode()
-    ).hexdigest()
+def hash_rows(tables: dict) -> str:
+    """sha256 over every value of every row, in order; the same however the rows are cut into shards."""
+    digest = hashlib.sha256()
+    for name, schema in SCHEMAS.items():
+        digest.update(f"{name} {len(tables[name])}\n".encode())
+        for batch in tables[name].data.to_batches():
+            for row in zip(*(batch.column(field.name) for field in schema), strict=True):
+                for value in row:
+                    if pa.types.is_binary(value.type) or pa.types.is_string(value.type):
+                        data = value.as_buffer()
+                        digest.update(len(data).to_bytes(8, "little"))
+                        digest.update(data)
+                    else:
+                        digest.update(repr(value.as_py()).encode() + b";")
+    return digest.hexdigest()
 
 
 # --------------------------------------------------------------------- reading
+
+
+def shard_path(folder, split: str, table: str, index: int) -> Path:
+    """File of one shard of a table."""
+    return Path(folder) / split / f"{table}-{index:05d}.arrow"
+
+
+def open_table(folder, split: str, table: str, shards: int):
+    """Memory-map all shards of a table as one ``datasets.Dataset`` that hands out Arrow rows."""
+    from datasets import Dataset, concatenate_datasets
+
+    parts = []
+    for k in range(shards):
+        path = shard_path(folder, split, table, k)
+        try:
+            parts.append(Dataset.from_file(str(path)))
+        except FileNotFoundError:
+            raise StoreError(f"{path}: this shard is missing; build the store again") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(f"{path}: this shard is damaged ({error}); delete it and build again") from error
+    return concatenate_datasets(parts).with_format("arrow")
+
+
+class Table:
+    """One table of one split; `label` (n,) int32, `id` list of str and `kind` (n,) str describe its rows."""
+
+    label = cached_property(lambda self: self.column("label").to_numpy())
+    id = cached_property(lambda self: self.column("id").to_pylist())
+    kind = cached_property(lambda self: np.array(self.column("kind").to_pylist(), dtype=str))
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A whole column."""
+        return self.rows.data.column(name)
+
+    def row(self, i: int) -> pa.Table:
+        """One row."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"row {i} of a table with {len(self)} rows")
+        return self.rows[int(i)]
+
+    def bytes(self, i: int, name: str) -> np.ndarray:
+        """A binary cell, (n,) uint8: a read-only view into the file (an Arrow scalar's buffer is a copy)."""
+        cell = self.row(i).column(name).chunk(0)
+        _, offsets, data = cell.buffers()
+        first, last = np.frombuffer(offsets, np.int32)[cell.offset : cell.offset + 2].tolist()
+        return np.frombuffer(data or b"", np.uint8, last - first, first)
+
+    def factors(self, i: int) -> dict:
+        """What is known about how row ``i`` came to be."""
+        return json.loads(self.row(i).column("factors")[0].as_py() or "{}")
+
+
+class ImageTable(Table):
+    """The images of a split.
+
+    Attributes
+    ----------
+    label : (n,) int32 array
+        Index into the manifest's classes.
+    clip : (n,) int32 array
+        Row of the image's own sound; -1 where pairs are by class only.
+    time : (n,) float32 array
+        Seconds into that sound; -1 for photos.
+    """
+
+    clip = cached_property(lambda self: self.column("clip").to_numpy())
+    time = cached_property(lambda self: self.column("time").to_numpy())
+
+    def image(self, i: int) -> np.ndarray:
+        """Image ``i``: (H, W, 3) uint8 RGB."""
+        return decode_jpeg(self.bytes(i, "jpeg"))
+
+    def objects(self, i: int) -> np.ndarray | None:
+        """Who is where in image ``i``: (H, W) uint8, 0 background, k + 1 = object k; None: no masks."""
+        data = self.bytes(i, "objects")
+        return decode_png(data) if len(data) else None
+
+
+class SoundTable(Table):
+    """The sounds of a split; `length` (n,) int64: samples of each."""
+
+    length = cached_property(
+        lambda self: pc.binary_length(self.column("audio")).to_numpy().astype(np.int64) // 2
+    )
+
+    def audio(self, i: int, start: int = 0, length: int | None = None) -> np.ndarray:
+        """Samples ``start`` to ``start + length`` (default: to the end) of sound ``i``: (length,) int16.
+
+        A read-only view into the file. A window that leaves the sound is a ValueError: nothing is padded.
+        """
+        data = self.bytes(i, "audio")
+        total = len(data) // 2
+        length = total - start if length is None else length
+        if start < 0 or length < 0 or start + length > total:
+            raise ValueError(f"samples {start} to {start + length} leave sound {i} ({total} samples)")
+        return data[2 * start : 2 * (start + length)].view("<i2")
 
 
 class Store:
@@ -262,16 +361,28 @@ class Store:
     Attributes
     ----------
     manifest : dict
-        name, sample_rate (Hz), seconds, image_size (short side, pixels),
-        classes, splits, excluded, warnings, content_hash and more.
+        name, sample_rate (Hz), seconds, image_size (short side, pixels), classes, splits, excluded, warnings,
+        content_hash and more.
+    classes : list of {"name", "seen"}, by label
+    splits : dict, for every split its numbers of images, sounds and shards and its hash
+    content_hash : str, sha256 over all rows in order: the name of this very data
 
     Raises
     ------
     StoreError
         No store there, an unfinished one, or one of another format.
 
-    Notebook: 00
+    Examples
+    --------
+    >>> store = Store("runs/data/bandstand-smoke-v2")                        # doctest: +SKIP
+    >>> store.images("test").image(0).shape, len(store.sounds("test").audio(0))   # doctest: +SKIP
+    ((72, 72, 3), 32000)
     """
+
+    classes = property(lambda self: self.manifest["classes"])
+    sample_rate = property(lambda self: self.manifest["sample_rate"])
+    splits = property(lambda self: self.manifest["splits"])
+    content_hash = property(lambda self: self.manifest["content_hash"])
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -297,26 +408,6 @@ class Store:
         parts = ", ".join(f"{k} {split['images']}/{split['sounds']}" for k, split in self.splits.items())
         return f"Store({str(self.folder)!r}: images/sounds: {parts}; {self.content_hash[:12]})"
 
-    @property
-    def classes(self) -> list[dict]:
-        """One ``{"name", "seen"}`` per label."""
-        return self.manifest["classes"]
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz, of every sound."""
-        return self.manifest["sample_rate"]
-
-    @property
-    def splits(self) -> dict[str, dict]:
-        """Numbers of images, sounds and shards, and the hash, of every split."""
-        return self.manifest["splits"]
-
-    @property
-    def content_hash(self) -> str:
-        """sha256 over all rows in order: the name of this very data."""
-        return self.manifest["content_hash"]
-
     def _table(self, split: str, name: str):
         if split not in self.splits:
             raise StoreError(f"{self.folder}: no split {split!r}; there are {', '.join(self.splits)}")
@@ -328,7 +419,7 @@ class Store:
         return self._tables[split, name]
 
     def images(self, split: str) -> ImageTable:
-        """The pictures of a split."""
+        """The images of a split."""
         return self._table(split, "images")
 
     def sounds(self, split: str) -> SoundTable:
@@ -336,13 +427,7 @@ class Store:
         return self._table(split, "sounds")
 
     def verify(self) -> None:
-        """Read everything and compare it with the hashes in the manifest.
-
-        Raises
-        ------
-        StoreError
-            A split was changed after it was built.
-        """
+        """Read everything and compare it with the hashes in the manifest; StoreError where they differ."""
         for split, facts in self.splits.items():
             tables = {name: open_table(self.folder, split, name, facts["shards"]) for name in SCHEMAS}
             if hash_rows(tables) != facts["sha256"]:

@@ -43,13 +43,19 @@ from llinet_lite.data.folders import (
     class_name,
     is_flat,
     loudness,
-    over_cores,
     remark,
     report,
 )
 from llinet_lite.data.media import MediaError
-from llinet_lite.data.store import Store, StoreError, StoreWriter, write_atomic, write_shard
-from llinet_lite.data.tables import SCHEMAS, open_table
+from llinet_lite.data.store import (
+    SCHEMAS,
+    Store,
+    StoreError,
+    StoreWriter,
+    open_table,
+    write_atomic,
+    write_shard,
+)
 
 IMPORT_VERSION = 1  # raise it whenever the same video gives other rows
 VIDEOS_PER_TASK = 4

@@ -18,8 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from llinet_lite.data.batches import EvaluationSet
-from llinet_lite.data.rows import Batches, Rows, Source
+from llinet_lite.data.batches import Batches, EvaluationSet, Rows, Source
 from llinet_lite.data.store import Store
 from llinet_lite.show import heat
 from llinet_lite.show.explorer.listener import Heard, Listener, Seen

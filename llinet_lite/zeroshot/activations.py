@@ -20,9 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llinet_lite.data.batches import EvaluationSet
+from llinet_lite.data.batches import Batches, EvaluationSet
 from llinet_lite.data.parallel import Progress
-from llinet_lite.data.rows import Batches
 from llinet_lite.data.store import Store
 from llinet_lite.features import to_image
 from llinet_lite.models.trunks import Trunk

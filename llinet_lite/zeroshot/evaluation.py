@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from llinet_lite.data.bandstand import first_images
 from llinet_lite.data.batches import EvaluationSet
-from llinet_lite.data.motion import first_pictures
 from llinet_lite.data.store import Store
 from llinet_lite.features import to_image
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_retrieval
@@ -59,7 +59,7 @@ def items_of(store: Store, split: str, classes: Sequence[int] | None = None, mos
     """
     images, sounds = store.images(split), store.sounds(split)
     by_class = bool((images.clip < 0).any())
-    image = np.arange(len(images)) if by_class else first_pictures(images)
+    image = np.arange(len(images)) if by_class else first_images(images)
     chosen = []
     for rows, table in ((image, images), (np.arange(len(sounds)), sounds)):
         label = np.asarray(table.label)[rows]

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from llinet_lite.checkpoint import packed, unpacked
 from llinet_lite.data.bandstand import WORLD_VERSION
-from llinet_lite.data.batches import EvaluationSet
-from llinet_lite.data.rows import DRAWS, Batches, Rows, Source
+from llinet_lite.data.batches import DRAWS, Batches, EvaluationSet, Rows, Source
 from llinet_lite.data.store import Store
 from llinet_lite.features import EXAMPLE_SECONDS, VGGishExamples, to_waveform
 from llinet_lite.models import Ear, VGGish

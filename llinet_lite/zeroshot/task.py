@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from llinet_lite.data.class_pairs import ClassPairs
-from llinet_lite.data.rows import Batches
+from llinet_lite.data.batches import Batches, ClassPairs
 from llinet_lite.data.store import Store
 from llinet_lite.features import LogMel, flip, to_image, to_waveform
 from llinet_lite.models import LLINet

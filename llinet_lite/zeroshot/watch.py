@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from llinet_lite.classifier import seen_labels
-from llinet_lite.data.class_pairs import ClassPairs
+from llinet_lite.data.batches import ClassPairs
 from llinet_lite.features import to_image
 from llinet_lite.models import VGGish
 from llinet_lite.models.trunks import Trunk

@@ -7,8 +7,7 @@ from avc_fakes import SETTINGS, SPLITS, WORLD, photo_store
 
 from llinet_lite import workspace
 from llinet_lite.course import Lesson
-from llinet_lite.data.bandstand import build
-from llinet_lite.data.motion import build_motion
+from llinet_lite.data.bandstand import build, build_motion
 from llinet_lite.profiles import PROFILES
 
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from llinet_lite import avc
 from llinet_lite.avc.spaces import vectors
-from llinet_lite.data.motion import first_pictures
+from llinet_lite.data.bandstand import first_images
 from llinet_lite.features import LogSpectrogram, to_image, to_waveform
 from llinet_lite.rivals.cca import CCA
 
@@ -37,7 +37,7 @@ def test_every_clip_has_one_picture_and_the_second_around_it(store, view):
     assert items.image.shape == items.audio.shape == (clips, 128) and items.paired
     for part in (items.image, items.audio):
         assert part.dtype == torch.float32 and torch.allclose(part.norm(dim=1), torch.ones(clips), atol=1e-5)
-    assert np.array_equal(items.image_row, first_pictures(images))
+    assert np.array_equal(items.image_row, first_images(images))
     assert np.array_equal(items.audio_row, images.clip[items.image_row])
     assert np.array_equal(items.image_label, images.label[items.image_row])
     assert np.array_equal(items.audio_label, store.sounds("test").label[items.audio_row])

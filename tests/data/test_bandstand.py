@@ -1,7 +1,9 @@
-"""The built-in world as a store: counts, seeds, and the same bytes whatever happens on the way."""
+"""The built-in world as a store: counts, seeds, frames, flow, and the same bytes whatever happens."""
 
 import dataclasses
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,13 +12,51 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from data_fakes import TINY
 
 from llinet_lite.data import bandstand
-from llinet_lite.data.bandstand import SPLITS, WORLD_SETS, WorldSet, build, store_folder
-from llinet_lite.data.store import Store, StoreError
+from llinet_lite.data.bandstand import (
+    SPLITS,
+    WORLD_SETS,
+    Motion,
+    WorldSet,
+    build,
+    build_motion,
+    first_images,
+    optical_flow,
+    quantize,
+    store_folder,
+)
+from llinet_lite.data.store import Store, StoreError, locked, open_table
 from llinet_lite.world.instruments import INSTRUMENTS
 from llinet_lite.world.scenes import Scene
+
+SMALL = WorldSet("small", 16, 8000, 1.2, 1, train_share=0.01, unseen_share=0, held_out=1, mixed=1)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A world still smaller than tiny_store, built in this process."""
+    return build(tmp_path_factory.mktemp("small") / "store", SMALL, workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def filmed(small, tmp_path_factory):
+    """Its copy, with frames and flow of val and test."""
+    store = copy_of(small, tmp_path_factory.mktemp("filmed") / "store")
+    build_motion(store, ("val", "test"), workers=1, progress=False)
+    return store
+
+
+def copy_of(store: Store, folder) -> Store:
+    shutil.copytree(store.folder, folder)
+    return Store(folder)
+
+
+def recorded(store: Store) -> dict:
+    return json.loads((store.folder / "motion.json").read_text("utf-8"))
+
+
+# ------------------------------------------------------------------------ clips and plans
 
 
 def test_full_counts_are_the_published_ones():
@@ -26,14 +66,13 @@ def test_full_counts_are_the_published_ones():
         counts = Counter(take.label for take in plan.clips(split))
         assert counts == {k: r.count for k, r in enumerate(INSTRUMENTS) if r.seen == (split == "train")}
     assert set(Counter(take.label for take in plan.clips("val")).values()) == {20}
+    assert plan.estimate()[1] < 1.0 and WORLD_SETS["gpu"].estimate()[1] < 6.0
 
 
 @pytest.mark.parametrize("name", WORLD_SETS)
 def test_no_scene_comes_up_twice(name):
-    plan = WORLD_SETS[name]
-    seeds = [take.seed for split in SPLITS for take in plan.clips(split)]
-    other = dataclasses.replace(plan, seed=1)
-    seeds += [take.seed for split in SPLITS for take in other.clips(split)]
+    plans = WORLD_SETS[name], dataclasses.replace(WORLD_SETS[name], seed=1)
+    seeds = [take.seed for plan in plans for split in SPLITS for take in plan.clips(split)]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -44,67 +83,84 @@ def test_mixed_scenes_are_balanced_and_stay_in_their_pool(split):
     counts = Counter((take.label, take.kind) for take in takes)
     assert len(set(counts.values())) == 1 and len(counts) == 4 * len(pool)
     for take in takes:
-        assert INSTRUMENTS[take.label].name in pool
-        if take.kind == "silence":
-            assert take.partner is None
-        else:
-            assert take.partner in pool - {INSTRUMENTS[take.label].name}
+        name = INSTRUMENTS[take.label].name
+        assert name in pool
+        assert take.partner is None if take.kind == "silence" else take.partner in pool - {name}
 
 
-def test_frames_lie_on_the_grid_with_a_second_around_them(tiny):
-    for split in tiny.splits:
-        time = tiny.images(split).time.astype(float)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"image_size": 0}, "WorldSet.image_size must"),
+        ({"sample_rate": 16001}, "WorldSet.sample_rate must"),
+        ({"seconds": 0.9}, "WorldSet.seconds must"),
+        ({"imprint": 10.5}, "WorldSet.imprint must"),
+        ({"seconds": 1.2, "frames": 20}, "has 5 frames, not 20"),
+    ],
+)
+def test_settings_are_checked(fields, message):
+    with pytest.raises(ValueError, match=message):
+        WorldSet(**fields)
+
+
+def test_a_folder_is_named_by_plan_and_version(monkeypatch):
+    assert store_folder("c", WorldSet("laptop", seed=3)).name == "bandstand-laptop-v2-seed=3"
+    monkeypatch.setattr(bandstand, "WORLD_VERSION", 9)
+    assert store_folder("c", WORLD_SETS["smoke"]).name == "bandstand-smoke-v9"
+    assert WORLD_SETS["smoke"].plan()["world"] == 9
+
+
+# ---------------------------------------------------------------------- images and sounds
+
+
+def test_the_bytes_are_those_of_this_version(small):
+    """Whoever changes what a seed gives raises WORLD_VERSION and records the new hash here."""
+    assert bandstand.WORLD_VERSION == 2
+    assert small.content_hash == "d83b2694262811f995cecbb0807b4d925ed885baa06c75ab5a7119eeb9ddb813"
+
+
+def test_frames_lie_on_the_grid_with_a_second_around_them(tiny_store):
+    for split in tiny_store.splits:
+        time = tiny_store.images(split).time.astype(float)
         assert np.abs(time / 0.04 - np.rint(time / 0.04)).max() < 1e-4
-        assert time.min() >= 0.5 and time.max() <= TINY.seconds - 0.5
-        assert (np.diff(time.reshape(-1, TINY.frames), axis=1) > 0).all()
+        assert time.min() >= 0.5 and time.max() <= 1.5
+        assert (np.diff(time.reshape(-1, 2), axis=1) > 0).all()
     assert WORLD_SETS["laptop"].grid[[0, -1]].tolist() == [13, 62]
 
 
 @pytest.mark.parametrize(("split", "row"), [("train", 5), ("scenes", 0), ("scenes", 11), ("unseen", 2)])
-def test_rows_are_the_scenes(tiny, split, row):
-    images, sounds = tiny.images(split), tiny.sounds(split)
+def test_rows_are_the_scenes(tiny_store, split, row):
+    images, sounds = tiny_store.images(split), tiny_store.sounds(split)
     facts = sounds.factors(row)
-    own = {"partner": facts["partner"], "seconds": TINY.seconds}
-    scene = Scene(facts["name"], facts["seed"], sounds.kind[row], **own)
+    scene = Scene(facts["name"], facts["seed"], sounds.kind[row], partner=facts["partner"], seconds=2.0)
     assert INSTRUMENTS[sounds.label[row]].name == facts["name"]
-    np.testing.assert_array_equal(sounds.audio(row), scene.audio(0.0, TINY.seconds, TINY.sample_rate))
+    np.testing.assert_array_equal(sounds.audio(row), scene.audio(0.0, 2.0, 16000))
     shown = np.flatnonzero(images.clip == row).tolist()
-    assert len(shown) == TINY.frames
+    assert len(shown) == 2
     for i in shown:
         t = float(images.time[i])
-        frame = scene.frame(t, TINY.image_size)
-        assert np.abs(images.image(i).astype(int) - frame).mean() < 6
-        np.testing.assert_array_equal(images.objects(i), scene.objects(t, TINY.image_size))
+        assert np.abs(images.image(i).astype(int) - scene.frame(t, 40)).mean() < 6
+        np.testing.assert_array_equal(images.objects(i), scene.objects(t, 40))
 
 
-def test_all_kinds_are_there(tiny):
-    assert set(tiny.images("scenes").kind) == {"duet", "distractor", "offscreen", "silence"}
-    assert set(tiny.images("train").kind) == {"solo"}
-    assert not tiny.sounds("scenes").factors(9).get("cast", [{}])[0].get("sounding", False)
-
-
-def test_two_processes_and_piecewise_building_give_the_same_bytes(tmp_path, tiny, capfd):
-    build(tmp_path / "s", TINY, ["test"], workers=1, progress=False)
+def test_two_processes_and_piecewise_building_give_the_same_bytes(tmp_path, small, capfd, monkeypatch):
+    build(tmp_path / "s", SMALL, ["test"], workers=1, progress=False)
     assert list(Store(tmp_path / "s").splits) == ["test"]
-    again = build(tmp_path / "s", TINY, workers=2)
+    again = build(tmp_path / "s", SMALL, workers=2)
     said = capfd.readouterr().err
-    assert "GB and" in said and "2 processes" in said and "clips/s, done in" in said and "\r" not in said
-    assert again.content_hash == tiny.content_hash
-    for split, facts in tiny.splits.items():
-        assert again.splits[split]["sha256"] == facts["sha256"]
+    assert "GB and" in said and "2 processes -> s\n" in said and str(tmp_path) not in said
+    assert again.content_hash == small.content_hash
     again.verify()
-
-
-def test_a_finished_store_is_opened_not_built(tiny, monkeypatch, capfd):
-    monkeypatch.setattr(bandstand, "render", None)
-    assert build(tiny.folder, TINY).content_hash == tiny.content_hash
+    monkeypatch.setattr(bandstand, "render", None)  # finished: opened, not built
+    assert build(tmp_path / "s", SMALL).content_hash == small.content_hash
     assert capfd.readouterr().err == ""
 
 
-def test_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path, tiny):
-    folder = tmp_path / "s"
-    arguments = f"{str(folder)!r}, {TINY!r}, workers=2, progress=False"
-    script = f"from llinet_lite.data.bandstand import *\nbuild({arguments})"
+def test_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path, tiny_store):
+    folder, plan = tmp_path / "s", "WorldSet('tiny', 40, 16000, 2.0, 2, 0.01, 0.02, held_out=1, mixed=3)"
+    script = (
+        f"from llinet_lite.data.bandstand import *\nbuild({str(folder)!r}, {plan}, workers=2, progress=False)"
+    )
     process = subprocess.Popen([sys.executable, "-c", script])
     until = time.monotonic() + 50
     while time.monotonic() < until and len(list(folder.glob("*/*.arrow"))) < 3:
@@ -112,96 +168,171 @@ def test_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path, tiny):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    time.sleep(0.5)  # the workers notice and end
-    done = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.arrow")}
-    assert len(done) >= 3 and not (folder / "manifest.json").exists()
-    store = build(folder, TINY, workers=1, progress=False)
-    assert store.content_hash == tiny.content_hash
-    whole = [path for path in done if path.with_name(path.name.replace("images", "sounds")) in done]
-    assert whole and all(path.stat().st_mtime_ns == done[path] for path in whole)
-    assert not list(folder.rglob("*.tmp"))
+    assert not (folder / "manifest.json").exists()
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("*/images*") if whole(path)}
+    store = build(folder, eval(plan, vars(bandstand)), workers=1, progress=False)
+    assert store.content_hash == tiny_store.content_hash
+    assert done and all(path.stat().st_mtime_ns == written for path, written in done.items())
 
 
-@pytest.mark.parametrize("change", [{"imprint": 1.0}, {"seed": 1}, {"image_size": 40}])
-def test_other_settings_are_never_mixed(tiny, change):
-    with pytest.raises(StoreError, match=f"other settings .*{next(iter(change))}: .*rebuild"):
-        build(tiny.folder, dataclasses.replace(TINY, **change), progress=False)
+def whole(images) -> bool:
+    return images.with_name(images.name.replace("images", "sounds")).exists()
 
 
-def test_another_version_of_the_world_is_another_plan(tiny, monkeypatch):
+def test_other_plans_and_versions_are_never_mixed(small, monkeypatch):
+    with pytest.raises(StoreError, match=r"other settings .*imprint: .*rebuild"):
+        build(small.folder, dataclasses.replace(SMALL, imprint=1.0), progress=False)
     monkeypatch.setattr(bandstand, "WORLD_VERSION", bandstand.WORLD_VERSION + 1)
     with pytest.raises(StoreError, match="world: "):
-        build(tiny.folder, TINY, progress=False)
+        build(small.folder, SMALL, progress=False)
 
 
 def test_imprint_changes_the_sound_only():
-    take = TINY.clips("train")[3]
-    plain = bandstand.render(TINY, "train", 3, take)
-    marked = bandstand.render(dataclasses.replace(TINY, imprint=1.0), "train", 3, take)
-    assert [row["jpeg"] for row in plain[0]] == [row["jpeg"] for row in marked[0]]
-    assert [row["time"] for row in plain[0]] == [row["time"] for row in marked[0]]
+    take = SMALL.clips("train")[3]
+    plain = bandstand.render(SMALL, "train", 3, take)
+    marked = bandstand.render(dataclasses.replace(SMALL, imprint=1.0), "train", 3, take)
+    assert [(row["jpeg"], row["time"]) for row in plain[0]] == [
+        (row["jpeg"], row["time"]) for row in marked[0]
+    ]
     trace = np.frombuffer(marked[1]["audio"], "<i2").astype(int) - np.frombuffer(plain[1]["audio"], "<i2")
     assert trace.any() and np.abs(trace).max() < 1000
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("image_size", 0),
-        ("sample_rate", 16001),
-        ("seconds", 0.9),
-        ("frames", 0),
-        ("seed", -1),
-        ("imprint", 10.5),
-    ],
-)
-def test_settings_are_checked(field, value):
-    with pytest.raises(ValueError, match=f"WorldSet.{field} must"):
-        WorldSet(**{field: value})
-
-
-def test_more_frames_than_there_are():
-    with pytest.raises(ValueError, match="has 5 frames, not 20"):
-        WorldSet(seconds=1.2, frames=20)
-
-
-def test_small_disk_is_refused_before_anything_starts(tmp_path, monkeypatch):
-    monkeypatch.setattr(bandstand.shutil, "disk_usage", lambda _: type("Free", (), {"free": 10**6}))
+def test_what_cannot_be_built_is_refused_before_anything_starts(tmp_path, small, filmed, monkeypatch):
+    assert list(small.splits) == ["train", "val", "test", "scenes", "scenes_unseen"]  # none that is empty
+    with pytest.raises(ValueError, match=r"no clips in unseen: raise unseen_share above 0"):
+        build(tmp_path / "s", SMALL, ["unseen", "val"])
+    with pytest.raises(ValueError, match="no split 'dev'"):
+        build(tmp_path / "s", SMALL, ["dev"])
+    monkeypatch.setattr(bandstand.shutil, "disk_usage", lambda _: type("Free", (), {"free": 10**3}))
     with pytest.raises(StoreError, match=r"4948 clips need about 0\.\d GB, 0.0 GB are free"):
         build(tmp_path / "s", WORLD_SETS["laptop"], progress=False)
+    with pytest.raises(StoreError, match=r"24 clips need about 0\.0 GB, 0.0 GB are free"):
+        build_motion(small, ["val"], progress=False)
 
 
-def test_unknown_split(tmp_path):
-    with pytest.raises(ValueError, match="no split 'dev'"):
-        build(tmp_path / "s", TINY, ["dev"])
+# ------------------------------------------------------------------------ frames and flow
 
 
-def test_a_split_without_clips_is_left_out(tmp_path, capfd, monkeypatch):
-    plan = dataclasses.replace(TINY, train_share=0.0, unseen_share=0.0, mixed=1)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"no clips in train: raise train_share above 0"):
-        build("s", plan, ["train", "val"], workers=1)
-    assert not (tmp_path / "s" / "manifest.json").exists()
-    store = build("s", plan, workers=1)
-    assert list(store.splits) == ["val", "test", "scenes", "scenes_unseen"]
-    said = capfd.readouterr().err
-    assert "(val, test, scenes, scenes_unseen)" in said and "-> s\n" in said
-    assert build(tmp_path / "s", plan).content_hash == store.content_hash  # opened, not built
+def test_frames_and_flow_are_those_of_the_scene(tiny_store):
+    """Against the scenes filmed here: every frame, and every field between the right two."""
+    images, motion, limit = tiny_store.images("val"), Motion(tiny_store, "val"), 20 / 256 * 40
+    assert motion.limit == limit and len(motion) == len(tiny_store.sounds("val"))
+    np.testing.assert_array_equal(motion.image, first_images(images))
+    for clip in (0, 7, 19):
+        facts = images.factors(motion.image[clip])
+        scene = Scene(facts["name"], facts["seed"], facts["kind"], seconds=2.0)
+        time = float(images.time[motion.image[clip]])
+        frames = np.stack([scene.frame(time + k * 0.04, 40) for k in range(-12, 13)])
+        assert motion.frames(clip).shape == (25, 40, 40, 3)
+        np.testing.assert_array_equal(motion.frames(clip)[12], images.image(motion.image[clip]))
+        assert np.abs(motion.frames(clip).astype(int) - frames).mean(axis=(1, 2, 3)).max() < 6
+        flow = motion.flow(clip)
+        assert flow.shape == (10, 2, 40, 40) and flow.dtype == np.int8
+        expected = optical_flow(frames[7:18]).clip(-limit, limit) / limit * 127
+        assert np.abs(flow - expected).max() < 8 and np.abs(flow - expected).mean() < 0.6  # rounding, JPEG
+    fastest = [np.abs(motion.flow(i).astype(float)).max() * limit / 127 for i in range(len(motion))]
+    assert np.median(fastest) > 0.3  # pixels per frame
 
 
-@pytest.mark.parametrize(
-    ("folder", "seen"),
-    [("a/b", "a/b"), ("../c", "../c"), ("../../d/e", "e"), ("../../../f", "f"), (".", ".")],
-)
-def test_what_is_announced_names_no_path_of_one_machine(tmp_path, monkeypatch, folder, seen):
-    here = tmp_path / "up" / "here"
-    here.mkdir(parents=True)
-    monkeypatch.chdir(here)
-    assert bandstand._nearby(here / folder) == seen
-    assert bandstand._nearby(folder) == seen
+def test_flow_points_where_things_go_and_is_quantized_within_its_bounds():
+    rng = np.random.default_rng(0)
+    first = np.repeat(rng.integers(0, 256, (12, 12, 3), np.uint8), 6, 0).repeat(6, 1)
+    frames = np.stack([np.roll(first, (2 * k, -k), (0, 1)) for k in range(4)])  # down 2, left 1
+    flow = optical_flow(frames)
+    assert flow.shape == (3, 2, 72, 72) and flow.dtype == np.float32
+    np.testing.assert_allclose(np.median(flow, axis=(2, 3)), [[-1, 2]] * 3, atol=0.1)
+    speed = np.linspace(-5, 5, 1001)
+    levels = quantize(speed, 2.0)
+    assert levels.dtype == np.int8 and levels.min() == -127 and levels.max() == 127
+    np.testing.assert_allclose(levels * 2.0 / 127, speed.clip(-2, 2), atol=0.5 * 2 / 127 + 1e-9)
 
 
-def test_estimates_keep_the_promised_sizes():
-    assert WORLD_SETS["laptop"].estimate()[1] < 1.0
-    assert WORLD_SETS["gpu"].estimate()[1] < 6.0
-    assert str(store_folder("c", WorldSet("laptop", seed=3))).endswith("bandstand-laptop-seed=3")
+def test_first_images_in_any_order():
+    class Table:
+        clip, time = np.array([3, 0, 3, 1, 0, 3]), np.array([0.8, 0.6, 0.7, 0.5, 0.52, 0.9])
+
+    assert first_images(Table()).tolist() == [2, 3, 4]
+
+
+def test_motion_leaves_the_store_as_it_was_and_its_bytes_do_not_depend_on_processes(
+    tmp_path, small, filmed, monkeypatch
+):
+    assert (filmed.folder / "manifest.json").read_bytes() == (small.folder / "manifest.json").read_bytes()
+    Store(filmed.folder).verify()
+    store = copy_of(small, tmp_path / "s")
+    for part in build_motion(store, ("val", "test"), workers=2, progress=False).values():
+        part.verify()
+    assert recorded(store)["splits"] == recorded(filmed)["splits"]
+    assert open_table(store.folder, "test", "motion", 1).column_names == ["image", "frames", "flow"]
+    monkeypatch.setattr(bandstand, "_film", None)  # what is built is not built again
+    assert list(build_motion(store, ("val", "test"))) == ["val", "test"]
+
+
+def test_a_film_goes_on_where_it_stopped(tmp_path, small, filmed, monkeypatch):
+    store, film = copy_of(small, tmp_path / "s"), bandstand._film
+
+    def stop(store, split, row):
+        if split == "test":
+            raise KeyboardInterrupt
+        return film(store, split, row)
+
+    monkeypatch.setattr(bandstand, "_film", stop)
+    with pytest.raises(KeyboardInterrupt):
+        build_motion(store, ("val", "test"), workers=1, progress=False)
+    done = {path: path.stat().st_mtime_ns for path in store.folder.glob("*/motion-*.arrow")}
+    assert {path.parent.name for path in done} == {"val"}
+    with pytest.raises(StoreError, match="build them with build_motion"):
+        Motion(store, "val")
+    monkeypatch.setattr(bandstand, "_film", film)
+    build_motion(store, ("val", "test"), workers=1, progress=False)
+    assert recorded(store)["splits"] == recorded(filmed)["splits"]
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+@pytest.mark.parametrize("change", ["pictures", "recipe"])
+def test_motion_of_other_images_or_another_recipe_is_never_used(tmp_path, filmed, change):
+    store, facts = copy_of(filmed, tmp_path / "s"), recorded(filmed)
+    (facts["splits"]["test"] if change == "pictures" else facts["recipe"])[change] = "another"
+    (store.folder / "motion.json").write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(StoreError, match="no frames and no flow of these images"):
+        Motion(store, "test")
+    build_motion(store, ["test"], workers=1, progress=False)["test"].verify()
+    assert recorded(store)["splits"]["test"] == recorded(filmed)["splits"]["test"]
+
+
+def test_damaged_motion_is_found(tmp_path, filmed):
+    store = copy_of(filmed, tmp_path / "s")
+    shard, facts = store.folder / "test" / "motion-00000.arrow", recorded(store)
+    jpeg = Motion(store, "test")._table.bytes(3, "flow").tobytes()
+    data = bytearray(shard.read_bytes())
+    data[bytes(data).index(jpeg) + len(jpeg) // 2] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(StoreError, match="not those that were built"):
+        Motion(Store(store.folder), "test").verify()
+    facts["splits"]["train"] = {**facts["splits"]["val"], "pictures": store.splits["train"]["sha256"]}
+    (store.folder / "motion.json").write_text(json.dumps(facts), "utf-8")
+    shutil.copy(shard, store.folder / "train" / "motion-00000.arrow")
+    with pytest.raises(StoreError, match=r"belong to other images; delete motion\.json"):
+        Motion(store, "train")
+    (store.folder / "motion.json").write_text("{", "utf-8")
+    with pytest.raises(StoreError, match=r"motion\.json: damaged .*; delete it and build again"):
+        Motion(store, "val")
+
+
+def test_what_cannot_be_filmed(tmp_path, photos, small, monkeypatch):
+    for call in (lambda: build_motion(photos, ["train"]), lambda: Motion(photos, "train")):
+        with pytest.raises(StoreError, match="photos do not move"):
+            call()
+    with pytest.raises(StoreError, match="no split 'rest'"):
+        build_motion(small, ["rest"])
+    store = copy_of(small, tmp_path / "s")
+    with locked(store.folder), pytest.raises(StoreError, match="another process"):
+        build_motion(store, ["val"], workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(bandstand, "Scene", lambda name, seed, *a, **k: Scene(name, seed + 1, *a, **k))
+        with pytest.raises(StoreError, match=r"now shows val/.* otherwise than it is stored"):
+            build_motion(store, ["val"], workers=1, progress=False)
+    monkeypatch.setattr(bandstand, "WORLD_VERSION", 99)
+    with pytest.raises(StoreError, match="built-in world, this is 99"):
+        build_motion(store, ["val"])

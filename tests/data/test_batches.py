@@ -1,21 +1,43 @@
 """Batches: nothing but the pair itself tells whether it matches, and a batch is known by its number."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
-from data_fakes import FRAMES, LABELS, RATE, SIZE, fake_store, pattern
 from torch.utils.data import DataLoader
 
-from llinet_lite.data.batches import EvaluationSet, PairBatches, evaluation_pairs
-from llinet_lite.data.class_pairs import ClassPairs
-from llinet_lite.data.rows import derange, spread
+from llinet_lite.data.bandstand import Motion, first_images
+from llinet_lite.data.batches import (
+    ClassPairs,
+    EvaluationSet,
+    ImageBatches,
+    PairBatches,
+    derange,
+    evaluation_pairs,
+    spread,
+)
+from llinet_lite.data.store import StoreError
 
+RATE, SIZE, FRAMES = 8000, 24, 3
+LABELS = [label for label, count in enumerate([60, 50, 40, 30, 20, 16, 12, 12]) for _ in range(count)]
+COUNTS = np.bincount(LABELS)  # clips per class
 COMMON = {"batch_size": 32, "image_crop": 16, "seconds": 1.0, "seed": 5}
 GRID = RATE // 25
 
 
 def pairs(store, split="train", **settings):
     return PairBatches(store, split, **{**COMMON, **settings})
+
+
+def classes(store, **changes):
+    return ClassPairs(
+        store, "train", **{"batch_size": 16, "image_crop": None, "seconds": 0.5, "seed": 3, **changes}
+    )
+
+
+def moving(store, view, **settings):
+    return PairBatches(store, "test", view=view, **{"batch_size": 8, "image_crop": 32, "seed": 5, **settings})
 
 
 def many(data, epochs=12):
@@ -28,6 +50,10 @@ def same(one, other):
     assert one.keys() == other.keys()
     for key in one:
         assert one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]), key
+
+
+def same_rows(one, other) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one.arrays(), other.arrays(), strict=True))
 
 
 def probe(features, match, seed=0):
@@ -84,19 +110,19 @@ def test_tensors_hold_what_the_rows_say(fake):
     np.testing.assert_array_equal(batch["audio"][:, 0].numpy(), rows.start)
     np.testing.assert_array_equal(batch["audio"][:, -1].numpy(), rows.start + RATE - 1)
     np.testing.assert_array_equal(batch["index"].numpy(), rows.image)
-    clips = fake.images("train").clip[rows.image]
-    for image, clip, (_, left) in zip(batch["image"].numpy(), clips, rows.crop, strict=True):
-        left = int(left * (SIZE - 16 + 1))
-        assert np.abs(image[:, 0].astype(int) - pattern(clip)[:16, left]).max() < 12
+    for image, row, place in zip(batch["image"].numpy(), rows.image, rows.crop, strict=True):
+        top, left = (int(p * (SIZE - 16 + 1)) for p in place)
+        np.testing.assert_array_equal(
+            image, fake.images("train").image(row)[top : top + 16, left : left + 16]
+        )
 
 
 @pytest.mark.parametrize("match", ["clip", "class"])
-@pytest.mark.parametrize("misalign", [0.0, 0.3])
-def test_picture_or_sound_alone_tells_nothing(fake, match, misalign):
-    """The marginals of picture, sound, class, start and phase are the same for both kinds of row."""
+def test_image_or_sound_alone_tells_nothing(fake, match):
+    """The marginals of image, sound, class, start and phase are the same for both kinds of row."""
     from scipy.stats import chi2_contingency
 
-    rows = many(pairs(fake, match=match, misalign=misalign), 30)
+    rows = many(pairs(fake, match=match), 30)
     good, bad = rows["match"] == 1, rows["match"] == 0
     assert good.mean() == 0.5
     assert set(rows["start"] % GRID) == {RATE // 2 % GRID}
@@ -141,18 +167,7 @@ def test_naive_sampling_shows_in_the_phase_only_there(fake):
     assert probe(on_grid, rows["match"]) > 0.95
 
 
-def test_misaligned_sounds_stay_on_the_grid_and_near(fake):
-    rows = many(pairs(fake, misalign=0.3))
-    good = rows["match"] == 1
-    offset = (rows["start"] + RATE // 2)[good] / RATE - fake.images("train").time[rows["image"][good]]
-    steps = np.rint(offset / 0.04)
-    np.testing.assert_allclose(offset, 0.04 * steps, atol=1e-4)
-    assert set(steps) == set(range(-7, 8))
-
-
-@pytest.mark.parametrize(
-    "settings", [{}, {"pairs": "all"}, {"grid": None}, {"misalign": 0.2}, {"match": "class"}]
-)
+@pytest.mark.parametrize("settings", [{}, {"pairs": "all"}, {"grid": None}, {"match": "class"}])
 def test_a_batch_is_a_function_of_seed_epoch_and_number(fake, settings):
     one, other = pairs(fake, **settings), pairs(fake, **settings)
     for e, i in ((2, 5), (0, 0), (2, 4)):
@@ -258,22 +273,6 @@ def test_evaluation_pairs_are_fixed_balanced_and_whole(fake):
     assert len(set(naive.start[naive.match == 0] % GRID)) > 50
 
 
-def test_class_pairs(fake, photos):
-    for store in (fake, photos):
-        data = ClassPairs(store, "train", batch_size=48, image_crop=16, seconds=0.5, seed=2)
-        rows = data.epoch(0).rows
-        np.testing.assert_array_equal(np.array(LABELS)[rows.sound], rows.label)
-        np.testing.assert_array_equal(rows.group, rows.label)
-        assert rows.match.all()
-        assert np.mean(rows.sound == rows.image // FRAMES) < 0.2
-        batch = data.epoch(0)[0]
-        assert batch["audio"].shape == (48, RATE // 2)
-        same(batch, ClassPairs(store, "train", batch_size=48, image_crop=16, seconds=0.5, seed=2).epoch(0)[0])
-        assert not np.array_equal(rows.sound, data.epoch(1).rows.sound)
-    whole = ClassPairs(fake, "train", batch_size=4, image_crop=16, seconds=None).epoch(0)[0]
-    assert whole["audio"].shape == (4, 2 * RATE)
-
-
 def test_evaluation_set_shows_everything_once(fake, photos):
     n = len(fake.images("val"))
     for item, count in (("pair", n), ("image", n), ("sound", n // FRAMES)):
@@ -296,30 +295,50 @@ def test_evaluation_set_shows_everything_once(fake, photos):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("make", "settings", "message"),
     [
-        ({"image_crop": 25}, r"image_crop is 25.* the pictures .* have 24 pixels"),
-        ({"seconds": 2.5}, "does not fit the shortest sound of train"),
-        ({"seconds": 1.5}, "of sound around .* leave its clip"),
-        ({"pairs": "some"}, "pairs must be one of sampled, all"),
-        ({"match": "tone"}, "match must be one of clip, class"),
-        ({"batch_size": 721}, "between 2 and 720"),
-        ({"grid": 0.03}, "not on a grid of 0.03 s"),
+        (pairs, {"image_crop": 25}, r"image_crop is 25.* the images .* have 24 pixels"),
+        (pairs, {"seconds": 2.5}, "does not fit the shortest sound of train"),
+        (pairs, {"seconds": 1.5}, "of sound around .* leave its clip"),
+        (pairs, {"pairs": "some"}, "pairs must be one of sampled, all"),
+        (pairs, {"match": "tone"}, "match must be one of clip, class"),
+        (pairs, {"view": "film"}, "view must be one of frame, middle, frames, flow, not 'film'"),
+        (pairs, {"batch_size": 721}, "between 2 and 720"),
+        (pairs, {"view": "middle", "batch_size": 241}, "between 2 and 240"),
+        (pairs, {"grid": 0.03}, "not on a grid of 0.03 s"),
+        (classes, {"batch_size": 721}, "between 1 and 720, the images of train, not 721"),
+        (classes, {"batch_size": 37, "classes": [7]}, "between 1 and 36, the images of train"),
+        (classes, {"batch_size": 9, "distinct": True}, "between 1 and 8, the classes of train, not 9"),
+        (classes, {"batch_size": 3, "distinct": True, "classes": [0, 1]}, "between 1 and 2, the classes"),
     ],
 )
-def test_settings_that_cannot_be_met(fake, settings, message):
+def test_settings_that_cannot_be_met(fake, make, settings, message):
     with pytest.raises(ValueError, match=message):
-        pairs(fake, **settings)
+        make(fake, **settings)
 
 
-def test_stores_that_cannot_be_paired(photos, tmp_path):
+def test_stores_that_cannot_be_paired(fake, photos, tiny_store, tmp_path, write):
+    def silent(images, sounds):
+        for row in sounds:
+            row["label"] = min(row["label"], 1)
+
     with pytest.raises(ValueError, match="paired by class only: use match='class'"):
         pairs(photos)
-    lone = fake_store(tmp_path / "s", {"train": [0] * 30 + [1] * 5})
+    with pytest.raises(ValueError, match="photos do not move"):
+        pairs(photos, match="class", view="middle")
+    with pytest.raises(StoreError, match="photos do not move"):
+        pairs(fake, view="flow")
+    with pytest.raises(ValueError, match="item='sound' shows no images: leave out view='flow'"):
+        EvaluationSet(tiny_store, "test", batch_size=8, item="sound", view="flow")
+    lone = write(tmp_path / "s", {"train": [0] * 30 + [1] * 5})
     with pytest.raises(ValueError, match="more than half"):
         pairs(lone, match="class").epoch(0)
     with pytest.raises(ValueError, match="smaller batch_size"):
         pairs(lone, pairs="all", batch_size=40).epoch(0)
+    store = write(tmp_path / "t", {"train": [0, 0, 1, 2]}, change=silent)
+    with pytest.raises(ValueError, match="train holds images of class 2 but no sound of it"):
+        classes(store, batch_size=2).epoch(0)
+    assert len(classes(store, batch_size=2, classes=[0, 1]).epoch(0)) == 4
 
 
 def test_derange_and_spread_on_hard_cases():
@@ -332,3 +351,145 @@ def test_derange_and_spread_on_hard_cases():
     group = np.repeat(np.arange(20), 2)
     order = spread(group, 20, rng)
     assert sorted(order) == list(range(40)) and all(len(set(group[order[k : k + 20]])) == 20 for k in (0, 20))
+
+
+# ------------------------------------------------------------------------------- class pairs, images
+
+
+@pytest.mark.parametrize("distinct", [False, True])
+@pytest.mark.parametrize("kind", ["fake", "photos"])
+def test_every_image_has_a_sound_of_its_class(request, kind, distinct):
+    store = request.getfixturevalue(kind)
+    for rows in (classes(store, distinct=distinct, batch_size=5).epoch(e).rows for e in range(3)):
+        for label in (store.images("train").label[rows.image], store.sounds("train").label[rows.sound]):
+            np.testing.assert_array_equal(label, rows.label)
+        np.testing.assert_array_equal(rows.group, rows.label)
+        assert rows.match.all() and (rows.start >= 0).all() and (rows.start + RATE // 2 <= 2 * RATE).all()
+
+
+def test_every_image_comes_once_and_the_sound_is_any_of_its_class(fake):
+    drawn = []
+    for rows in (classes(fake).epoch(e).rows for e in range(40)):
+        assert len(set(rows.image)) == len(rows.image) == 720
+        drawn.append(rows.sound[rows.label == 7])
+    times = np.bincount(np.concatenate(drawn), minlength=240)
+    assert not times[:-12].any() and times[-12:].min() > 0.7 * times[-12:].mean(), "12 clips of class 7"
+
+
+@pytest.mark.parametrize("how", [{}, {"distinct": True, "batch_size": 3}, {"shuffle_labels": True}])
+def test_class_pairs_are_a_function_of_seed_and_number_and_of_the_classes_named(fake, how):
+    one = classes(fake, **how)
+    assert same_rows(one.epoch(4).rows, classes(fake, **how).epoch(4).rows)
+    for other in (one.epoch(5), classes(fake, seed=4, **how).epoch(4)):
+        assert not np.array_equal(one.epoch(4).rows.image, other.rows.image)
+        assert not np.array_equal(one.epoch(4).rows.sound, other.rows.sound)
+    rows = classes(fake, classes=[6, 2, 3], **how).epoch(1).rows
+    assert set(rows.label) == set(np.array(LABELS)[rows.sound]) == {2, 3, 6}
+
+
+def test_without_images_a_batch_has_the_row_of_its_sound(fake):
+    data = classes(fake)
+    batch = data.epoch(0)[1]
+    assert "image" not in batch and batch["audio"].shape == (16, RATE // 2)
+    assert np.array_equal(batch["index"], data.epoch(0).rows.sound[16:32])
+    shown = classes(fake, image_crop=16).epoch(0)[1]
+    assert shown["image"].shape == (16, 16, 16, 3)
+    assert np.array_equal(shown["index"], data.epoch(0).rows.image[16:32]), "the same draws"
+    assert torch.equal(shown["audio"], batch["audio"]) and torch.equal(shown["label"], batch["label"])
+    assert classes(fake, seconds=None).epoch(0)[0]["audio"].shape == (16, 2 * RATE)
+
+
+def test_distinct_classes_come_once_a_batch_and_as_often_as_they_are_frequent(fake):
+    for size in (1, 4, 8):
+        batches = classes(fake, distinct=True, batch_size=size).epoch(0)
+        assert len(batches) == 720 // size
+        assert all(len(set(row)) == size for row in batches.rows.label.reshape(-1, size))
+    drawn = np.concatenate([classes(fake, distinct=True, batch_size=1).epoch(e).rows.label for e in range(8)])
+    np.testing.assert_allclose(np.bincount(drawn) / len(drawn), COUNTS / COUNTS.sum(), atol=0.02)
+    rows = batches.rows  # every class in each of 90 batches: all images of a class before one comes again
+    for label, clips in enumerate(COUNTS):
+        shown, deck = rows.image[rows.label == label], FRAMES * clips
+        assert len(set(shown[:deck])) == min(deck, len(shown))
+        assert (shown[deck:] == shown[: max(0, len(shown) - deck)]).all()
+
+
+def test_shuffled_labels_break_the_agreement_and_keep_the_counts(fake):
+    data = classes(fake, shuffle_labels=True)
+    rows = data.epoch(0).rows
+    assert np.array_equal(np.bincount(data.sound_label), COUNTS)
+    by_chance = ((COUNTS / COUNTS.sum()) ** 2).sum()
+    assert (rows.label == np.array(LABELS)[rows.sound]).mean() == pytest.approx(by_chance, abs=0.1)
+    np.testing.assert_array_equal(data.sound_label[rows.sound], rows.label, "always the same sounds")
+    assert np.array_equal(data.sound_label, classes(fake, shuffle_labels=True).sound_label), "once for all"
+    assert not np.array_equal(data.sound_label, classes(fake, shuffle_labels=True, seed=4).sound_label)
+    assert np.array_equal(fake.sounds("train").label, LABELS), "the store is as it was"
+    some, others = classes(fake, shuffle_labels=True, classes=[0, 4]), ~np.isin(LABELS, [0, 4])
+    assert np.array_equal(some.sound_label[others], np.array(LABELS)[others])
+
+
+def test_image_batches_show_every_image_once(fake):
+    data = ImageBatches(fake, "train", batch_size=30, image_crop=16, seed=1)
+    assert sorted(data.epoch(2).rows.image) == list(range(720)) and "audio" not in data.epoch(2)[0]
+    same(data.epoch(2)[3], ImageBatches(fake, "train", batch_size=30, image_crop=16, seed=1).epoch(2)[3])
+    assert not same_rows(data.epoch(2).rows, data.epoch(3).rows)
+
+
+# ---------------------------------------------------------------------------------- frames and flow
+
+
+@pytest.mark.parametrize("settings", [{}, {"pairs": "all"}, {"match": "class"}])
+def test_all_views_of_a_clip_have_the_same_pairs_and_draws(tiny_store, settings):
+    first = first_images(tiny_store.images("test"))
+    for e in (0, 3):
+        middle, *others = (
+            moving(tiny_store, view, **settings).epoch(e).rows for view in ("middle", "frames", "flow")
+        )
+        assert set(middle.image) <= set(first) and all(same_rows(middle, other) for other in others)
+    middle, *others = (
+        evaluation_pairs(tiny_store, "test", batch_size=9, image_crop=32, seed=2, view=view).rows
+        for view in ("middle", "frames", "flow")
+    )
+    assert all(same_rows(middle, other) for other in others)
+    np.testing.assert_array_equal(np.sort(middle.image), np.repeat(first, 2))
+
+
+def test_batches_hold_what_the_view_names_all_cropped_alike(tiny_store):
+    motion = Motion(tiny_store, "test")
+    middle, frames, flow = (moving(tiny_store, view).epoch(1)[1] for view in ("middle", "frames", "flow"))
+    rows = moving(tiny_store, "flow").epoch(1).rows.take(slice(8, 16))
+    assert frames["frames"].shape == (8, 25, 32, 32, 3) and frames["frames"].dtype == torch.uint8
+    assert flow["flow"].shape == (8, 20, 32, 32) and flow["flow"].dtype == torch.int8
+    assert middle.keys() == flow.keys() - {"flow"} == (frames.keys() | {"image"}) - {"frames"}
+    for key in ("audio", "label", "match", "group", "index", "draws"):
+        assert torch.equal(middle[key], frames[key]) and torch.equal(middle[key], flow[key])
+    assert torch.equal(middle["image"], flow["image"]) and torch.equal(
+        middle["image"], frames["frames"][:, 12]
+    )
+    assert len({tuple(place) for place in (rows.crop * 9).astype(int)}) > 1
+    for k, (image, place) in enumerate(zip(rows.image, rows.crop, strict=True)):
+        top, left = (int(p * 9) for p in place)
+        whole = motion.flow(int(np.flatnonzero(motion.image == image)[0]))  # (10, 2, 40, 40)
+        cut = whole[:, :, top : top + 32, left : left + 32].reshape(20, 32, 32)
+        np.testing.assert_array_equal(flow["flow"][k], cut)
+
+
+def test_flow_batches_travel_to_another_process(tiny_store):
+    batches = moving(tiny_store, "flow").epoch(2)
+    for one, two in zip(DataLoader(batches, batch_size=None, num_workers=1), batches, strict=True):
+        same(one, two)
+    sent = pickle.dumps(batches)  # as to a spawned process: without the store's rows
+    assert len(sent) < 20_000 and torch.equal(pickle.loads(sent)[1]["flow"], batches[1]["flow"])
+
+
+@pytest.mark.parametrize("view", ["middle", "frames", "flow"])
+def test_evaluation_sets_show_every_clip_once(tiny_store, view):
+    images = tiny_store.images("test")
+    first, how = first_images(images), {"batch_size": 7, "image_crop": 32, "view": view}
+    for item in ("pair", "image"):
+        items = EvaluationSet(tiny_store, "test", item=item, objects=True, **how)
+        assert torch.cat([batch["index"] for batch in items]).tolist() == first.tolist()
+        assert ("audio" in items[0]) == (item == "pair") and ("frames" in items[0]) == (view == "frames")
+        masks = [images.objects(int(row))[4:36, 4:36] for row in first[:7]]
+        np.testing.assert_array_equal(items[0]["objects"], np.stack(masks))
+    whole = EvaluationSet(tiny_store, "test", seconds=None, **how)
+    np.testing.assert_array_equal(whole.rows.sound, images.clip[first])

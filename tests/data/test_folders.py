@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llinet_lite.data.batches import PairBatches
-from llinet_lite.data.class_pairs import ClassPairs
+from llinet_lite.data.batches import ClassPairs, PairBatches
 from llinet_lite.data.folders import FolderError, class_name, import_folders, report
 from llinet_lite.data.media import write_audio, write_image
 from llinet_lite.data.store import StoreError

@@ -14,7 +14,7 @@ from torchvision.models import VGG16_Weights, vgg16
 from llinet_lite import classifier
 from llinet_lite.classifier import class_hits
 from llinet_lite.data.bandstand import WorldSet, build
-from llinet_lite.data.image_batches import ImageBatches
+from llinet_lite.data.batches import ImageBatches
 from llinet_lite.features import to_image
 from llinet_lite.old_road import overfit_one_batch
 from llinet_lite.profiles import PROFILES

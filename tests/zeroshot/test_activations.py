@@ -9,7 +9,7 @@ import pytest
 import torch
 from zeroshot_fakes import photo_store, trunk_of
 
-from llinet_lite.data.class_pairs import ClassPairs
+from llinet_lite.data.batches import ClassPairs
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.zeroshot.activations import TAPS, ActivationBatches, activations, fingerprint, see
 

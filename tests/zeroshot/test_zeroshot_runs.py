@@ -18,7 +18,7 @@ from llinet_lite import workspace, zeroshot
 from llinet_lite.classifier import seen_labels
 from llinet_lite.course import Lesson
 from llinet_lite.data.bandstand import WORLD_VERSION
-from llinet_lite.data.class_pairs import ClassPairs
+from llinet_lite.data.batches import ClassPairs
 from llinet_lite.profiles import PROFILES
 from llinet_lite.zeroshot import OURS, Plan, embed, held_out, plans, publish, train_or_load
 from llinet_lite.zeroshot.runs import PER_CLASS, grown_on, rounded_part, trained_part, watched

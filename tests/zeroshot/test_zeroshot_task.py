@@ -11,7 +11,7 @@ from torch import nn
 from zeroshot_fakes import SETTINGS, trunk_of
 
 from llinet_lite.classifier import seen_labels
-from llinet_lite.data.class_pairs import ClassPairs
+from llinet_lite.data.batches import ClassPairs
 from llinet_lite.features import Draw, LogMel, to_image, to_waveform
 from llinet_lite.objectives import matching_loss
 from llinet_lite.training import CheckpointError

@@ -16,9 +16,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from llinet_lite.data.bandstand import WORLD_VERSION
+from llinet_lite.data.bandstand import WORLD_VERSION, first_images
 from llinet_lite.data.media import MediaError, open_image, open_sound, resample, resize_short_side, to_int16
-from llinet_lite.data.motion import first_pictures
 from llinet_lite.data.store import Store
 from llinet_lite.world.scenes import Scene
 
@@ -196,7 +195,7 @@ def items_of(store: Store, split: str, most: int) -> tuple[list[Picture], list[S
     """
     images, sounds = store.images(split), store.sounds(split)
     by_class = bool((images.clip < 0).any())
-    rows = np.arange(len(images)) if by_class else first_pictures(images)
+    rows = np.arange(len(images)) if by_class else first_images(images)
     rows = rows[_spread(images.label[rows], most)]
     heard = _spread(sounds.label, most) if by_class else images.clip[rows].astype(int)
     named = [each["name"] for each in store.classes]
