@@ -187,7 +187,7 @@ def test_batches_are_pictures_alone_and_a_function_of_seed_and_epoch(store):
     whole = store.images("train").image(int(index[0]))
     places = [(top, left) for top in range(9) for left in range(9)]
     assert any(np.array_equal(whole[t : t + 32, c : c + 32], crop) for t, c in places)
-    with pytest.raises(ValueError, match=f"batch_size must lie between 1 and {count}, the pictures of train"):
+    with pytest.raises(ValueError, match=f"batch_size must lie between 1 and {count}, the images of train"):
         ImageBatches(store, "train", batch_size=count + 1, image_crop=32)
 
 
