@@ -179,13 +179,6 @@ WORLD_SETS = {
 }
 
 
-def store_folder(root, plan: WorldSet) -> Path:
-    """Where a set lies in a folder of stores: its name, version, and what differs from the named set."""
-    usual = dataclasses.asdict(WORLD_SETS.get(plan.name, plan))
-    extra = [f"{key}={value}" for key, value in dataclasses.asdict(plan).items() if usual[key] != value]
-    return Path(root) / "-".join(["bandstand", plan.name, f"v{WORLD_VERSION}", *extra])
-
-
 # -------------------------------------------------------------- images and sounds
 
 
@@ -274,14 +267,7 @@ def build(
         title = f"Bandstand-32 {plan.name}"
         _announce(folder, title, plan.estimate(wanted, 1), wanted, workers, progress)
         tasks = [(folder, plan, split, k) for split, n in wanted.items() for k in writer.missing(split, n)]
-        _run(
-            _render_shard,
-            tasks,
-            {split: len(plan.clips(split)) for split in wanted},
-            title,
-            workers,
-            progress,
-        )
+        list(over_cores(_render_shard, tasks, workers, title, progress))
         return writer.finish(
             {
                 "name": title,

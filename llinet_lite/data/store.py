@@ -23,6 +23,8 @@ import hashlib
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -96,7 +98,7 @@ def write_shard(folder, split: str, index: int, images: list[dict], sounds: list
 def over_cores(
     function: Callable, tasks: list[tuple], workers: int | None = None, label: str = "", bar: bool = False
 ) -> Iterator:
-    """Yield ``function(*task)`` for every task, in order, from `workers` processes (default: one per core)."""
+    """Yield ``function(*task)`` for every task, in order, from `workers` processes (default: all cores)."""
     from joblib import Parallel, cpu_count, delayed
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
@@ -110,10 +112,17 @@ def over_cores(
         yield from tqdm(results, label, len(tasks), mininterval=every, disable=not bar)
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
+    """One thread in a worker; it ends with its parent, even a killed one."""
     import cv2
 
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
     cv2.setNumThreads(1)
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -53,6 +53,7 @@ from llinet_lite.data.store import (
     StoreError,
     StoreWriter,
     open_table,
+    over_cores,
     write_atomic,
     write_shard,
 )

@@ -24,7 +24,6 @@ from llinet_lite.data.bandstand import (
     first_images,
     optical_flow,
     quantize,
-    store_folder,
 )
 from llinet_lite.data.store import Store, StoreError, locked, open_table
 from llinet_lite.world.instruments import INSTRUMENTS
@@ -101,13 +100,6 @@ def test_mixed_scenes_are_balanced_and_stay_in_their_pool(split):
 def test_settings_are_checked(fields, message):
     with pytest.raises(ValueError, match=message):
         WorldSet(**fields)
-
-
-def test_a_folder_is_named_by_plan_and_version(monkeypatch):
-    assert store_folder("c", WorldSet("laptop", seed=3)).name == "bandstand-laptop-v2-seed=3"
-    monkeypatch.setattr(bandstand, "WORLD_VERSION", 9)
-    assert store_folder("c", WORLD_SETS["smoke"]).name == "bandstand-smoke-v9"
-    assert WORLD_SETS["smoke"].plan()["world"] == 9
 
 
 # ---------------------------------------------------------------------- images and sounds
