@@ -102,7 +102,7 @@ def world_sheet(
 ) -> None:
     """Write one picture of all 32 instruments, each with its name: of 12 scenes the one seen largest."""
     from llinet_lite.data import media
-    from llinet_lite.show.sheet import sheet, sound_picture
+    from llinet_lite.show.page import sheet, sound_image
     from llinet_lite.world import INSTRUMENTS, Scene
 
     names = [row.name for row in INSTRUMENTS]
@@ -114,7 +114,7 @@ def world_sheet(
     media.write_image(out, sheet([scene.frame(1.5, size) for scene in scenes], names))
     print(f"{out}: pictures of {len(names)} instruments")
     if sounds:
-        heard = [sound_picture(scene.audio(0.0, 3.0, 16_000), 16_000, size=size) for scene in scenes]
+        heard = [sound_image(scene.audio(0.0, 3.0, 16_000), 16_000, size=size) for scene in scenes]
         second = out.with_stem(f"{out.stem}-sounds")
         media.write_image(second, sheet(heard, names))
         print(f"{second}: their sounds, 3 s each, frequency 0 to 8 kHz upwards on the mel scale")

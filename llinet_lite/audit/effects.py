@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from llinet_lite.metrics.correspondence import Interval, resampled_means
 from llinet_lite.metrics.seeds import DRAWS, with_seeds
 from llinet_lite.results import Result, interval_over_seeds
-from llinet_lite.show import audit as show
+from llinet_lite.show import figures as show
 
 # Whose way is compared with ours.
 COMPARED = ("paper", "code", "documentation", "practice")
@@ -141,7 +141,7 @@ def figure(effects: Sequence[Effect], *, limit: float | None = None) -> Figure:
     ----------
     effects : sequence of Effect
     limit : float, optional
-        Where the axis ends, a share: see :func:`llinet_lite.show.audit.effects`.
+        Where the axis ends, a share: see :func:`llinet_lite.show.figures.effects`.
 
     Raises
     ------

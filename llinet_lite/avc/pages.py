@@ -16,8 +16,7 @@ from llinet_lite.avc.spaces import Vectors
 from llinet_lite.data.store import Store
 from llinet_lite.metrics.relevance import Relevance
 from llinet_lite.metrics.retrieval import nearest, score_embeddings
-from llinet_lite.show import spaces
-from llinet_lite.show.nearest import Item
+from llinet_lite.show import Card, figures
 
 SIDES = {"im": "image", "aud": "audio"}
 
@@ -31,8 +30,8 @@ def neighbours(
     *,
     query: int,
     count: int = 5,
-) -> tuple[Item, list[Item]]:
-    """Return a query and its nearest items, for :func:`llinet_lite.show.nearest.nearest`.
+) -> tuple[Card, list[Card]]:
+    """Return a query and its nearest items, for :func:`llinet_lite.show.nearest`.
 
     Parameters
     ----------
@@ -59,8 +58,8 @@ def neighbours(
     found = []
     for k in nearest(scores, count)[0].tolist():
         item = _item(store, split, items, searched, k)
-        found.append(Item(**item, right=int(labels[k]) == label, relevance=float(grades[k])))
-    return Item(**_item(store, split, items, asked, query)), found
+        found.append(Card(**item, right=int(labels[k]) == label, relevance=float(grades[k])))
+    return Card(**_item(store, split, items, asked, query)), found
 
 
 def _item(store: Store, split: str, items: Vectors, side: str, k: int) -> dict:
@@ -77,20 +76,20 @@ def _item(store: Store, split: str, items: Vectors, side: str, k: int) -> dict:
 
 def space_figure(store: Store, items: Vectors, *, seed: int = 0) -> Figure:
     """Draw all pictures and sounds of a split in the plane, by t-SNE."""
-    points = spaces.tsne(torch.cat([items.image, items.audio]).numpy(), seed=seed)
+    points = figures.tsne(torch.cat([items.image, items.audio]).numpy(), seed=seed)
     labels = np.concatenate([items.image_label, items.audio_label])
     present = np.unique(labels)
     names = [_name(store, k) for k in present]
     kinds = ["picture"] * len(items.image) + ["sound"] * len(items.audio)
     fig, ax = plt.subplots(figsize=(9, 7.5), layout="constrained")
-    spaces.map_of_space(ax, points, np.searchsorted(present, labels), kinds, names, _families(names))
+    figures.map_of_space(ax, points, np.searchsorted(present, labels), kinds, names, _families(names))
     return fig
 
 
 def _families(names: Sequence[str]) -> list[str] | None:
     """Return the families that colour the plane; None for classes that the built-in world has not."""
     try:
-        return [spaces.family_of(name) for name in names]
+        return [figures.family_of(name) for name in names]
     except KeyError:
         return None
 

@@ -24,7 +24,7 @@ from llinet_lite.metrics.relevance import Relevance, relevance_of
 from llinet_lite.metrics.retrieval import SeedMean, compare, summarize
 from llinet_lite.results import Result
 from llinet_lite.rivals.cca import CCA
-from llinet_lite.show.spaces import ndcg_bars
+from llinet_lite.show import figures
 
 # nDCG@30 in Table 1 of Objects that Sound (and, for AVE+OF, its appendix B); the gain is not stated there.
 PAPER_NDCG = {
@@ -125,7 +125,8 @@ class Table:
             for name in drawn
             if name in PAPER_NDCG
         }
-        fig = ndcg_bars(scores, random=chance, paper=paper, xlabel=f"nDCG@{self.k}")
+        columns = {d: f"nDCG@{self.k}\n{title}" for d, title in figures.DIRECTIONS.items()}
+        fig = figures.table(scores, columns, chance=chance, paper=paper, percent=False, top=1.0)
         fig.suptitle(f"{self.gain} gain", fontsize=9)
         return fig
 

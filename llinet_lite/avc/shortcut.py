@@ -41,7 +41,7 @@ class Shortcut:
 
     @property
     def rows(self) -> list[tuple[str, float, float, float]]:
-        """Rows for :func:`llinet_lite.show.plots.scores`."""
+        """Rows for :func:`llinet_lite.show.figures.table`."""
         return [(r.name.removeprefix("shortcut: "), r.value, r.low, r.high) for r in self.results]
 
     def mean(self, plan: str, pairs: str) -> float:

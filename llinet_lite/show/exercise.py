@@ -1,9 +1,5 @@
 """Exercises that say what is wrong with an answer, and solutions that cannot drift from them.
 
-An exercise is a function that returns None for a right answer and a sentence
-for a wrong one. The reader's cell and the hidden solution go through the same
-function, so a solution that no longer solves its exercise stops the notebook.
-
 Notebook: 00
 """
 
@@ -16,14 +12,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise.
+    """One exercise: the reader's answer and the hidden solution go through the same check.
 
     Attributes
     ----------
     name : str
     verdict : callable
-        Takes an answer; returns None when it is right, else a sentence that
-        says what is wrong.
+        Takes an answer; returns None when it is right, else a sentence that says what is wrong.
+
+    Examples
+    --------
+    >>> half = Exercise("Exercise 1", lambda x: None if x == 0.5 else "think of a coin")
+    >>> half(0.25)
+    Exercise 1: not yet: think of a coin
+    >>> half.solve(0.5)
+    Exercise 1: the solution above passes the same check.
     """
 
     name: str

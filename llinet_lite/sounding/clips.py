@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 
 from llinet_lite.data.batches import Batches, EvaluationSet, Rows, Source
 from llinet_lite.data.store import Store
-from llinet_lite.show import heat
+from llinet_lite.show import figures
 from llinet_lite.show.explorer.listener import Heard, Listener, Seen
 
 BATCH = 64  # clips sensed at once
@@ -243,5 +243,6 @@ def clip_maps(
     for line, (name, of) in zip(axes, clips.items(), strict=True):
         maps = of.maps().numpy()
         for ax, k in zip(line, which, strict=True):
-            heat.overlay(ax, of.image[k], maps[k].clip(0, 1), masks[name][k], title=f"{name}\n{captions[k]}")
+            title = f"{name}\n{captions[k]}"
+            figures.overlay(ax, of.image[k], maps[k].clip(0, 1), masks[name][k], title=title)
     return fig

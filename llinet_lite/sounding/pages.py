@@ -21,7 +21,7 @@ from llinet_lite.metrics.localization import (
     size_groups,
     success_curve,
 )
-from llinet_lite.show import heat
+from llinet_lite.show import figures
 from llinet_lite.sounding.located import Located
 from llinet_lite.sounding.pointing import Duets
 
@@ -62,8 +62,8 @@ def map_wall(
         ax.axis("off")
     for ax, k in zip(axes.flat, which, strict=False):
         picture = _pixels(store, split, of, k)
-        heat.overlay(ax, picture, maps[k], of.masks[k], title=_name(store, of.label[k]))
-    fig.colorbar(heat.COLORS, ax=axes, label=SCALES[scale], fraction=0.02, aspect=30)
+        figures.overlay(ax, picture, maps[k], of.masks[k], title=_name(store, of.label[k]))
+    fig.colorbar(figures.COLORS, ax=axes, label=SCALES[scale], fraction=0.02, aspect=30)
     return fig
 
 
@@ -95,9 +95,9 @@ def duet_wall(
         names = _name(store, of.label[k]), _name(store, tried.partner[k])
         picture = _pixels(store, split, of, k)
         rows.append(
-            heat.HeatRow(f"{names[0]} and\n{names[1]}", picture, every[k], [first, second, None, None])
+            figures.HeatRow(f"{names[0]} and\n{names[1]}", picture, every[k], [first, second, None, None])
         )
-    fig = heat.heat_wall(rows, ["the first's sound", "the second's sound", "silence", "a third class"])
+    fig = figures.heat_wall(rows, ["the first's sound", "the second's sound", "silence", "a third class"])
     fig.axes[-1].set_ylabel(SCALES[scale] if scale == "probability" else "share of the picture's maximum")
     return fig
 
@@ -128,7 +128,7 @@ def disc_figure(store: Store, split: str, of: Located, which: Sequence[int]) -> 
     fig, axes = plt.subplots(1, len(which), figsize=(9, 3.2), layout="constrained")
     for ax, k in zip(np.atleast_1d(axes), which, strict=True):
         picture = _pixels(store, split, of, k)
-        heat.discs(ax, picture, np.sqrt(0.5 / np.pi), of.masks[k], title=_name(store, of.label[k]))
+        figures.discs(ax, picture, np.sqrt(0.5 / np.pi), of.masks[k], title=_name(store, of.label[k]))
     return fig
 
 
@@ -138,8 +138,7 @@ def success_figure(of: Located, protocol: str = "lvs2021") -> Figure:
     constant = baselines(of.masks, protocol)
     judged |= {name: constant[name] for name in ("centre disc", "whole image", "oracle ceiling")}
     curves = {name: success_curve(result.iou) for name, result in judged.items()}
-    thresholds = next(iter(curves.values()))[0]
-    return heat.success_curves(thresholds, {name: shares for name, (_, shares) in curves.items()})
+    return figures.success_curves(curves)
 
 
 def by_size(of: Located) -> pd.DataFrame:

@@ -22,9 +22,8 @@ from llinet_lite.metrics.retrieval import (
     released_map_of_scores,
 )
 from llinet_lite.metrics.seeds import over_clips_and_seeds
-from llinet_lite.show import spaces
-from llinet_lite.show.nearest import Item
-from llinet_lite.show.nearest import nearest as page
+from llinet_lite.show import Card, figures
+from llinet_lite.show import nearest as page
 from llinet_lite.world.instruments import INSTRUMENTS, instrument
 from llinet_lite.zeroshot.evaluation import Embedded, Items
 from llinet_lite.zeroshot.runs import Run, watched
@@ -64,17 +63,17 @@ def gallery(
     ]
 
 
-def _item(store: Store, split: str, found: Embedded, k: int, picture: bool, asked: int | None = None) -> Item:
+def _item(store: Store, split: str, found: Embedded, k: int, picture: bool, asked: int | None = None) -> Card:
     items = found.items
     label = int((items.image_label if picture else items.sound_label)[k])
     verdict = {} if asked is None else {"right": label == asked}
     name = store.classes[label]["name"]
     if picture:
-        return Item(name, image=store.images(split).image(int(items.image_row[k])), **verdict)
+        return Card(name, image=store.images(split).image(int(items.image_row[k])), **verdict)
     sounds, row, rate = store.sounds(split), int(items.sound_row[k]), store.sample_rate
     length = min(int(SECOND * rate), int(sounds.length[row]))
     start = (int(sounds.length[row]) - length) // 2
-    return Item(name, waveform=sounds.audio(row, start, length), sample_rate=rate, **verdict)
+    return Card(name, waveform=sounds.audio(row, start, length), sample_rate=rate, **verdict)
 
 
 def confusions(found: Embedded, *, direction: str) -> np.ndarray:
@@ -87,7 +86,7 @@ def confusions(found: Embedded, *, direction: str) -> np.ndarray:
 
 def families(names: Sequence[str]) -> list[str]:
     """Return the branch of the family tree of every class of the built-in world."""
-    return [spaces.family_of(name) for name in names]
+    return [figures.family_of(name) for name in names]
 
 
 def attribute_distances(names: Sequence[str]) -> np.ndarray:

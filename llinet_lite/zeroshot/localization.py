@@ -30,7 +30,7 @@ from llinet_lite.metrics.localization.protocols import PROTOCOLS, touched
 from llinet_lite.metrics.localization.rules import resize
 from llinet_lite.metrics.seeds import DIFFERENCE, DRAWS, over_clips_and_seeds, with_seeds
 from llinet_lite.results import Result
-from llinet_lite.show.localization import audio_use, success_plot, table_bars
+from llinet_lite.show import figures
 from llinet_lite.sounding import CONTROLS, LISTENING, Located
 from llinet_lite.sounding.protocols import DISC, short, shown_in_all
 
@@ -255,18 +255,20 @@ class LocalizationTable:
             if name != CEILING  # at 100 %, it would press all bars to the left
         }
         controls = self.names("control")
-        return table_bars(cells, paper=paper, constants=lines, controls=controls, panels=panels)
+        return figures.table(cells, panels, paper=paper, constants=lines, controls=controls)
 
     def success_figure(self) -> Figure:
         """Draw the share of pictures over the overlap that is asked for, beside the paper's points."""
         methods = self.names("method")
         paper = {name: points for name, points in PAPER_SUCCESS.items() if name in methods}
         constants = [name for name in self.names("constant") if name != "mean mask"]
-        return success_plot(self.curves(methods), paper=paper, constants=self.curves(constants))
+        return figures.success_curves(self.curves(methods), paper=paper, constants=self.curves(constants))
 
     def gaps_figure(self) -> Figure:
         """Draw what each method loses without its own sound."""
-        return audio_use({name: _numbers(gap) for name, gap in self.gaps().items()})
+        rows = [(name, *_numbers(gap)) for name, gap in self.gaps().items()]
+        label = "mIoU with its own sound minus without it (percentage points)"
+        return figures.effects(rows, xlabel=label)
 
 
 def _numbers(interval: Interval) -> tuple[float, float, float]:

@@ -15,8 +15,7 @@ from llinet_lite.data.store import Store
 from llinet_lite.metrics import recognition as measures
 from llinet_lite.metrics.correspondence import Interval
 from llinet_lite.results import Result
-from llinet_lite.show import spaces
-from llinet_lite.show.recognition import prototype_map
+from llinet_lite.show import figures
 from llinet_lite.zeroshot.exam import Exam
 from llinet_lite.zeroshot.gallery import names
 from llinet_lite.zeroshot.recognition import nearest
@@ -113,7 +112,7 @@ def prototype_figure(store: Store, exam: Exam, *, seed: int = 0) -> Figure:
     vectors = np.concatenate([_unit(part.image), _unit(part.sound), _unit(prototypes)]).astype(np.float32)
     labels = np.searchsorted(unseen, np.concatenate([part.items.image_label, part.items.sound_label, unseen]))
     kinds = ["picture"] * len(part.image) + ["sound"] * len(part.sound) + ["prototype"] * len(unseen)
-    return prototype_map(spaces.tsne(vectors, seed=seed), labels, kinds, names(store, unseen))
+    return figures.prototype_map(figures.tsne(vectors, seed=seed), labels, kinds, names(store, unseen))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from llinet_lite.metrics.correspondence import Interval
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_confusion, precision_by_class
 from llinet_lite.metrics.seeds import DIFFERENCE, over_clips_and_seeds
 from llinet_lite.results import Result
-from llinet_lite.show.retrieval import table_bars
+from llinet_lite.show import figures
 from llinet_lite.zeroshot.evaluation import Embedded, Items
 from llinet_lite.zeroshot.runs import Run
 
@@ -176,11 +176,12 @@ class RetrievalTable:
 
     def figure(self) -> Figure:
         """Draw the table, one panel per column, beside chance and the paper's values."""
-        return table_bars(
+        return figures.table(
             {
                 row.name: {column: _numbers(self.interval(row.name, column)) for column in COLUMNS}
                 for row in self.rows
             },
+            figures.TABLE_1,
             chance={column: self.chance(column) for column in COLUMNS},
             paper={
                 row.name: {column: paper_value(row.name, column) for column in COLUMNS}

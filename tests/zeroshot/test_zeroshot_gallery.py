@@ -8,8 +8,7 @@ import torch
 from zeroshot_fakes import SETTINGS, by_cosine, found, fresh, random_scores
 
 from llinet_lite.metrics.retrieval import chance_mean_average_precision, released_map
-from llinet_lite.show.retrieval import released_against_honest
-from llinet_lite.show.spaces import FAMILIES
+from llinet_lite.show.figures import FAMILIES, released_against_honest
 from llinet_lite.world.instruments import INSTRUMENTS
 from llinet_lite.zeroshot import (
     Plan,

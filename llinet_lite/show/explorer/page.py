@@ -12,10 +12,10 @@ import matplotlib
 import numpy as np
 
 from llinet_lite.data.media import resize_short_side
-from llinet_lite.show.display import audible, jpeg_uri, mp3
 from llinet_lite.show.explorer.items import Picture, Sound, crop
 from llinet_lite.show.explorer.listener import SCALES
 from llinet_lite.show.explorer.stage import Answer, Stage, cell_of
+from llinet_lite.show.page import audible, jpeg_uri, mp3
 
 SECONDS = 1.0  # of a player in a list
 AHEAD = 400  # sounds whose players are made before they are asked for

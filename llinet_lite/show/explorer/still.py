@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from llinet_lite.show import heat
+from llinet_lite.show import figures as heat
 from llinet_lite.show.explorer.items import Picture
 from llinet_lite.show.explorer.stage import Answer
 

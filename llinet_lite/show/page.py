@@ -1,0 +1,291 @@
+"""Put figures, images and sounds on a notebook page so that everybody can read them.
+
+Every image carries alt text: :func:`figure` and :func:`gallery` refuse to show one without. Sounds are MP3
+players inside the page; they need no server and keep the notebook small.
+
+Notebook: 00
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import soundfile
+from IPython.display import HTML, display
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from llinet_lite.world import INSTRUMENTS, KINDS, Clip, clip
+
+DPI = 88
+SHORTEST_ALT = 20  # characters; a shorter text cannot say what one should see
+
+
+def _checked(alt: str) -> str:
+    if len(alt.strip()) < SHORTEST_ALT:
+        raise ValueError(f"alt text {alt!r} is too short: say in a sentence what one should see")
+    return " ".join(alt.split())
+
+
+def figure(fig: Figure, alt: str, *, dpi: int = DPI) -> None:
+    """Show a matplotlib figure with alt text, then close it.
+
+    Parameters
+    ----------
+    fig : Figure
+    alt : str
+        One sentence (20 characters or more) that says what one should see.
+    dpi : int
+        Pixels per inch of the PNG in the page.
+
+    Examples
+    --------
+    >>> figure(plt.figure(), "An empty page, without axes and without lines")
+    """
+    alt = _checked(alt)
+    png = io.BytesIO()
+    fig.savefig(png, format="png", dpi=dpi, bbox_inches="tight", metadata={"Description": alt})
+    plt.close(fig)
+    data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": f"Figure: {alt}"}
+    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+# ---------------------------------------------------------------- sounds
+
+
+def mp3(waveform: np.ndarray, sample_rate: int) -> bytes:
+    """Encode a mono waveform, (n,) int16 or float in [-1, 1], as MP3."""
+    if waveform.dtype != np.int16:
+        waveform = np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform, sample_rate, format="MP3", subtype="MPEG_LAYER_III")
+    return buffer.getvalue()
+
+
+def audible(waveform: np.ndarray, peak: float = 0.5) -> np.ndarray:
+    """Bring a quiet recording to one listening level: (n,) int16 or float to float32 with that peak."""
+    x = waveform.astype(np.float32)
+    return x * (peak / max(float(np.abs(x).max()), 1e-9))
+
+
+def mp3_uri(waveform: np.ndarray, sample_rate: int) -> str:
+    """Return a waveform, made audible, as the source of a player."""
+    return "data:audio/mpeg;base64," + base64.b64encode(mp3(audible(waveform), sample_rate)).decode()
+
+
+def _player(waveform: np.ndarray, sample_rate: int, label: str) -> str:
+    return (
+        f'<audio controls preload="none" aria-label="{html.escape(label)}" style="width:100%;height:32px" '
+        f'src="{mp3_uri(waveform, sample_rate)}"></audio>'
+    )
+
+
+def sound(waveform: np.ndarray, sample_rate: int, label: str) -> None:
+    """Show a player of a waveform, (n,) int16 or float, with its label; the level is evened out."""
+    body = _player(waveform, sample_rate, label)
+    display(HTML(f'<div style="max-width:420px">{html.escape(label)}<br>{body}</div>'))
+
+
+def sound_image(waveform: np.ndarray, sample_rate: int, *, size: int = 128) -> np.ndarray:
+    """Draw a sound as (size, size, 3) uint8: time to the right, mel frequency to 8 kHz upwards, 70 dB."""
+    import librosa
+
+    sound = waveform.astype(np.float32) / (32768 if waveform.dtype == np.int16 else 1)
+    look = {"n_fft": 2048, "hop_length": 256, "n_mels": 96, "fmax": min(8000, sample_rate / 2)}
+    power = librosa.feature.melspectrogram(y=sound, sr=sample_rate, **look)
+    level = librosa.power_to_db(power, ref=max(float(power.max()), 1e-12), top_db=70)  # (96, T), 0 is loudest
+    shade = cv2.resize(level[::-1] / 70 + 1, (size, size), interpolation=cv2.INTER_AREA)
+    return (colormaps["magma"](np.clip(shade, 0, 1))[..., :3] * 255).astype(np.uint8)
+
+
+# ---------------------------------------------------------------- galleries
+
+
+@dataclass(frozen=True)
+class Card:
+    """One tile of a gallery: an image, a sound, or both.
+
+    Attributes
+    ----------
+    caption : str
+        Shown under the image.
+    image : (H, W, 3) uint8, optional
+    alt : str
+        Alt text, which :func:`gallery` needs with an image.
+    waveform : (n,) int16 or float, optional
+    sample_rate : int
+        Needed with a waveform, Hz.
+    right : bool, optional
+        For :func:`nearest`: whether it is of the query's class.
+    relevance : float, optional
+        For :func:`nearest`: its graded relevance.
+    """
+
+    caption: str
+    image: np.ndarray | None = None
+    alt: str = ""
+    waveform: np.ndarray | None = None
+    sample_rate: int = 0
+    right: bool | None = None
+    relevance: float | None = None
+
+    def __post_init__(self):
+        if self.waveform is not None and self.sample_rate <= 0:
+            raise ValueError(f"{self.caption}: a sound needs its sample rate, not {self.sample_rate}")
+
+
+def jpeg_uri(image: np.ndarray, quality: int = 85) -> str:
+    """Return an (H, W, 3) uint8 RGB image as a data URI (JPEG)."""
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def gallery_html(cards: Sequence[Card], *, width: int = 140) -> str:
+    """Return the HTML of a wrapping row of tiles, each `width` pixels wide."""
+    tiles = "".join(_tile(card, width) for card in cards)
+    return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{tiles}</div>'
+
+
+def _tile(card: Card, width: int) -> str:
+    image = sounding = ""
+    if card.image is not None:
+        alt = html.escape(_checked(card.alt))
+        image = f'<img src="{jpeg_uri(card.image)}" alt="{alt}" style="width:100%;border-radius:4px">'
+    if card.waveform is not None:
+        sounding = _player(card.waveform, card.sample_rate, f"sound: {card.caption}")
+    caption = f'<div style="font-size:90%;line-height:1.3">{html.escape(card.caption)}</div>'
+    return f'<div style="width:{width}px">{image}{caption}{sounding}</div>'
+
+
+def gallery(cards: Sequence[Card], *, width: int = 140) -> None:
+    """Show images with alt text and sounds with players, side by side, each `width` pixels wide."""
+    display(HTML(gallery_html(cards, width=width)))
+
+
+def nearest(query: Card, found: Sequence[Card], *, width: int = 120) -> HTML:
+    """Show a query and what was found for it, nearest first, in any of the four directions.
+
+    Sounds are players under their spectrogram. Whether a result is right is told by a word and by the
+    border: solid for right, dashed for wrong.
+
+    Parameters
+    ----------
+    query : Card
+    found : sequence of Card
+        Nearest first, each with `right` set.
+    width : int
+        Of a tile, pixels.
+
+    Returns
+    -------
+    IPython.display.HTML
+        The last line of a cell shows it; `display` shows several.
+    """
+    kind = "picture" if query.image is not None else "sound"
+    tiles = [_framed(query, f"query: {kind}", "2px dotted #777", width)]
+    for rank, card in enumerate(found, 1):
+        if card.right is None:
+            raise ValueError(f"result {rank} does not say whether it is right: set Card.right")
+        told = "right" if card.right else "wrong"
+        told += "" if card.relevance is None else f", relevance {card.relevance:.3g}"
+        border = "3px solid #0173b2" if card.right else "3px dashed #d55e00"  # blue, vermilion
+        tiles.append(_framed(card, f"{rank}. {told}", border, width))
+    row = '<div style="display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start;margin-bottom:10px">'
+    return HTML(f"{row}{''.join(tiles)}</div>")
+
+
+def _framed(card: Card, heading: str, border: str, width: int) -> str:
+    image, what = card.image, "picture"
+    if image is None:
+        image, what = sound_image(card.waveform, card.sample_rate, size=width), "spectrogram of the sound"
+    card = Card(card.caption, image, f"{heading}; {what} of: {card.caption}", card.waveform, card.sample_rate)
+    return (
+        f'<div style="border:{border};border-radius:6px;padding:5px;width:{width}px">'
+        f'<div style="font-size:85%;font-weight:600;margin-bottom:3px">{html.escape(heading)}</div>'
+        f"{gallery_html([card], width=width)}</div>"
+    )
+
+
+def sheet(images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int = 8) -> np.ndarray:
+    """Lay (h, w, 3) uint8 images of one shape out in rows, each over its caption, as one (H, W, 3) uint8."""
+    height, width = images[0].shape[:2]
+    gap, line = 6, max(12, width // 8)  # pixels between tiles, and of a caption
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    size = (columns * (width + gap) + gap, rows * (height + line + gap) + gap)
+    page = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(page)
+    for k, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = gap + k % columns * (width + gap), gap + k // columns * (height + line + gap)
+        page.paste(Image.fromarray(image), (x, y))
+        letters = line * 0.8
+        while letters > 6 and ImageFont.load_default(letters).getlength(caption) > width:
+            letters -= 1  # a long caption is set smaller
+        place = (x + width / 2, y + height + line / 2)
+        pen.text(place, caption, (30, 30, 30), ImageFont.load_default(letters), anchor="mm")
+    return np.asarray(page)
+
+
+# ---------------------------------------------------------------- a window into the world
+
+SECONDS, SAMPLE_RATE = 2.0, 16000
+TOLD = {
+    "solo": "a {} being played",
+    "duet": "a {} and another instrument, both playing",
+    "distractor": "a {} being played beside a silent instrument",
+    "offscreen": "another, silent instrument; the {} that sounds is out of the picture",
+    "silence": "a {} that nobody plays",
+}
+
+
+class WorldBrowser(widgets.VBox):
+    """Look and listen into the built-in world: three controls, one image, one sound.
+
+    Parameters
+    ----------
+    name : str
+        Instrument shown first.
+    size : int
+        Side of the image, pixels.
+
+    Attributes
+    ----------
+    instrument, kind, seed : ipywidgets controls
+        Set their `.value` to drive the browser from code.
+    clip : Clip
+        What is shown now.
+    """
+
+    def __init__(self, name: str = "violin", *, size: int = 224):
+        self.size = size
+        style = {"style": {"description_width": "80px"}}
+        names = [row.name for row in INSTRUMENTS]
+        self.instrument = widgets.Dropdown(options=names, value=name, description="instrument", **style)
+        self.kind = widgets.Dropdown(options=KINDS, value="solo", description="scene", **style)
+        self.seed = widgets.IntSlider(0, 0, 40, description="seed", continuous_update=False, **style)
+        self.page = widgets.HTML()
+        self.clip: Clip
+        super().__init__([self.instrument, self.kind, self.seed, self.page])
+        for control in (self.instrument, self.kind, self.seed):
+            control.observe(self._show, names="value")
+        self._show()
+
+    def _show(self, _change=None) -> None:
+        name, kind, seed = self.instrument.value, self.kind.value, self.seed.value
+        self.clip = clip(name, seed, kind=kind, size=self.size, sample_rate=SAMPLE_RATE, seconds=SECONDS)
+        alt = f"generated picture, seed {seed}: {TOLD[kind].format(name)}"
+        caption = f"{name}, {kind}, seed {seed}"
+        card = Card(caption, self.clip.image, alt, self.clip.waveform, SAMPLE_RATE)
+        self.page.value = gallery_html([card], width=self.size)
+
+    def __repr__(self) -> str:
+        return "WorldBrowser(instrument, scene and seed controls over one picture and one sound)"
