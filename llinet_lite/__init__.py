@@ -2,7 +2,7 @@
 
 One straight road leads from a sound and a picture to a number in a table:
 `world` makes them, `data` packs them, `features` turns them into tensors,
-`models` and `objectives` learn from them, `metrics` measures, `results` writes
+`models` and `losses` learn from them, `metrics` measures, `results` writes
 the number down with its interval, and `course` runs the notebooks.
 
 Importing the package imports nothing heavy. `llinet doctor` says whether this

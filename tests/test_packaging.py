@@ -27,7 +27,7 @@ FLOORS = (
     ("world",),
     ("data",),
     ("features", "losses"),
-    ("models", "objectives", "metrics", "precision"),
+    ("models", "metrics"),
     ("training",),
     ("classifier",),
     ("rivals",),

@@ -14,9 +14,9 @@ from torch import nn
 from llinet_lite.avc.task import Senses
 from llinet_lite.data.batches import Batches, EvaluationSet, evaluation_pairs
 from llinet_lite.data.store import Store
+from llinet_lite.losses import float32_arithmetic
 from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
 from llinet_lite.models import AVENet
-from llinet_lite.precision import float32_arithmetic
 
 BATCH = 128  # pairs judged at once
 

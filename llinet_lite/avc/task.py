@@ -24,8 +24,8 @@ from llinet_lite.features import (
     to_image,
     to_waveform,
 )
+from llinet_lite.losses import avc_accuracy, avc_loss
 from llinet_lite.models import AVENet, AVENetMF, AVENetOF, AVOLNet, L3Net
-from llinet_lite.objectives import avc_accuracy, avc_loss
 from llinet_lite.old_road import fit, overfit_one_batch
 from llinet_lite.training import History, adam, staircase
 
@@ -112,7 +112,7 @@ class CorrespondenceStep(nn.Module):
     senses : Senses
     pairs : {"sampled", "all"}
     softmax : {"once", "twice"}
-        See :func:`llinet_lite.objectives.avc_loss`.
+        See :func:`llinet_lite.losses.avc_loss`.
     """
 
     def __init__(self, senses: Senses, pairs: str, softmax: str = "once"):
@@ -162,7 +162,7 @@ class Plan:
     sign_init : bool
         Of AVE-Net's calibration layer: whether it starts with near = match.
     softmax : {"once", "twice"}
-        See :func:`llinet_lite.objectives.avc_loss`.
+        See :func:`llinet_lite.losses.avc_loss`.
     """
 
     name: str

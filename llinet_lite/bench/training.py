@@ -11,8 +11,8 @@ import torch
 
 from llinet_lite.bench.core import Row, rates
 from llinet_lite.features import LogSpectrogram, to_image, to_waveform
+from llinet_lite.losses import all_pairs_avc_loss
 from llinet_lite.models import AVENet, L3Net
-from llinet_lite.objectives import all_pairs_avc_loss
 from llinet_lite.profiles import PROFILES, Profile
 
 NETWORKS = {"L3-Net": L3Net, "AVE-Net": AVENet}

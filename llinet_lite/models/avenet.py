@@ -7,14 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import (
-    AudioTower,
-    Tower,
-    VisionTower,
-    full_precision,
-    linear_head,
-    refuse_unequal,
-)
+from llinet_lite.losses import full_precision, refuse_unequal
+from llinet_lite.models.towers import AudioTower, Tower, VisionTower, linear_head
 
 __all__ = ["AVENet", "Calibration"]
 

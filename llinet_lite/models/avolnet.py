@@ -7,15 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import (
-    AudioTower,
-    VisionTower,
-    centre_rows,
-    full_precision,
-    initialise,
-    linear_head,
-    refuse_unequal,
-)
+from llinet_lite.losses import full_precision, refuse_unequal
+from llinet_lite.models.towers import AudioTower, VisionTower, centre_rows, initialise, linear_head
 
 __all__ = ["AVOLNet", "ScaleAndShift"]
 

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import AudioTower, VisionTower, centre_rows, initialise, refuse_unequal
+from llinet_lite.losses import refuse_unequal
+from llinet_lite.models.towers import AudioTower, VisionTower, centre_rows, initialise
 
 __all__ = ["L3Net"]
 

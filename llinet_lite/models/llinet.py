@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from llinet_lite.losses import full_precision, refuse_unequal
 from llinet_lite.models.audio_encoder import AudioEncoder
-from llinet_lite.models.towers import full_precision, image_head, refuse_unequal
+from llinet_lite.models.towers import image_head
 from llinet_lite.models.trunk_weights import refuse_unknown
 from llinet_lite.models.trunks import FROZEN_BN, NORMALISATIONS, Trunk
 

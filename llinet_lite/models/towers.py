@@ -18,12 +18,10 @@ __all__ = [
     "VisionTower",
     "blocks",
     "centre_rows",
-    "full_precision",
     "image_head",
     "initialise",
     "layer_table",
     "linear_head",
-    "refuse_unequal",
 ]
 
 STRIDES = {"2017": 1, "2018": 2}  # of conv1_1: Look, Listen and Learn; Objects that Sound
@@ -145,19 +143,6 @@ def image_head(features: int, size: int = 1024) -> nn.Sequential:
     for layer in (head.fc1, head.fc2):
         nn.init.uniform_(layer.weight, -0.1, 0.1)
     return head
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """`x` in float32 at least: lengths, distances and logits lose too much in half precision."""
-    return x if x.dtype == torch.float64 else x.float()
-
-
-def refuse_unequal(images: Tensor, sounds: Tensor) -> None:
-    """Raise ValueError unless there are as many pictures as sounds."""
-    if len(images) != len(sounds):
-        raise ValueError(
-            f"{len(images)} pictures and {len(sounds)} sounds make no pairs; give as many of each."
-        )
 
 
 class Tower(nn.Module):

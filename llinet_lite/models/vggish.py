@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from llinet_lite.features import BANDS, FRAMES, VGGishExamples
-from llinet_lite.models.towers import full_precision, initialise
+from llinet_lite.losses import full_precision
+from llinet_lite.models.towers import initialise
 from llinet_lite.models.trunk_weights import read_weights
 
 __all__ = ["FILE", "VARIABLE", "Ear", "VGGish", "find_vggish_weights", "load_vggish_weights"]

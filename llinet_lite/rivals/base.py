@@ -9,20 +9,12 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from llinet_lite.losses import cosines
 from llinet_lite.models.audio_encoder import AudioEncoder
-from llinet_lite.models.towers import full_precision
 
-__all__ = ["Rival", "cosines"]
-
-
-def cosines(image: Tensor, audio: Tensor) -> Tensor:
-    """Cosine of every picture with every sound, (N, D), (M, D) -> (N, M), in float32 also under autocast."""
-    with torch.autocast(image.device.type, enabled=False):
-        image, audio = full_precision(image), full_precision(audio)
-        return F.normalize(image, dim=-1) @ F.normalize(audio, dim=-1).T
+__all__ = ["Rival"]
 
 
 class Rival(nn.Module):
@@ -38,7 +30,7 @@ class Rival(nn.Module):
     classes : int, K: training classes; labels are 0 to K - 1
     width : int, of the audio encoder; 64 in the paper
     size : int, D: of the embeddings; 1024 in the paper
-    same_class : "all", "mask" or "distinct", see :func:`llinet_lite.objectives.negatives`; a rival whose
+    same_class : "all", "mask" or "distinct", see :func:`llinet_lite.losses.negatives`; a rival whose
         loss reads the labels does not take it
 
     Attributes

@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import centre_rows, full_precision, initialise, refuse_unequal
-from llinet_lite.objectives import negatives
+from llinet_lite.losses import full_precision, negatives, refuse_unequal, unit
+from llinet_lite.models.towers import centre_rows, initialise
 from llinet_lite.rivals.base import Rival
-from llinet_lite.rivals.hinge import unit
 from llinet_lite.rivals.ulslvc import draw_impostors
 from llinet_lite.training import adam
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import full_precision, image_head, refuse_unequal
+from llinet_lite.losses import full_precision, refuse_unequal, unit
+from llinet_lite.models.towers import image_head
 from llinet_lite.rivals.base import Rival
-from llinet_lite.rivals.hinge import unit
 from llinet_lite.training import adam
 
 __all__ = ["CMPM", "cmpc_loss", "cmpm_loss", "projection_loss"]

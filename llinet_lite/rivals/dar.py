@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import full_precision, image_head, initialise
-from llinet_lite.objectives import negatives
-from llinet_lite.rivals.base import Rival, cosines
-from llinet_lite.rivals.hinge import hinge_costs, unit
+from llinet_lite.losses import cosines, full_precision, negatives, unit
+from llinet_lite.models.towers import image_head, initialise
+from llinet_lite.rivals.base import Rival
+from llinet_lite.rivals.hinge import hinge_costs
 from llinet_lite.training import adam
 
 __all__ = ["DAR", "ranking_loss", "transfer_loss"]
@@ -61,7 +61,7 @@ def ranking_loss(image: Tensor, audio: Tensor, allowed: Tensor, margin: float = 
     Parameters
     ----------
     image, audio : Tensor (B, D), activations; pair i is row i of both
-    allowed : Tensor (B, B) bool, which j counts for i: see `objectives.negatives`
+    allowed : Tensor (B, B) bool, which j counts for i: see `losses.negatives`
     margin : float, m
 
     Returns

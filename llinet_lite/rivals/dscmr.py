@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import full_precision, refuse_unequal
+from llinet_lite.losses import full_precision, refuse_unequal, unit
 from llinet_lite.rivals.base import Rival
-from llinet_lite.rivals.hinge import unit
 
 __all__ = ["DSCMR", "invariance_loss", "label_loss", "similarity_loss"]
 

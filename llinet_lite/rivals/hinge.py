@@ -1,21 +1,14 @@
-"""What DAR, ULSLVC, SIR and SCAN share: vectors of length 1, and what a wrong partner costs by a hinge.
+"""What DAR, ULSLVC, SIR and SCAN share: what a wrong partner costs by a hinge.
 
 Notebook: 06
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from llinet_lite.models.towers import full_precision
-from llinet_lite.objectives import SHORTEST
+from llinet_lite.losses import full_precision
 
-__all__ = ["hinge_costs", "unit"]
-
-
-def unit(x: Tensor) -> Tensor:
-    """Vectors (..., D) scaled to length 1, those shorter than 1e-6 to less; float32, float64 if given."""
-    return F.normalize(full_precision(x), dim=-1, eps=SHORTEST)
+__all__ = ["hinge_costs"]
 
 
 def hinge_costs(scores: Tensor, allowed: Tensor, margin: float) -> tuple[Tensor, Tensor]:
@@ -28,7 +21,7 @@ def hinge_costs(scores: Tensor, allowed: Tensor, margin: float) -> tuple[Tensor,
     Parameters
     ----------
     scores : Tensor (B, B), [i, j] of picture i and sound j; the diagonal are the pairs
-    allowed : Tensor (B, B) bool, symmetric and False on the diagonal: see `objectives.negatives`
+    allowed : Tensor (B, B) bool, symmetric and False on the diagonal: see `losses.negatives`
     margin : float, m
 
     Returns

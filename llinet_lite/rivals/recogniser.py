@@ -13,8 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import full_precision
-from llinet_lite.rivals.hinge import unit
+from llinet_lite.losses import full_precision, unit
 from llinet_lite.training import NotFiniteError
 
 __all__ = ["Examples", "Recogniser", "descend", "one_scale", "positive", "width"]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import full_precision
+from llinet_lite.losses import full_precision
 from llinet_lite.rivals.recogniser import Examples, Recogniser, descend, one_scale, positive, width
 
 __all__ = ["RelationNet", "relation_loss"]

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.objectives import SHORTEST, negatives
+from llinet_lite.losses import SHORTEST, negatives, unit
 from llinet_lite.rivals.base import Rival
-from llinet_lite.rivals.hinge import hinge_costs, unit
+from llinet_lite.rivals.hinge import hinge_costs
 from llinet_lite.training import adam
 
 __all__ = ["SCAN", "attention_scores", "hardest_hinge", "sum_hinge"]

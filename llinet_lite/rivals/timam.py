@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.models.towers import full_precision
+from llinet_lite.losses import full_precision, unit
 from llinet_lite.rivals.cmpm import CMPM
-from llinet_lite.rivals.hinge import unit
 
 __all__ = ["TIMAM", "discriminator_loss", "reverse_gradient"]
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from llinet_lite.losses import cosines, negatives, unit
 from llinet_lite.models.towers import image_head
-from llinet_lite.objectives import negatives
-from llinet_lite.rivals.base import Rival, cosines
-from llinet_lite.rivals.hinge import hinge_costs, unit
+from llinet_lite.rivals.base import Rival
+from llinet_lite.rivals.hinge import hinge_costs
 
 __all__ = ["ULSLVC", "ConvolutionalEncoder", "draw_impostors", "impostor_hinge"]
 

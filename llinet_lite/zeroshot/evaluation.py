@@ -16,9 +16,9 @@ from llinet_lite.data.bandstand import first_images
 from llinet_lite.data.batches import EvaluationSet
 from llinet_lite.data.store import Store
 from llinet_lite.features import to_image
+from llinet_lite.losses import float32_arithmetic
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_retrieval
 from llinet_lite.models.trunks import Trunk
-from llinet_lite.precision import float32_arithmetic
 from llinet_lite.zeroshot.activations import activations, see
 from llinet_lite.zeroshot.task import Senses, ear_of
 

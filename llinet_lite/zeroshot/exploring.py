@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from llinet_lite.data.store import Store
 from llinet_lite.features import to_image
-from llinet_lite.rivals.base import cosines
+from llinet_lite.losses import cosines
 from llinet_lite.show.explorer.listener import Heard, Listener, Seen
 from llinet_lite.zeroshot.activations import see as look
 from llinet_lite.zeroshot.runs import Run

@@ -10,9 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from llinet_lite.losses import cosines, llinet_loss
 from llinet_lite.models import LLINet
-from llinet_lite.objectives import llinet_loss
-from llinet_lite.rivals.base import cosines
 
 
 class Ours(nn.Module):
@@ -27,7 +26,7 @@ class Ours(nn.Module):
     scale : float
         Of the cosines: 10 as released, 1 as printed.
     same_class : {"mask", "zero", "all", "distinct"}
-        See :func:`llinet_lite.objectives.matching_loss`.
+        See :func:`llinet_lite.losses.matching_loss`.
     solver : {"sgd", "adam"}
         "sgd": as published, rate 1e-3, momentum 0.9, weight decay 1e-3. "adam": rate 1e-3, for short runs.
     decay : float

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.spatial.distance import cdist
 
+from llinet_lite.losses import avc_accuracy, avc_loss
 from llinet_lite.models import AVENet, layer_table
 from llinet_lite.models.towers import linear_head
-from llinet_lite.objectives import avc_accuracy, avc_loss
 
 TOWER = {
     "vision": [(64, 112, 112), (64, 112, 112), (64, 56, 56), (128, 56, 56), (128, 56, 56), (128, 28, 28),
@@ -241,9 +241,9 @@ def test_refusals_are_sentences():
         model.embed_image(sound)
     with pytest.raises(ValueError, match=r"AudioTower takes \(B, 1, H, W\), got \(4, 3, 32, 32\)"):
         model.embed_audio(image)
-    with pytest.raises(ValueError, match="4 pictures and 1 sounds make no pairs"):
+    with pytest.raises(ValueError, match="4 images and 1 audios make no pairs"):
         model(image, sound[:1])
-    with pytest.raises(ValueError, match="3 pictures and 1 sounds make no pairs"):
+    with pytest.raises(ValueError, match="3 images and 1 audios make no pairs"):
         model.pairs(unit(3), unit(1))
     with pytest.raises(ValueError, match="Embeddings of 128 and 64 numbers have no distance"):
         model.all_pairs(unit(3), unit(3, 64))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from llinet_lite.losses import avc_loss
 from llinet_lite.models import AVENet, AVENetMF, AVENetOF, L3Net, layer_table
-from llinet_lite.objectives import avc_loss
 
 BLOCK = [(64, 112), (64, 112), (64, 56), (128, 56), (128, 56), (128, 28), (256, 28), (256, 28), (256, 14)]
 NAMES = ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2", "conv3_1", "conv3_2", "pool3"]

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
+from llinet_lite.losses import avc_accuracy, avc_loss
 from llinet_lite.models import AVENet, AVOLNet, layer_table
-from llinet_lite.objectives import avc_accuracy, avc_loss
 
 
 def small(seed=0, **options):
@@ -212,9 +212,9 @@ def test_refusals_are_sentences():
     v, a = vectors(3, 3)
     with pytest.raises(ValueError, match=r"VisionTower takes \(B, 3, H, W\), got \(4, 1, 65, 40\)"):
         model.embed_image(sound)
-    with pytest.raises(ValueError, match="4 pictures and 1 sounds make no pairs"):
+    with pytest.raises(ValueError, match="4 images and 1 audios make no pairs"):
         model(image, sound[:1])
-    with pytest.raises(ValueError, match="3 pictures and 1 sounds make no pairs"):
+    with pytest.raises(ValueError, match="3 images and 1 audios make no pairs"):
         model.heat(v, a[:1])
     with pytest.raises(ValueError, match=r"AVOLNet compares .* got \(3, 6, 3, 4\) and \(3, 5\); give what"):
         model.all_pairs(v, a[:, :5])

@@ -129,5 +129,5 @@ def test_refusals_are_sentences():
         L3Net(width=0)
     with pytest.raises(ValueError, match=r"AudioTower takes \(B, 1, H, W\), got \(1, 3, 8, 8\)"):
         AudioTower(width=2)(torch.zeros(1, 3, 8, 8))
-    with pytest.raises(ValueError, match="2 pictures and 1 sounds"):
+    with pytest.raises(ValueError, match="2 images and 1 audios"):
         L3Net(width=2)(torch.zeros(2, 3, 64, 64), torch.zeros(1, 1, 129, 100))

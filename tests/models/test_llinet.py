@@ -145,7 +145,7 @@ def test_the_map_is_a_plain_loop():
     embedding, heard, again = model(image, sound)
     torch.testing.assert_close(embedding, model.embed_image(image)[0])
     torch.testing.assert_close((heard, again), (audio, scores))
-    with pytest.raises(ValueError, match="3 pictures and 2 sounds make no pairs"):
+    with pytest.raises(ValueError, match="3 images and 2 audios make no pairs"):
         model.localize(image, sound[:2])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from llinet_lite.objectives import negatives
+from llinet_lite.losses import negatives
 
 LABELS = torch.tensor([0, 1, 0, 2, 1])
 SIZES = {"features": 8, "classes": 3, "width": 4, "size": 16}

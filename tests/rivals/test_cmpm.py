@@ -160,5 +160,5 @@ def test_the_published_optimizer():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="weight of the classification"):
         CMPM(features=6, classes=3, width=2, size=8, cmpc=-1.0)
-    with pytest.raises(ValueError, match="3 pictures and 2 sounds"):
+    with pytest.raises(ValueError, match="3 images and 2 audios"):
         cmpm_loss(torch.ones(3, 4), torch.ones(2, 4), torch.arange(3))

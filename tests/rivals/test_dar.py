@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from pair_fakes import LABELS, SIZES, allowed, batch, costs, embeddings, score_matrix
 from torch.autograd import gradcheck
 
+from llinet_lite.losses import unit
 from llinet_lite.rivals.dar import DAR, ranking_loss, transfer_loss
-from llinet_lite.rivals.hinge import hinge_costs, unit
+from llinet_lite.rivals.hinge import hinge_costs
 
 
 def dar(**options) -> DAR:

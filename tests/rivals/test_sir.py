@@ -9,7 +9,7 @@ import torch
 from pair_fakes import LABELS, SIZES, allowed, batch, costs, embeddings, score_matrix
 from torch.autograd import gradcheck
 
-from llinet_lite.rivals.base import cosines
+from llinet_lite.losses import cosines
 from llinet_lite.rivals.sir import SIR, RecurrentEncoder, VectorialAttention, mean_hinge
 
 

@@ -8,7 +8,7 @@ from pair_fakes import LABELS, SIZES, allowed, batch, costs, embeddings, score_m
 from torch import nn
 from torch.autograd import gradcheck
 
-from llinet_lite.rivals.base import cosines
+from llinet_lite.losses import cosines
 from llinet_lite.rivals.ulslvc import ULSLVC, ConvolutionalEncoder, draw_impostors, impostor_hinge
 
 SOUNDS, PICTURES = torch.tensor([3, 0, 1, 4, 2]), torch.tensor([1, 3, 4, 0, 2])

@@ -13,7 +13,7 @@ from zeroshot_fakes import SETTINGS, trunk_of
 from llinet_lite.classifier import seen_labels
 from llinet_lite.data.batches import ClassPairs
 from llinet_lite.features import Draw, LogMel, to_image, to_waveform
-from llinet_lite.objectives import matching_loss
+from llinet_lite.losses import matching_loss
 from llinet_lite.training import CheckpointError
 from llinet_lite.zeroshot import OURS, Plan, activations, plans
 from llinet_lite.zeroshot.activations import see

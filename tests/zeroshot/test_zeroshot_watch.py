@@ -11,7 +11,7 @@ import torch
 from zeroshot_fakes import SETTINGS
 
 from llinet_lite.classifier import seen_labels
-from llinet_lite.objectives import matching_loss
+from llinet_lite.losses import matching_loss
 from llinet_lite.profiles import PROFILES
 from llinet_lite.zeroshot import (
     OURS,

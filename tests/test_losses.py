@@ -1,25 +1,117 @@
-"""LLINet's losses against plain loops, values known in closed form and finite differences."""
+"""Losses against plain loops, values known in closed form and finite differences."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from llinet_lite import objectives
-from llinet_lite.objectives import (
+from llinet_lite.losses import (
+    all_pairs_avc_loss,
     attended,
     attention_loss,
     attention_map,
+    avc_accuracy,
+    avc_loss,
+    cosines,
     llinet_loss,
     matching_loss,
     negatives,
+    refuse_unequal,
     similarity_matrix,
+    unit,
 )
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0])
 WAYS = ("all", "mask", "zero")
+
+
+# ---- correspondence
+
+
+def test_sampled_loss_is_a_plain_loop():
+    torch.manual_seed(0)
+    logits, match = torch.randn(6, 2).double(), torch.tensor([1, 0, 0, 1, 1, 0])
+    total = 0.0
+    for (no, yes), corresponds in zip(logits.tolist(), match.tolist(), strict=True):
+        chosen = yes if corresponds else no
+        total -= chosen - math.log(math.exp(no) + math.exp(yes))
+    assert avc_loss(logits, match).item() == pytest.approx(total / 6, rel=1e-12)
+    assert avc_loss(torch.zeros(6, 2), match).item() == pytest.approx(math.log(2))
+
+
+def test_a_second_softmax_keeps_the_loss_high():
+    """Of the surest right answer it is ln(1 + 1/e), and half as much is lost for the surest wrong one."""
+    sure = torch.tensor([[-50.0, 50.0], [50.0, -50.0]]).double()
+    match = torch.tensor([1, 0])
+    assert avc_loss(sure, match).item() == pytest.approx(0, abs=1e-12)
+    assert avc_loss(sure, match, softmax="twice").item() == pytest.approx(math.log(1 + math.exp(-1)))
+    assert avc_loss(sure, 1 - match, softmax="twice").item() == pytest.approx(math.log(1 + math.e))
+    logits = torch.randn(4, 4, 2).double()
+    twice = avc_loss(logits, torch.arange(4), "all", "twice")
+    assert twice == avc_loss(logits.softmax(-1), torch.arange(4), "all")
+
+
+@pytest.mark.parametrize("group", [[0, 1, 2, 3, 4], [0, 1, 0, 2, 1], [7, 7, 7, 7, 3]])
+def test_all_pairs_loss_is_a_double_loop(group):
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(5, 5, 2).double()
+    halves = {True: [], False: []}
+    for i in range(5):
+        for j in range(5):
+            matched = group[i] == group[j]
+            log_p = torch.log_softmax(logits[i, j], -1)
+            halves[matched].append(-log_p[1 if matched else 0].item())
+    want = 0.5 * (sum(halves[True]) / len(halves[True]) + sum(halves[False]) / len(halves[False]))
+    got = avc_loss(logits, torch.tensor(group), pairs="all")
+    assert got.item() == pytest.approx(want, rel=1e-12)
+    assert got == all_pairs_avc_loss(logits, torch.tensor(group))
+
+
+def test_all_pairs_loss_at_chance_right_and_wrong():
+    group = torch.arange(4)
+    assert all_pairs_avc_loss(torch.zeros(4, 4, 2), group).item() == pytest.approx(math.log(2))
+    sign = 50 * (2 * torch.eye(4) - 1)
+    right = torch.stack([-sign, sign], -1)
+    assert all_pairs_avc_loss(right, group) < 1e-6
+    assert all_pairs_avc_loss(-right, group).item() == pytest.approx(100)
+
+
+def test_every_half_weighs_the_same_however_large_the_batch():
+    n = 10
+    always_yes = torch.stack([torch.full((n, n), -2.0), torch.full((n, n), 2.0)], -1)
+    want = 0.5 * (math.log(1 + math.exp(-4)) + math.log(1 + math.exp(4)))
+    assert all_pairs_avc_loss(always_yes, torch.arange(n)).item() == pytest.approx(want)
+    assert avc_accuracy(always_yes, torch.arange(n), "all").item() == pytest.approx(0.5)
+
+
+def test_gradients():
+    torch.manual_seed(0)
+    logits = torch.randn(4, 4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: all_pairs_avc_loss(z, torch.tensor([0, 1, 0, 2])), logits)
+    flat = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: avc_loss(z, torch.tensor([0, 1, 1, 0])), flat)
+
+
+def test_extreme_logits_stay_finite_and_half_precision_is_summed_in_float32():
+    logits = torch.tensor([[1e4, -1e4]]).repeat(3, 3, 1).reshape(3, 3, 2).requires_grad_()
+    loss = all_pairs_avc_loss(logits, torch.arange(3))
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(logits.grad).all()
+    assert avc_loss(torch.zeros(2, 2, dtype=torch.bfloat16), torch.tensor([0, 1])).dtype == torch.float32
+    assert (
+        all_pairs_avc_loss(torch.zeros(2, 2, 2, dtype=torch.bfloat16), torch.arange(2)).dtype == torch.float32
+    )
+
+
+def test_accuracy_of_sampled_and_all_pairs():
+    logits = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    assert avc_accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
+    grid = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]).reshape(2, 2, 2)
+    assert avc_accuracy(grid, torch.arange(2), "all").item() == pytest.approx(0.5 * (1.0 + 0.5))
+
+
+# ---- matching and attention
 
 
 @pytest.fixture
@@ -62,9 +154,6 @@ def simplex(n):
     return torch.eye(n).double() - 1 / n
 
 
-# ---- the matching loss
-
-
 @pytest.mark.parametrize(
     ("scale", "same_class"), [(10.0, "mask"), (1.0, "zero"), (10.0, "all"), (3.0, "zero")]
 )
@@ -75,10 +164,6 @@ def test_matching_loss_is_a_double_loop(pairs, scale, same_class):
     assert got.item() == pytest.approx(want, rel=1e-12)
     single = matching_loss(*(x.float() for x in pairs), LABELS, scale=scale, same_class=same_class)
     assert single.item() == pytest.approx(want, rel=1e-6)
-
-
-def test_the_released_form_is_the_default(pairs):
-    assert matching_loss(*pairs, LABELS).item() == pytest.approx(loop_loss(*pairs, LABELS, 10, "mask"))
 
 
 def test_similarity_matrix_by_way(pairs):
@@ -152,15 +237,6 @@ def test_a_bounded_cosine_bounds_the_loss(n, scale):
         assert matching_loss(*far, labels, scale=scale).item() >= lowest
 
 
-def test_the_best_published_value_for_a_batch_of_32():
-    corners = simplex(32)
-    losses = [matching_loss(corners, corners, torch.arange(32), scale=scale).item() for scale in (1.0, 10.0)]
-    assert losses == pytest.approx([4.98, 0.002], abs=0.005)
-
-
-# ---- the attention loss
-
-
 def loop_attended(local, audio):
     """The equations, one number at a time: scores (B, cells) and pooled features (B, C)."""
     scores, pooled = [], []
@@ -200,24 +276,6 @@ def test_attention_goes_where_the_score_is_high():
     assert attended(local, torch.zeros(1, 2)).tolist() == [[1.25 * 9, 1.25 * 5]], "no preference: 1 + 1/4"
 
 
-def test_the_mean_over_cells_would_do_as_well_as_the_sum(maps):
-    pooled = attended(*maps)
-    assert matching_loss(pooled / 6, maps[1], LABELS).item() == pytest.approx(
-        attention_loss(*maps, LABELS).item(), rel=1e-12
-    )
-
-
-def test_scores_of_any_size_stay_finite(maps):
-    local, audio = (1e4 * x.float().requires_grad_() for x in maps)
-    local.retain_grad()
-    loss = attention_loss(local, audio, LABELS)
-    loss.backward()
-    assert torch.isfinite(loss) and torch.isfinite(local.grad).all()
-
-
-# ---- both
-
-
 def test_llinet_loss_is_the_weighted_sum(pairs, maps):
     matching, attention = matching_loss(*pairs, LABELS), attention_loss(*maps, LABELS)
     loss, parts = llinet_loss(*pairs, *maps, LABELS)
@@ -225,35 +283,10 @@ def test_llinet_loss_is_the_weighted_sum(pairs, maps):
     loss, parts = llinet_loss(*pairs, *maps, LABELS, matching=0.5, attention=0.8)
     assert loss.item() == pytest.approx((0.5 * matching + 0.8 * attention).item(), rel=1e-12)
     assert parts == {"matching": matching, "attention": attention}, "before they are weighted"
-    published = {"scale": 1.0, "same_class": "zero"}
-    loss, _ = llinet_loss(*pairs, *maps, LABELS, **published)
-    both = matching_loss(*pairs, LABELS, **published) + attention_loss(*maps, LABELS, **published)
-    assert loss.item() == pytest.approx(both.item(), rel=1e-12)
-
-
-def test_a_loss_of_weight_zero_is_not_computed(pairs, maps, monkeypatch):
-    def never(*_, **__):
-        raise AssertionError("computed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(objectives, "attention_loss", never)
-        image = pairs[0].clone().requires_grad_()
-        loss, parts = llinet_loss(image, pairs[1], None, None, LABELS, attention=0)
-        assert list(parts) == ["matching"] and loss.requires_grad and not parts["matching"].requires_grad
-        assert loss.item() == matching_loss(*pairs, LABELS).item()
-    alone = attention_loss(*maps, LABELS).item()
-    monkeypatch.setattr(objectives, "matching_loss", partial(_only, maps[1], objectives.matching_loss))
-    loss, parts = llinet_loss(*pairs, *maps, LABELS, matching=0)
-    assert list(parts) == ["attention"] and loss.item() == alone
-
-
-def _only(expected, function, image, audio, *rest, **ways):
-    """`function`, for these sounds alone."""
-    assert audio is expected, "the embeddings were compared"
-    return function(image, audio, *rest, **ways)
-
-
-# ---- gradients, numbers, precision
+    loss, parts = llinet_loss(*pairs, None, None, LABELS, attention=0)
+    assert list(parts) == ["matching"] and loss == matching
+    loss, parts = llinet_loss(None, None, *maps, LABELS, matching=0)
+    assert list(parts) == ["attention"] and loss == attention
 
 
 @pytest.mark.parametrize("labels", [LABELS[:4], torch.zeros(4, dtype=torch.long), torch.arange(4)])
@@ -265,13 +298,6 @@ def test_gradients_are_finite_differences(pairs, maps, labels, same_class):
     assert gradcheck(lambda v, a: attention_loss(v, a, labels, **ways), (local, transformed))
     both = (image, audio, local, transformed)
     assert gradcheck(lambda *x: llinet_loss(*x, labels, attention=0.8, **ways)[0], both)
-
-
-def test_gradients_of_the_parts(pairs, maps):
-    maps = [x[:3].clone().requires_grad_() for x in maps]
-    assert gradcheck(attention_map, maps) and gradcheck(attended, maps)
-    image, audio = (x.clone().requires_grad_() for x in pairs)
-    assert gradcheck(lambda v, a: similarity_matrix(v, a, LABELS, same_class="zero"), (image, audio))
 
 
 def _cases():
@@ -334,62 +360,53 @@ def test_half_precision_is_computed_in_float32(pairs, maps, half):
         assert llinet_loss(*exact, LABELS)[0].dtype == torch.float64
 
 
-# ---- who is a negative, refusals
-
-
 def test_negatives_by_way():
     labels = torch.tensor([3, 5, 3])
     assert negatives(labels).tolist() == [[False, True, False], [True, False, True], [False, True, False]]
     assert negatives(labels, "all").tolist() == (~torch.eye(3, dtype=torch.bool)).tolist()
     assert negatives(labels[:2], "distinct").equal(negatives(labels[:2], "mask"))
-    with pytest.raises(ValueError, match="one item of a class"):
-        negatives(labels, "distinct")
-    with pytest.raises(ValueError, match="one of all, mask, distinct, not 'zero'"):
-        negatives(labels, "zero")
 
 
-def test_pairs_of_other_shapes_are_refused():
-    three, labels = torch.ones(3, 2), torch.arange(3)
-    wrong = [
-        (three, torch.ones(2, 2), labels),
-        (three, torch.ones(3, 4), labels),
-        (three, three, labels[:2]),
-        (three, three, labels[:, None]),
-        (three[0], three[0], labels[:2]),
-        (three[:0], three[:0], labels[:0]),
-    ]
-    for arguments in wrong:
-        for function in (similarity_matrix, matching_loss):
-            with pytest.raises(ValueError, match=r"image \(B, D\), audio \(B, D\) and labels \(B,\)"):
-                function(*arguments)
-    with pytest.raises(ValueError, match=r"got \(3, 2\), \(2, 2\), \(3,\)\."):
-        matching_loss(*wrong[0])
+def test_cosines_and_units_are_plain():
+    image, audio = torch.randn(3, 4).double(), torch.randn(2, 4).double()
+    for i in range(3):
+        for j in range(2):
+            want = cosine(image[i].tolist(), audio[j].tolist())
+            assert cosines(image, audio)[i, j].item() == pytest.approx(want)
+            assert (unit(image)[i] @ unit(audio)[j]).item() == pytest.approx(want)
+    assert (
+        unit(torch.full((1, 4), 1e-9)).norm() < 0.01
+        and unit(torch.ones(1, 4).bfloat16()).dtype == torch.float32
+    )
 
 
-def test_local_features_of_other_shapes_are_refused():
-    local = torch.ones(3, 4, 2, 2)
-    for audio in (torch.ones(3, 5), torch.ones(2, 4), torch.ones(4)):
-        with pytest.raises(ValueError, match=r"Attention takes local features \(B, C, h, w\)"):
-            attended(local, audio)
-    with pytest.raises(ValueError, match=r"got \(3, 4, 4\), \(3, 4\)\."):
-        attention_map(local.flatten(2), torch.ones(3, 4))
-    with pytest.raises(ValueError, match="at least one cell"):
-        attention_map(local[..., :0], torch.ones(3, 4))
-    with pytest.raises(ValueError, match=r"labels \(B,\)"):
-        attention_loss(local, torch.ones(3, 4), torch.arange(2))
+ONES, Y = torch.ones(3, 2), torch.arange(3)
+LOCAL = torch.ones(3, 4, 2, 2)
 
 
-def test_other_ways_are_refused(pairs, maps):
-    with pytest.raises(ValueError, match="one of all, mask, distinct or zero, not 'none'"):
-        matching_loss(*pairs, LABELS, same_class="none")
-    with pytest.raises(ValueError, match="draw such batches, or mask"):
-        matching_loss(*pairs, LABELS, same_class="distinct")
-    for scale in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match="finite number above 0"):
-            matching_loss(*pairs, LABELS, scale=scale)
-    for weights in ({"matching": 0, "attention": 0}, {"attention": -1}, {"matching": math.nan}):
-        with pytest.raises(ValueError, match="one of them above 0"):
-            llinet_loss(*pairs, *maps, LABELS, **weights)
-    for missing in ((None, maps[1]), (maps[0], None)):
-        with pytest.raises(ValueError, match="set attention=0"):
-            llinet_loss(*pairs, *missing, LABELS)
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: avc_loss(torch.zeros(2, 2), torch.zeros(2), softmax="never"), "softmax must be"),
+        (lambda: avc_loss(torch.zeros(2, 2), torch.zeros(2), pairs="some"), 'choose "sampled" or "all"'),
+        (lambda: avc_loss(torch.zeros(2, 3), torch.zeros(2)), r"takes logits \(B, 2\)"),
+        (lambda: all_pairs_avc_loss(torch.zeros(2, 3, 2), torch.zeros(2)), r"\(B, B, 2\) and labels \(B,\)"),
+        (lambda: negatives(torch.tensor([3, 3]), "distinct"), "one item of a class"),
+        (lambda: negatives(Y, "zero"), "one of all, mask, distinct, not 'zero'"),
+        (lambda: matching_loss(ONES, torch.ones(2, 2), Y), r"got \(3, 2\), \(2, 2\), \(3,\)\."),
+        (lambda: matching_loss(ONES, torch.ones(3, 4), Y), r"image \(B, D\), audio \(B, D\) and labels"),
+        (lambda: matching_loss(ONES, ONES, Y[:2]), "Pairs are"),
+        (lambda: matching_loss(ONES[:0], ONES[:0], Y[:0]), "B at least 1"),
+        (lambda: matching_loss(ONES, ONES, Y, same_class="none"), "not 'none'"),
+        (lambda: matching_loss(ONES, ONES, Y, scale=0.0), "finite number above 0"),
+        (lambda: matching_loss(ONES, ONES, Y, scale=math.nan), "finite number above 0"),
+        (lambda: attended(LOCAL, torch.ones(3, 5)), r"Attention takes local features \(B, C, h, w\)"),
+        (lambda: attention_map(LOCAL.flatten(2), torch.ones(3, 4)), r"got \(3, 4, 4\), \(3, 4\)\."),
+        (lambda: llinet_loss(ONES, ONES, LOCAL, ONES, Y, matching=0, attention=0), "one of them above 0"),
+        (lambda: llinet_loss(ONES, ONES, None, ONES, Y), "set attention=0"),
+        (lambda: refuse_unequal(ONES, ONES[:2]), "3 images and 2 audios make no pairs"),
+    ],
+)
+def test_refusals(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
