@@ -324,12 +324,6 @@ def test_the_package_does_not_know_its_notebooks():
         assert not known, f"{path.relative_to(ROOT)} names {known}"
 
 
-def test_files_stay_short():
-    for path in PACKAGE.rglob("*.py"):
-        lines = path.read_text("utf-8").splitlines()
-        assert len(lines) < 400, f"{path.relative_to(ROOT)} has {len(lines)} lines"
-
-
 def test_functions_stay_short():
     """At most 40 lines of code; a docstring is not code."""
     long = []
