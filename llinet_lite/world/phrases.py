@@ -86,7 +86,7 @@ def _ladder(row: Instrument, rng: np.random.Generator) -> np.ndarray:
 
 
 def _walk(count: int, ladder: int, rng: np.random.Generator) -> np.ndarray:
-    """A melody: ``count`` steps on a ladder of so many rungs, mostly to neighbours, never outside."""
+    """A melody: ``count`` steps on a ladder of so many rungs, mostly to neighbors, never outside."""
     steps = rng.choice([-3, -2, -1, -1, 0, 1, 1, 2, 3], size=count)
     steps[0] = rng.integers(ladder)
     place, top = np.cumsum(steps), max(ladder - 1, 1)

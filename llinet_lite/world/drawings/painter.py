@@ -105,7 +105,7 @@ class Layers(NamedTuple):
 
 
 class Painter:
-    """Record the shapes of one individual at one moment, then rasterise them."""
+    """Record the shapes of one individual at one moment, then rasterize them."""
 
     def __init__(self, individual, motion, rng):
         self.individual = individual
@@ -199,7 +199,7 @@ class Painter:
         return 0.5 * (self._low + self._high), float((self._high - self._low).max())
 
     def render(self, pose, pixels: int) -> Layers:
-        """Place the recorded shapes and rasterise them."""
+        """Place the recorded shapes and rasterize them."""
         center, longest = self.extent
         zoom = pose.scale * pixels * _OVERSAMPLE / longest  # supersampled pixels per metre
         c, s = zoom * np.cos(pose.angle), zoom * np.sin(pose.angle)

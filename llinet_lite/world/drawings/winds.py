@@ -52,9 +52,7 @@ def clarinet(p):
         rods = np.array([[[0.42, 0.22], [0.42, 0.49]], [[-0.40, 0.55], [-0.40, 0.81]]])
         p.stroke(rods * (bore, length), silver.base, 0.006)
         knobs(p, across(side, key), 0.011, silver, 0.002)
-        levers = np.array(
-            [[0.75, 0.26], [0.8, 0.47], [-0.8, 0.60], [0.8, 0.79], [0.8, 0.75], [-0.8, 0.80], [-0.7, 0.20]]
-        )
+        levers = across((0.75, 0.8, -0.8, 0.8, 0.8, -0.8, -0.7), (0.26, 0.47, 0.60, 0.79, 0.75, 0.80, 0.20))
         p.fill(ellipses(levers * (bore, length), 0.010, 0.006), silver.light)
         left, right = p.to_own_frame(0.026, 0.33 * length), p.to_own_frame(-0.026, 0.66 * length)
     wear = person(p, 0, 0, facing=0, puff=0.4 * p.energy)
@@ -77,15 +75,10 @@ def flute(p):
         ring = x0 + np.array([0.30, 0.80]) * length
         p.fill(boxes(ring - 0.007, -0.64 * bore, ring + 0.007, 0.64 * bore), silver.dark)
         p.fill(boxes(ring - 0.004, -0.60 * bore, ring + 0.002, 0.3 * bore), silver.glint)
-        p.lines(
-            [[x0 + 0.34 * length, -0.62 * bore]], [[x0 + 0.92 * length, -0.62 * bore]], silver.dark, 0.006
-        )
-        key = (
-            x0
-            + np.array([0.35, 0.40, 0.45, 0.49, 0.53, 0.57, 0.63, 0.67, 0.71, 0.75, 0.84, 0.89, 0.94])
-            * length
-        )
-        cups = across(key, -0.12 * bore)
+        rod = ((x0 + 0.34 * length, -0.62 * bore), (x0 + 0.92 * length, -0.62 * bore))
+        p.lines(rod[:1], rod[1:], silver.dark, 0.006)
+        key = np.array([0.35, 0.40, 0.45, 0.49, 0.53, 0.57, 0.63, 0.67, 0.71, 0.75, 0.84, 0.89, 0.94])
+        cups = across(x0 + key * length, -0.12 * bore)
         p.fill(ellipses(cups, 0.0125, 0.012), silver.line)
         p.fill(ellipses(cups, 0.0098, 0.0095), silver.light)
         p.fill(ellipses(cups, 0.0040, 0.004), silver.dark)
@@ -135,6 +128,9 @@ def saxophone(p):
     hand(p, right[0] - 0.045, right[1], wear, angle=-0.1, lifted=_phase(p), spread=0.9)
 
 
+# ------------------------------------------------------------------------------------- bags and bellows
+
+
 def _pipe(p, x0, y0, x1, y1, width, rings=(0.35, 0.68)):
     """A turned drone pipe with ivory ferrules and a flared top."""
     center = _line(x0, y0, x1, y1, 10)
@@ -156,12 +152,8 @@ def _tartan_bag(p, bag, s, cloth, stripe):
     h = 0.82 * np.sqrt(1 - v**2)
     low, high = middle + across(0.21 * s * v, -0.125 * s * h), middle + across(0.21 * s * v, 0.125 * s * h)
     p.lines(low, high, stripe, 0.022 * s)
-    p.lines(
-        middle + across(-0.17 * s * h, 0.14 * s * v),
-        middle + across(0.17 * s * h, 0.14 * s * v),
-        stripe,
-        0.016 * s,
-    )
+    left, right = middle + across(-0.17 * s * h, 0.14 * s * v), middle + across(0.17 * s * h, 0.14 * s * v)
+    p.lines(left, right, stripe, 0.016 * s)
     p.lines(low, high, (232, 206, 110), 0.004)
 
 
@@ -279,6 +271,9 @@ def _bass_side(p, s, high, red, silver, ebony):
     p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0095), silver.line)
     p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0075), silver.glint)
     p.stroke([(0.098 * s, -0.85 * high), (0.112 * s, 0), (0.098 * s, 0.85 * high)], ebony.base, 0.016)
+
+
+# --------------------------------------------------------------------------------------------- lip reeds
 
 
 def _valve_down(p):
@@ -442,9 +437,8 @@ def didgeridoo(p):
         with p.frame(wave[-1], length, 0):
             dome(p, ellipse(0, 0, wide * 0.78, 0.020, 16), p.finish("dark wood"), 0.004, levels=1)
         hold = p.to_own_frame(0.0, 0.30 * length)
-    wear = person(
-        p, -0.04, 0.0, facing=1, legs="crossed", puff=0.4 + 0.6 * p.energy * (0.6 + 0.4 * p.stroke_phase)
-    )
+    puff = 0.4 + 0.6 * p.energy * (0.6 + 0.4 * p.stroke_phase)
+    wear = person(p, -0.04, 0.0, facing=1, legs="crossed", puff=puff)
     tap = 0.012 * p.stroke_phase * (p.energy > 0.02)
     arm(p, (0.16, 0.28), (hold[0], hold[1] + 0.06), wear, forearm=BEHIND)
     arm(p, (-0.22, 0.28), (hold[0] - 0.10, hold[1] + 0.04), wear)
