@@ -36,22 +36,16 @@ from llinet_lite.world import INSTRUMENTS
 IMPORT_VERSION = 1  # raise it whenever the same files give other rows
 FILES_PER_TASK = 16
 ROWS_PER_SHARD = 32
+MIN_SECONDS = 1.0  # shortest sound that is used
 PAIRED = 0.9  # share of the names of train with an image and a sound, from which names pair them
 SILENT = -60.0  # dB relative to full scale (RMS): quieter is silence
 CLIPPED = 1e-3  # share of samples at full scale that is worth a remark
 BROKEN_LINK = "broken link: what it points to is not there"
-LAYOUT = {
-    "train": ("sound", "video"),
-    "test_without_seg": ("sound", "video"),
-    "test": ("sound", "video", "segment"),
-}
+LAYOUT = {"train": ("sound", "video"), "test_without_seg": ("sound", "video")}
+LAYOUT["test"] = ("sound", "video", "segment")
 TARGETS = {"test_without_seg": "unseen", "test": "scenes_unseen"}
 SPLITS = ("train", "val", "test", "unseen", "scenes_unseen")
-SUFFIXES = {
-    "sound": media.AUDIO_SUFFIXES,
-    "video": media.IMAGE_SUFFIXES,
-    "segment": media.IMAGE_SUFFIXES,
-}
+SUFFIXES = {"sound": media.AUDIO_SUFFIXES} | dict.fromkeys(("video", "segment"), media.IMAGE_SUFFIXES)
 _SAME = {"MPEG": "MP3", "WAVEX": "WAV", "RF64": "WAV", "MPO": "JPEG"}  # formats that go by a family name
 _OFFICIAL = {row.name.replace(" ", ""): row.name for row in INSTRUMENTS}
 
@@ -115,8 +109,6 @@ def import_folders(
     sample_rate: int | str = 16000,
     image_size: int = 128,
     holdout: float = 0.2,
-    min_seconds: float = 1.0,
-    quality: int = 92,
     workers: int | None = None,
     progress: bool = True,
     rebuild: bool = False,
@@ -135,10 +127,6 @@ def import_folders(
         Short side of the stored images, pixels; proportions stay.
     holdout : float
         Share of each seen class's files kept out of ``train``, half ``val``, half ``test``, by hash of name.
-    min_seconds : float
-        Shortest sound that is used.
-    quality : int
-        JPEG quality.
     workers : int, optional
         Processes; default: one per core.
     progress : bool
@@ -155,7 +143,7 @@ def import_folders(
     Raises
     ------
     FolderError
-        Missing or misspelt folders, an empty class or split, or several rates with "native"; all are listed.
+        Missing or misspelled folders, an empty class or split, or several rates with "native".
     StoreError
         The folder holds something else, or the disk is full.
 
@@ -169,7 +157,7 @@ def import_folders(
         raise ValueError(f"sample_rate is 8000 to 192000 Hz or 'native', not {sample_rate!r}")
     root = Path(source)
     files, classes, remarks = _walk(root)
-    tasks = [(root, files[k : k + FILES_PER_TASK], min_seconds) for k in range(0, len(files), FILES_PER_TASK)]
+    tasks = [(root, files[k : k + FILES_PER_TASK]) for k in range(0, len(files), FILES_PER_TASK)]
     checked = over_cores(_inspect, tasks, workers, f"checking {root.name}", progress)
     files = [item for some in checked for item in some]
     _refuse_mislabeled(files, remarks)
@@ -180,24 +168,19 @@ def import_folders(
     sounds = [item for part in parts.values() for item in part.good("sound")]
     rate = _rate(sample_rate, sounds)
     remarks += _notes(parts, sounds, rate)
-    settings = {"sample_rate": rate, "image_size": image_size, "quality": quality}
-    plan = {"import": IMPORT_VERSION, **settings, "holdout": holdout, "min_seconds": min_seconds}
+    plan = {"import": IMPORT_VERSION, "sample_rate": rate, "image_size": image_size, "holdout": holdout}
     plan |= {"files": _fingerprint(parts), "rows_per_shard": ROWS_PER_SHARD}
     with StoreWriter(folder, plan, rebuild) as writer:
-        shards, tasks = _tasks(writer, root, parts, settings)
+        shards, tasks = _tasks(writer, root, parts, rate, image_size)
         list(over_cores(_pack, tasks, workers, f"packing {root.name}", progress))
         manifest = {
-            "name": root.resolve().name,
+            "name": root.resolve().name, "command": f"llinet import {root}",
+            "sample_rate": rate, "image_size": image_size,
             "seconds": round(max(item.samples / item.sample_rate for item in sounds), 3),
             "classes": [{"name": name, "seen": seen} for name, seen in classes],
-            "command": f"llinet import {root}",
-            "sample_rate": rate,
-            "image_size": image_size,
-            "excluded": sorted(
-                (remark(i.file, i.reason) for i in files if i.reason), key=lambda e: e["file"]
-            ),
+            "excluded": [remark(*out) for out in sorted((i.file, i.reason) for i in files if i.reason)],
             "warnings": remarks,
-        }
+        }  # fmt: skip
         store = writer.finish(manifest, shards)
     if progress:
         print(report(store), file=sys.stderr)
@@ -306,13 +289,13 @@ def _passed_over(paths: list[Path], prefix: str) -> list[dict]:
     """Files, and links to nothing, where only folders belong."""
     entries = []
     for path in paths:
-        if not path.exists():
-            entries.append(remark(prefix + path.name, BROKEN_LINK))
-        elif not path.is_dir():
-            reason = "only folders belong here"
-            if path.suffix.lower() in (".pickle", ".pkl"):
-                reason = "a pickle can run code; the folders are walked instead"
-            entries.append(remark(prefix + path.name, f"not opened: {reason}"))
+        pickled = path.suffix.lower() in (".pickle", ".pkl")
+        why = (
+            "a pickle can run code; the folders are walked instead" if pickled else "only folders belong here"
+        )
+        if not path.is_dir():
+            reason = f"not opened: {why}" if path.exists() else BROKEN_LINK
+            entries.append(remark(prefix + path.name, reason))
     return entries
 
 
@@ -361,17 +344,17 @@ def _walk_role(root: Path, folder: Path, problems: list[str], remarks: list[dict
 # ------------------------------------------------------------- what it is worth
 
 
-def _inspect(root: Path, files: list[_File], min_seconds: float) -> list[_File]:
+def _inspect(root: Path, files: list[_File]) -> list[_File]:
     """Read some files to their ends and judge them; the unit of work of a process."""
     for item in files:
         try:
-            _judge(item, root / item.file, min_seconds)
+            _judge(item, root / item.file)
         except MediaError as error:
             item.reason = error.reason
     return files
 
 
-def _judge(item: _File, path: Path, min_seconds: float) -> None:
+def _judge(item: _File, path: Path) -> None:
     suffixes = SUFFIXES[item.role]
     expected = suffixes.get(path.suffix.lower())
     if expected is None:
@@ -382,14 +365,14 @@ def _judge(item: _File, path: Path, min_seconds: float) -> None:
     if item.role == "sound":
         wave, info = media.open_audio(path, data)
         kind = info.format
-        _judge_audio(item, wave, info.sample_rate, min_seconds)
+        _judge_audio(item, wave, info.sample_rate)
     else:
         image, kind = media.open_image(path, data, "L" if item.role == "segment" else "RGB")
         item.size = (image.shape[1], image.shape[0])
         if item.role == "segment" and (image > 127).mean() in (0, 1):
             item.reason = f"the mask is {'full' if image.max() > 127 else 'empty'}"
         if item.role == "video" and is_flat(image):
-            item.reason = "empty: one flat colour"
+            item.reason = "empty: one flat color"
     kind = _SAME.get(kind, kind)
     if kind != expected:
         item.notes.append(f"its content is {kind}, its name says {expected}")
@@ -405,7 +388,7 @@ def loudness(wave: np.ndarray) -> float:
     return 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-20)
 
 
-def _judge_audio(item: _File, wave: np.ndarray, rate: int, min_seconds: float) -> None:
+def _judge_audio(item: _File, wave: np.ndarray, rate: int) -> None:
     samples, channels = wave.shape
     item.sample_rate, item.samples, level = rate, samples, loudness(wave.mean(axis=1))
     if channels > 1:
@@ -413,8 +396,8 @@ def _judge_audio(item: _File, wave: np.ndarray, rate: int, min_seconds: float) -
     full = float(np.mean(np.abs(wave) >= 0.999))
     if full > CLIPPED:
         item.notes.append(f"clipped: {100 * full:.1f} % of its samples are at full scale")
-    if samples < min_seconds * rate:
-        item.reason = f"too short: {samples / rate:.2f} s, at least {min_seconds} s are needed"
+    if samples < MIN_SECONDS * rate:
+        item.reason = f"too short: {samples / rate:.2f} s, at least {MIN_SECONDS} s are needed"
     elif level < SILENT:
         mixed = " after the mix to one channel" if channels > 1 else ""
         item.reason = f"silent{mixed}: {level:.0f} dB relative to full scale (limit {SILENT:.0f})"
@@ -429,7 +412,7 @@ def _refuse_mislabeled(files: list[_File], remarks: list[dict]) -> None:
     for item in files:
         if item.claims:
             text = f"its name says {item.claims}, its folder says {item.name}; move or rename it"
-            item.drop(f"mislabelled: {text}")
+            item.drop(f"mislabeled: {text}")
     good = [item for item in files if not item.reason and item.role != "segment"]
     both, copies = _stems(good, "video") & _stems(good, "sound"), defaultdict(list)
     for item in sorted(good, key=lambda item: item.stem_path not in both):
@@ -439,7 +422,7 @@ def _refuse_mislabeled(files: list[_File], remarks: list[dict]) -> None:
         for before, item in zip([None, *group], group, strict=False):
             other = next((o.file for o in group if o.name != item.name), "")
             if other:
-                item.drop(f"mislabelled: the same content lies under {names}, as {other}")
+                item.drop(f"mislabeled: the same content lies under {names}, as {other}")
             elif before and item.split == "train":
                 item.drop(f"copy: the same content as {group[0].file}")
             elif before and item.split == before.split:
@@ -536,16 +519,13 @@ def _refuse_empty(parts: dict[str, _Part], classes: list[tuple[str, bool]], file
 
 
 def _rate(sample_rate: int | str, sounds: list[_File]) -> int:
-    """The rate of the store."""
-    rates = Counter(item.sample_rate for item in sounds)
-    if sample_rate != "native":
-        return sample_rate
-    if len(rates) > 1:
-        found = ", ".join(f"{n} sounds at {rate} Hz" for rate, n in rates.most_common())
+    rates = Counter(item.sample_rate for item in sounds).most_common()
+    if sample_rate == "native" and len(rates) > 1:
+        found = ", ".join(f"{n} sounds at {rate} Hz" for rate, n in rates)
         raise FolderError(
             f"sample_rate='native' needs one rate in all sounds, but there are {found}; name one"
         )
-    return next(iter(rates))
+    return rates[0][0] if sample_rate == "native" else sample_rate
 
 
 def _notes(parts: dict[str, _Part], sounds: list[_File], rate: int) -> list[dict]:
@@ -576,7 +556,7 @@ def _fingerprint(parts: dict[str, _Part]) -> str:
     return digest.hexdigest()
 
 
-def _tasks(writer: StoreWriter, root: Path, parts: dict[str, _Part], settings: dict):
+def _tasks(writer: StoreWriter, root: Path, parts: dict[str, _Part], rate: int, size: int):
     """Number of shards by split, and one task for every shard that is missing."""
     shards, tasks = {}, []
     for split, part in parts.items():
@@ -586,27 +566,23 @@ def _tasks(writer: StoreWriter, root: Path, parts: dict[str, _Part], settings: d
         for k in writer.missing(split, shards[split]):
             here = slice(k * ROWS_PER_SHARD, (k + 1) * ROWS_PER_SHARD)
             some = [(item, rows.get(item.stem_path, -1), part.mask(item)) for item in images[here]]
-            tasks.append((writer.folder, root, split, k, some, sounds[here], settings))
+            tasks.append((writer.folder, root, split, k, some, sounds[here], rate, size))
     return shards, tasks
 
 
-def _pack(
-    folder: Path, root: Path, split: str, shard: int, images: list, sounds: list, settings: dict
-) -> None:
+def _pack(folder: Path, root: Path, split: str, shard: int, images, sounds, rate: int, size: int) -> None:
     """Read, resize or resample, and write the rows of one shard; the unit of work of a process."""
     image_rows, sound_rows = [], []
     for item, clip, mask in images:
-        image = media.resize_short_side(media.read_image(root / item.file), settings["image_size"])
-        row = {"id": item.file, "clip": clip, "label": item.label, "kind": "photo", "time": -1.0}
-        row |= {"jpeg": media.encode_jpeg(image, settings["quality"]), "objects": b"", "factors": "{}"}
+        image, objects = media.resize_short_side(media.read_image(root / item.file), size), b""
         if mask is not None:
-            row["objects"] = media.encode_png(_fit(media.read_mask(root / mask.file), image.shape[:2]))
-        image_rows.append(row)
+            objects = media.encode_png(_fit(media.read_mask(root / mask.file), image.shape[:2]))
+        row = {"id": item.file, "clip": clip, "label": item.label, "kind": "photo", "time": -1.0}
+        image_rows.append({**row, "jpeg": media.encode_jpeg(image), "objects": objects, "factors": "{}"})
     for item in sounds:
-        wave, rate = media.read_audio(root / item.file)
-        audio = media.to_int16(media.resample(wave, rate, settings["sample_rate"])).astype("<i2").tobytes()
+        audio = media.to_int16(media.resample(*media.read_audio(root / item.file), rate))
         row = {"id": item.file, "label": item.label, "kind": "recording", "factors": "{}"}
-        sound_rows.append({**row, "audio": audio})
+        sound_rows.append({**row, "audio": audio.astype("<i2").tobytes()})
     write_shard(folder, split, shard, image_rows, sound_rows)
 
 

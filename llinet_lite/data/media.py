@@ -65,21 +65,9 @@ def _check_suffix(path, what: str, suffixes) -> None:
 
 
 def read_image(path) -> np.ndarray:
-    """Read an image as RGB, upright, every byte checked.
+    """Read an image file as (H, W, 3) uint8 RGB, upright, every byte checked.
 
-    Parameters
-    ----------
-    path : str or Path
-        JPEG, PNG or any other format that Pillow knows.
-
-    Returns
-    -------
-    image : (H, W, 3) uint8
-
-    Raises
-    ------
-    MediaError
-        Unreadable, empty, cut off, or no image at all.
+    Raises a :class:`MediaError` for a file that is unreadable, empty, cut off, or no image at all.
     """
     return open_image(path, read_bytes(path), "RGB")[0]
 
@@ -145,22 +133,11 @@ def _decode(data, mode: int) -> np.ndarray:
 
 
 def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Scale an image so that its shorter side has ``size`` pixels; its proportions stay.
+    """Scale an image so that its shorter side has ``size`` pixels; its proportions and type stay.
 
-    Parameters
-    ----------
-    image : (H, W, 3) uint8 image, or (H, W) bool or uint8 mask
-        Images are averaged over areas when they shrink and interpolated (cubic) when they grow; masks take
-        the nearest value.
-    size : int
-        Pixels.
+    (H, W, 3) uint8 images are averaged over areas when they shrink and interpolated (cubic) when they grow;
+    (H, W) bool or uint8 masks take the nearest value.
 
-    Returns
-    -------
-    resized : (h, w, ...) of the same type, min(h, w) == size
-
-    Examples
-    --------
     >>> resize_short_side(np.zeros((40, 60, 3), np.uint8), 20).shape
     (20, 30, 3)
     """
@@ -188,24 +165,9 @@ class AudioInfo:
 
 
 def read_audio(path) -> tuple[np.ndarray, int]:
-    """Read a sound and mix it down to one channel, the mean of all.
+    """Read a sound file, mixed down to one channel: (n,) float32, and its sample rate in Hz.
 
-    Parameters
-    ----------
-    path : str or Path
-        wav, flac, ogg, mp3 or any other format that libsndfile knows.
-
-    Returns
-    -------
-    waveform : (n,) float32
-        In [-1, 1] (float files may exceed it).
-    sample_rate : int
-        Hz, as in the file.
-
-    Raises
-    ------
-    MediaError
-        Unreadable, empty, or shorter than its header says.
+    Raises a :class:`MediaError` for a file that is unreadable, empty, or shorter than its header says.
     """
     wave, info = open_audio(path, read_bytes(path))
     return wave.mean(axis=1), info.sample_rate
@@ -265,15 +227,8 @@ def write_audio(path, waveform: np.ndarray, sample_rate: int) -> None:
 
 
 def resample(x: np.ndarray, sr_from: int, sr_to: int) -> np.ndarray:
-    """Change the sample rate of an (n,) float32 waveform (band-limited, soxr "HQ").
+    """Change the sample rate of an (n,) float32 waveform from ``sr_from`` to ``sr_to`` Hz (soxr "HQ").
 
-    Returns
-    -------
-    y : (about n * sr_to / sr_from,) float32
-        ``x`` itself when the rates, in Hz, are equal.
-
-    Examples
-    --------
     >>> resample(np.zeros(48_000, np.float32), 48_000, 16_000).shape
     (16000,)
     """
@@ -316,8 +271,6 @@ class VideoInfo:
     square: bool  # whether the stored pixels are square
     rate: float  # images per second, on average
     steps: tuple[float, float]  # shortest and longest time between two images
-    sample_rate: int  # of the sound, Hz
-    channels: int
 
     @property
     def seconds(self) -> float:
@@ -341,10 +294,11 @@ def _open_video(path):
         raise MediaError(path, f"cannot be read: {error.strerror or error}") from error
 
 
-def _broken(path, error: Exception) -> MediaError:
-    what = getattr(error, "strerror", None) or error
-    text = f"broken: no video, or cut off before its index ({what}); fetch or export it again"
-    return MediaError(path, text)
+def _broken(path, error: av.FFmpegError) -> MediaError:
+    what = error.strerror or error
+    return MediaError(
+        path, f"broken: no video, or cut off before its index ({what}); fetch or export it again"
+    )
 
 
 def _streams(path, container):
@@ -402,7 +356,6 @@ def probe_video(path) -> VideoInfo:
         start=max(stamps[0], heard.time), end=min(ends), lead=heard.time - stamps[0],
         width=width, height=height, turned=shown.rotation % 360, square=aspect == 1,
         rate=len(steps) / max(steps.sum(), 1e-9), steps=(float(steps.min()), float(steps.max())),
-        sample_rate=heard.sample_rate, channels=heard.layout.nb_channels,
     )  # fmt: skip
 
 
@@ -427,7 +380,8 @@ def _demux(container, image, audio):
     """First decoded frame of both streams, times of all images in order, and where both streams end."""
     first, stamps, ends = {}, set(), {image.index: 0.0, audio.index: 0.0}
     for packet in container.demux(image, audio):
-        index, stamp = packet.stream.index, _stamp(packet)
+        index = packet.stream.index
+        stamp = packet.pts if packet.pts is not None else packet.dts  # some containers keep no pts
         if stamp is not None and packet.size:
             time = float(stamp * packet.time_base)
             ends[index] = max(ends[index], time + float((packet.duration or 0) * packet.time_base))
@@ -438,10 +392,6 @@ def _demux(container, image, audio):
                 if frame.pts is not None:
                     first.setdefault(index, frame)
     return [first.get(index) for index in ends], np.array(sorted(stamps) or [0.0]), list(ends.values())
-
-
-def _stamp(packet) -> int | None:
-    return packet.pts if packet.pts is not None else packet.dts  # some containers keep no pts
 
 
 def _upright(frame, aspect: Fraction) -> np.ndarray:
@@ -516,7 +466,7 @@ def _decoded(packet, audio, start: float) -> list:
     try:
         return packet.decode()
     except av.InvalidDataError:
-        stamp = _stamp(packet)
+        stamp = packet.pts if packet.pts is not None else packet.dts
         if packet.stream.index == audio.index and stamp is not None and stamp * packet.time_base < start:
             return []
         raise

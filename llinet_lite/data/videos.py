@@ -67,6 +67,7 @@ UNLABELLED = "unlabelled"
 SPLITS = ("train", "val", "test", "unseen")  # the later one wins where a video is in two
 NAMES = "class_labels_indices.csv"  # AudioSet's table of codes and names
 VGGSOUND_SECONDS = 10.0
+MIN_SECONDS = 1.2  # shortest clip
 SHOWN = 5  # names in a remark about many files
 
 
@@ -113,8 +114,6 @@ def import_videos(
     frames: int = 4,
     seconds: float = 10.0,
     holdout: float = 0.2,
-    min_seconds: float = 1.2,
-    quality: int = 92,
     workers: int | None = None,
     progress: bool = True,
     rebuild: bool = False,
@@ -137,12 +136,10 @@ def import_videos(
         Short side of the stored images, pixels; proportions stay.
     frames : int
         Images per clip.
-    seconds, min_seconds : float
-        Longest and shortest clip.
+    seconds : float
+        Longest clip.
     holdout : float
         Share of each class's videos kept out of ``train``, see :func:`with_splits`.
-    quality : int
-        JPEG quality.
     workers, progress, rebuild
         As for :func:`llinet_lite.data.folders.import_folders`.
 
@@ -162,7 +159,6 @@ def import_videos(
     Notebook: 10
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size, "frames": frames, "seconds": seconds}
-    settings |= {"min_seconds": min_seconds, "quality": quality}
     _check_settings(settings, holdout)
     root = Path(source)
     items, excluded, remarks = walk_videos(root, Path(listing) if listing else None)
@@ -202,7 +198,7 @@ def import_videos(
 def _check_settings(settings: dict, holdout: float) -> None:
     limits = {
         "sample_rate": (8000, 192000), "image_size": (16, 2048), "frames": (1, 250),
-        "min_seconds": (WINDOW + FRAME, 60), "seconds": (settings["min_seconds"], 600), "quality": (50, 100),
+        "seconds": (MIN_SECONDS, 600),
     }  # fmt: skip
     for name, (low, high) in limits.items():
         if not low <= settings[name] <= high:
@@ -237,27 +233,9 @@ def _is_video(path: Path) -> bool:
 
 
 def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[dict]]:
-    """List what a folder of videos offers.
+    """List what a folder of videos offers: clips in order of file and start, faults by file, remarks.
 
-    Parameters
-    ----------
-    root : Path
-    listing : Path, optional
-        The list; default: the one csv that lies in the folder, if there is one.
-
-    Returns
-    -------
-    items : list of Listed
-        In order of file and start.
-    excluded : dict of str
-        Reason by file, of videos that cannot be offered.
-    remarks : list of dict
-        ``file`` and ``reason``, what was passed over.
-
-    Raises
-    ------
-    FolderError
-        No folder, no video, several lists, or a row that cannot be read; the message says which.
+    The default ``listing`` is the one csv that lies in the folder, if there is one.
     """
     if not root.is_dir():
         raise FolderError(f"{root}: there is no such folder")
@@ -480,7 +458,7 @@ def check(root: Path, item: Listed, settings: dict) -> tuple[_Checked, list[dict
     if found.clips:
         found.reason = ""
     elif not found.reason:
-        need = f"at least {settings['min_seconds']:g} s are needed"
+        need = f"at least {MIN_SECONDS:g} s are needed"
         found.reason = f"too short: {max(0.0, end - begin):.2f} s of picture with sound, {need}"
     found.notes += _notes(info)
     return found, images, sounds
@@ -491,7 +469,7 @@ def _clips(begin: float, end: float, settings: dict) -> list[tuple[float, float]
     longest, clips = math.floor(settings["seconds"] / FRAME + 1e-9), []
     while True:
         count = min(longest, math.floor((end - begin) / FRAME + 0.01))  # time stamps are rounded
-        if count * FRAME < settings["min_seconds"] - 1e-9:
+        if count * FRAME < MIN_SECONDS - 1e-9:
             return clips
         clips.append((begin, round(count * FRAME, 2)))
         begin += count * FRAME
@@ -514,13 +492,13 @@ def _rows(path, item, start: float, length: float, settings: dict, facts: dict) 
         limit = f"{level:.0f} dB relative to full scale (limit {SILENT:.0f})"
         raise MediaError(path, f"silent: {limit}; check its sound track")
     if all(map(is_flat, images)):
-        raise MediaError(path, "empty: every picture is one flat colour; check its picture track")
+        raise MediaError(path, "empty: every picture is one flat color; check its picture track")
     about = json.dumps({"labels": item.labels, "start": start, "seconds": length, **facts})
     shared, name, rows = {"kind": "video", "factors": about}, f"{item.file}@{start:.2f}", []
     for time, image in zip(times.tolist(), images, strict=True):
         small = media.resize_short_side(image, settings["image_size"])
         row = {"id": f"{name}+{time:.2f}", "time": time, "objects": b"", **shared}
-        rows.append({**row, "jpeg": media.encode_jpeg(small, settings["quality"])})
+        rows.append({**row, "jpeg": media.encode_jpeg(small)})
     return rows, {"id": name, "audio": media.to_int16(wave).astype("<i2").tobytes(), **shared}
 
 
@@ -549,22 +527,9 @@ def with_splits(
 ) -> tuple[list[Listed], dict[str, str], list[dict]]:
     """Give every clip that can be used its split, by a hash of the video's name, so that a video is in one.
 
-    Parameters
-    ----------
-    items : list of Listed
-    holdout : float
-        Share of each class's videos kept out of ``train``: half ``val``, half ``test``; where a list or the
-        folders say what is ``test``, a share of the rest of holdout / 2 is ``val``.
-    unseen : tuple of str
-        Classes, as :func:`.class_name` names them, whose videos are all in ``unseen``.
-
-    Returns
-    -------
-    items : list of Listed
-        With splits, without those that would bring a video into two splits.
-    excluded : dict of str
-        Reason by file.
-    remarks : list of dict
+    Of each class's videos the share ``holdout`` is kept out of ``train``: half ``val``, half ``test``; where
+    a list or the folders say what is ``test``, holdout / 2 of the rest is ``val``. Classes ``unseen`` are all
+    in ``unseen``. Clips that would bring a video into two splits are returned by file with the reason.
     """
     place, remarks = _places([item for item in items if item.label not in unseen], holdout)
     placed, strongest, kept, excluded = [], {}, [], {}
