@@ -5,12 +5,12 @@ PROFILE ?= smoke
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
-# llinet_lite.course.runner.KERNEL says why.
+# llinet_lite.course.KERNEL says why.
 KERNEL  := --env GOMP_SPINCOUNT 5000 --env MALLOC_MMAP_THRESHOLD_ 4294967296 --env MALLOC_TRIM_THRESHOLD_ 4294967296
 
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help course setup test lint unit hygiene smoke nbval browser lab site bench gpu notebooks lock clean-safe
+.PHONY: help course setup test lint unit hygiene smoke nbval browser lab bench notebooks lock clean-safe
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -69,14 +69,8 @@ lab: setup  ## open the course in JupyterLab
 	$(BIN)/llinet world build --profile laptop
 	$(BIN)/jupyter lab --notebook-dir . notebooks/00_welcome.ipynb
 
-site: setup  ## the course as HTML pages that need no network, for a phone too -> runs/site
-	$(BIN)/llinet course --html
-
-bench: setup  ## speed of every stage -> results/
-	$(BIN)/llinet bench
-
-gpu: setup  ## the whole course in the papers' sizes on a GPU, unattended -> results/gpu; goes on if started again
-	$(BIN)/llinet unattended --profile gpu
+bench: setup  ## speed of every stage beside the usual way -> results/bench.json
+	$(BIN)/python -m pytest -q tests/bench --benchmark-enable --benchmark-json results/bench.json
 
 notebooks: setup  ## execute the committed notebooks again, in place, as they stand
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --log-level WARN \

@@ -1,16 +1,20 @@
-"""The command line: `llinet doctor | world | import | course | unattended | report | bench`.
+"""The command line: `llinet course | world | import | results | doctor`.
 
-Every command imports what it needs when it runs, so that `llinet --help` is quick.
-A mistake of the user ends in a sentence and exit code 2, a failed notebook in exit
-code 1, a course stopped by Ctrl-C in exit code 130; with LLINET_DEBUG=1 in the
-environment the traceback of a mistake or a failure is shown as well.
+Every command imports what it needs when it runs, so that `llinet --help` is quick. A mistake of the user ends
+in a sentence and exit code 2, a failed notebook in exit code 1, a course stopped by Ctrl-C in exit code 130.
 """
 
 from __future__ import annotations
 
 import difflib
+import io
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-world_app = typer.Typer(
-    help="The built-in world of 32 instruments: look, listen, build.", no_args_is_help=True
-)
+world_app = typer.Typer(help="The built-in world of 32 instruments.", no_args_is_help=True)
 app.add_typer(world_app, name="world")
 
 Seed = Annotated[int, typer.Option(help="Same seed, same bytes.")]
@@ -52,11 +54,79 @@ def _main(
 
 
 @app.command()
-def doctor() -> None:
-    """Say OK or FAIL for everything the course needs, with a fix for each FAIL."""
-    from llinet_lite import doctor as physician
+def course(
+    profile: ProfileName = "smoke",
+    only: Annotated[str, typer.Option(help="Run this notebook only, as 01.")] = "",
+    start: Annotated[str, typer.Option("--from", help="Start with this notebook, as 02.")] = "",
+    data: Annotated[Path | None, typer.Option(help="A packed store or a folder of your own.")] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Train with so many seeds: -p seeds N; 0 leaves the notebooks' own.", min=0)
+    ] = 0,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="NAME VALUE", help="Set a notebook's parameter; may be repeated."),
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of all runs; default: runs.")] = None,
+    notebooks: Annotated[Path | None, typer.Option(help="Folder of the notebooks.")] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even where weights are at hand.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="With --retrain: make the result the reference weights.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Copy the numbers into results/.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Run the other notebooks where one failed.")
+    ] = False,
+    at_once: Annotated[
+        int, typer.Option(help="Lessons at a time; 0: two, if cores and memory allow.", min=0)
+    ] = 0,
+) -> None:
+    """Run the notebooks in order and write an index of them; what is done and unchanged is not run again."""
+    from llinet_lite.course import Course, run
 
-    raise typer.Exit(physician.run())
+    given = [_pair(text) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0)
+    places = {"runs": runs, "notebooks": notebooks, "data": data}
+    asked = Course(
+        profile=profile, only=only, start=start, given=tuple(given), retrain=retrain, publish=publish,
+        keep=keep, keep_going=keep_going, at_once=at_once,
+        **{name: path.expanduser() for name, path in places.items() if path},
+    )  # fmt: skip
+    try:
+        print(f"index: {run(asked)}")
+    except KeyboardInterrupt:
+        print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"-p {text!r}: give a name and a value, as in -p epochs 5")
+    return name, value
+
+
+@app.command()
+def results(
+    run: Annotated[str, typer.Argument(help="A folder of results/.")] = "laptop",
+    lesson: Annotated[str, typer.Option(help="Number of one lesson; default: all.")] = "",
+    claims: Annotated[bool, typer.Option("--claims", help="Which claims of the papers held up.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the tables of README.md again.")] = False,
+) -> None:
+    """Print the results that are kept, with intervals, beside chance and the papers' numbers."""
+    from llinet_lite import results as kept
+    from llinet_lite.workspace import home, write_whole
+
+    if write:
+        page = home() / "README.md"
+        write_whole(page, kept.readme(page.read_text(encoding="utf-8")).encode())
+        print(f"written: {page}")
+    elif claims:
+        print(kept.markdown(kept.claims_frame(run)))
+    else:
+        files = sorted((home() / "results" / run).glob(f"{lesson or '[0-9]'}*.json"))
+        if not files:
+            raise ValueError(f"results/{run} keeps no results: `llinet course --keep` writes them")
+        for path in files:
+            print(f"{path.stem}\n\n{kept.markdown(kept.table(kept.read(path)))}")
 
 
 @world_app.command("show")
@@ -64,16 +134,22 @@ def world_show(
     name: Annotated[str, typer.Argument(help="One of the 32 instruments, as violin.")],
     seed: Seed = 0,
     kind: Annotated[str, typer.Option(help="solo, duet, distractor, offscreen or silence.")] = "solo",
-    size: Annotated[int, typer.Option(help="Side of the picture, pixels.", min=16, max=4096)] = 512,
+    size: Annotated[int, typer.Option(help="Side of the image, pixels.", min=16, max=4096)] = 512,
     seconds: Annotated[float, typer.Option(help="Length of the sound, at most 10.", min=0.1, max=10)] = 3.0,
     out: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path(),
 ) -> None:
-    """Write one clip: a picture (PNG) and its sound (WAV)."""
+    """Write one clip: an image (PNG) and its sound (WAV)."""
     from llinet_lite import world
     from llinet_lite.data import media
 
-    _choose("instrument", name, [row.name for row in world.INSTRUMENTS])
-    _choose("kind of scene", kind, list(world.KINDS))
+    for what, given, known in (
+        ("instrument", name, [row.name for row in world.INSTRUMENTS]),
+        ("kind of scene", kind, list(world.KINDS)),
+    ):
+        if given not in known:
+            near = difflib.get_close_matches(given.lower(), known, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise ValueError(f"there is no {what} {given!r}: {hint}Choose one of {', '.join(known)}")
     clip = world.clip(name, seed, kind=kind, size=size, seconds=seconds)
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{name.replace(' ', '_')}-{kind}-{seed}"
@@ -82,42 +158,23 @@ def world_show(
     print(f"{out / stem}.png ({size} x {size} px)\n{out / stem}.wav ({seconds:g} s at 48 kHz)")
 
 
-def _choose(what: str, given: str, known: list[str]) -> None:
-    """Refuse what is not known, with the nearest names first."""
-    if given in known:
-        return
-    near = difflib.get_close_matches(given.lower(), known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(f"there is no {what} {given!r}: {hint}Choose one of {', '.join(known)}")
-
-
 @world_app.command("sheet")
 def world_sheet(
-    out: Annotated[Path, typer.Option(help="The picture to write, .png or .jpg.")] = Path("sheet.png"),
+    out: Annotated[Path, typer.Option(help="The image to write, .png or .jpg.")] = Path("sheet.png"),
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Side of one tile, pixels.", min=32, max=512)] = 128,
-    sounds: Annotated[
-        bool, typer.Option("--sounds", help="Write a second sheet, of the 32 spectrograms.")
-    ] = False,
 ) -> None:
-    """Write one picture of all 32 instruments, each with its name: of 12 scenes the one seen largest."""
+    """Write one image of all 32 instruments, four by eight, in the order of their labels."""
+    import numpy as np
+
     from llinet_lite.data import media
-    from llinet_lite.show.page import sheet, sound_image
     from llinet_lite.world import INSTRUMENTS, Scene
 
-    names = [row.name for row in INSTRUMENTS]
-    scenes = [
-        max((Scene(name, 12 * seed + k) for k in range(12)), key=lambda scene: scene.cast[0].pose.scale)
-        for name in names
-    ]
+    tiles = np.stack([Scene(row.name, seed).frame(1.5, size) for row in INSTRUMENTS])
+    sheet = tiles.reshape(4, 8, size, size, 3).swapaxes(1, 2).reshape(4 * size, 8 * size, 3)
     out.parent.mkdir(parents=True, exist_ok=True)
-    media.write_image(out, sheet([scene.frame(1.5, size) for scene in scenes], names))
-    print(f"{out}: pictures of {len(names)} instruments")
-    if sounds:
-        heard = [sound_image(scene.audio(0.0, 3.0, 16_000), 16_000, size=size) for scene in scenes]
-        second = out.with_stem(f"{out.stem}-sounds")
-        media.write_image(second, sheet(heard, names))
-        print(f"{second}: their sounds, 3 s each, frequency 0 to 8 kHz upwards on the mel scale")
+    media.write_image(out, sheet)
+    print(f"{out}: {', '.join(row.name for row in INSTRUMENTS)}")
 
 
 @world_app.command("build")
@@ -133,11 +190,9 @@ def world_build(
     from llinet_lite.profiles import profile_named
     from llinet_lite.workspace import Workspace
 
-    settings = profile_named(profile)
-    if out:
-        store = bandstand.build(out, bandstand.WORLD_SETS[profile], workers=workers or None)
-    else:
-        store = Workspace(settings).store()
+    place = Workspace(profile_named(profile))
+    plan = bandstand.WORLD_SETS[profile]
+    store = bandstand.build(out, plan, workers=workers or None) if out else place.store()
     print(f"{store.folder}: {_sizes(store)}")
 
 
@@ -180,165 +235,138 @@ def _sizes(store) -> str:
     )
 
 
-@app.command()
-def course(
-    profile: ProfileName = "smoke",
-    only: Annotated[str, typer.Option(help="Run this notebook only, as 01.")] = "",
-    start: Annotated[str, typer.Option("--from", help="Start with this notebook, as 02.")] = "",
-    data: Annotated[Path | None, typer.Option(help="A packed store or a folder of your own.")] = None,
-    seeds: Annotated[
-        int, typer.Option(help="Train with so many seeds: -p seeds N; 0 leaves the notebooks' own.", min=0)
-    ] = 0,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("-p", metavar="NAME VALUE", help="Set a notebook's parameter; may be repeated."),
-    ] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder of all runs; default: runs.")] = None,
-    notebooks: Annotated[Path | None, typer.Option(help="Folder of the notebooks.")] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train even where weights are at hand.")] = False,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="With --retrain: make the result the reference weights.")
-    ] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Copy the numbers into results/; then run llinet report --tables.")
-    ] = False,
-    at_once: Annotated[
-        int,
-        typer.Option(help="Lessons at a time; 0: two, if cores and memory allow.", min=0),
-    ] = 0,
-    html: Annotated[
-        bool, typer.Option("--html", help="Run nothing: write the notebooks as pages that need no network.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="With --html: folder of the pages; default: runs/site.")
-    ] = None,
-) -> None:
-    """Run the notebooks in order and write a report; what is done and unchanged is not run again."""
-    from llinet_lite.course import Course, run
+# ------------------------------------------------------------------------------------------------ the doctor
 
-    if html:
-        return _site(notebooks or Course.notebooks, out, runs)
-    if out:
-        raise ValueError("--out names the folder of the pages that --html writes: add --html")
-    places = {"runs": runs, "notebooks": notebooks}
-    asked = Course(
-        profile=profile,
-        only=only,
-        start=start,
-        data=data.expanduser().resolve() if data else None,
-        given=[_pair(text) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0),
-        retrain=retrain,
-        publish=publish,
-        keep=keep,
-        at_once=at_once,
-        **{name: path.expanduser().resolve() for name, path in places.items() if path},
-    )
-    try:
-        print(f"report: {run(asked)}")
-    except KeyboardInterrupt:
-        print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
-        raise typer.Exit(130) from None
-    if keep or publish:
-        print("results/ has changed: `llinet report --tables` brings the pages that show it up to date")
-
-
-def _site(notebooks: Path, out: Path | None, runs: Path | None) -> None:
-    """Write the course as HTML pages and say where they are."""
-    from llinet_lite.course import runs_folder
-    from llinet_lite.course.site import build
-
-    folder = out or (runs or runs_folder()) / "site"
-    sizes = build(notebooks.expanduser(), folder.expanduser())
-    for name, size in sizes.items():
-        print(f"{size / 1e6:6.2f} MB  {name}")
-    print(f"{sum(sizes.values()) / 1e6:6.2f} MB  in {len(sizes)} pages; open {folder / 'index.html'}")
+NEEDS = {
+    "smoke": (4, 1, 0),
+    "laptop": (6, 3, 0),
+    "gpu": (48, 60, 100),
+    "paper": (96, 300, 130),
+}  # GB of memory, disk and GPU
+TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # one set, which loads together
 
 
 @app.command()
-def unattended(
-    profile: ProfileName = "gpu",
-    seeds: Annotated[
-        int, typer.Option(help="Train with so many seeds; 0 takes the profile's own.", min=0)
-    ] = 0,
-    runs: Annotated[Path | None, typer.Option(help="Folder of all runs; default: runs.")] = None,
-    notebooks: Annotated[Path | None, typer.Option(help="Folder of the notebooks.")] = None,
-    speed: Annotated[bool, typer.Option("--bench/--no-bench", help="Measure speeds at the end.")] = True,
-) -> None:
-    """Look at the machine, run all lessons, measure, collect in results/; started again, it goes on."""
-    from llinet_lite import bench as stopwatch
-    from llinet_lite import doctor as physician
-    from llinet_lite.course import Course, run_unattended
-
-    places = {"runs": runs, "notebooks": notebooks}
-    places = {name: path.expanduser().resolve() for name, path in places.items() if path}
-    asked = Course(profile=profile, given=[("seeds", str(seeds))], **places)
-    try:
-        code = run_unattended(
-            asked,
-            examine=lambda: physician.run(physician.checks_for(profile, asked.runs)),
-            measure=(lambda path: stopwatch.save(stopwatch.run(), path)) if speed else None,
-        )
-    except KeyboardInterrupt:
-        print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
-        raise typer.Exit(130) from None
-    raise typer.Exit(code)
+def doctor(profile: ProfileName = "laptop") -> None:
+    """Say OK or FAIL for everything the course needs, with a fix for each FAIL."""
+    failed = 0
+    for line in examine(profile):
+        print(line, flush=True)
+        failed += line.startswith("FAIL")
+    print(f"\n{failed} failed" if failed else "\nall is well")
+    raise typer.Exit(bool(failed))
 
 
-@app.command()
-def report(
-    profile: ProfileName = "smoke",
-    folder: Annotated[
-        Path | None, typer.Option(help="Folder of a run; default: that of the profile.")
-    ] = None,
-    tables: Annotated[
-        bool, typer.Option("--tables", help="Build the pages that show results/ instead; takes no run.")
-    ] = False,
-) -> None:
-    """Write the report of a run again; with --tables, what the course publishes.
+def examine(profile: str = "laptop") -> Iterator[str]:
+    """Yield one line per requirement: OK and what was found, or FAIL and how to mend it."""
+    from llinet_lite.profiles import profile_named
 
-    That is, from all of results/: the tables between the markers of README.md, results/README.md, and
-    notebooks/claims.md, which says what claims of the papers held up.
-    """
-    from llinet_lite.course import profile_named, results_folder, runs_folder
-
-    if not tables:
-        from llinet_lite.course.report import write
-
-        print(f"report: {write(folder or runs_folder() / profile_named(profile).name)}")
-        return
-    if folder or profile != "smoke":
-        raise ValueError("--tables takes all of results/: leave out --profile and --folder")
-    from llinet_lite.course.sources import PACKAGE
-    from llinet_lite.course.tables import update
-
-    changed = update(PACKAGE.parent, results_folder())
-    print("\n".join(f"written: {path}" for path in changed) or "the tables agree with results/")
+    memory, disk, gpu = NEEDS[profile_named(profile).name]
+    checks = {
+        "Python": (_python, "make setup PYTHON=python3.12"),
+        "torch set": (_torch, f"pip install {' '.join(TORCH)}"),
+        "audio decoding": (_audio, "pip install --force-reinstall soundfile"),
+        "video decoding": (_video, "pip install --force-reinstall av"),
+        "device": (lambda: _device(gpu), "take --profile laptop, or a larger GPU"),
+        "memory": (lambda: _memory(memory), "take --profile smoke"),
+        "disk": (lambda: _disk(disk), "set LLINET_HOME to a folder on another disk"),
+        "Jupyter kernel": (_kernel, "python -m ipykernel install --sys-prefix --name python3"),
+    }  # fmt: skip
+    for name, (check, fix) in checks.items():
+        try:
+            yield f"OK    {name:<15} {check()}"
+        except Exception as error:  # whatever is broken, the others are still to be looked at
+            yield f"FAIL  {name:<15} {error}\n      fix: {fix}"
 
 
-@app.command()
-def bench(
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Without training steps at paper size and slow indexes.")
-    ] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="With approximate indexes of a million vectors: an hour more.")
-    ] = False,
-) -> None:
-    """Measure the speed of every stage; one table, one JSON file."""
-    from llinet_lite import bench as stopwatch
-
-    rows = stopwatch.run(quick=quick, full=full)
-    out.mkdir(parents=True, exist_ok=True)
-    stopwatch.save(rows, out / "bench.json")
-    print(f"{out / 'bench.json'}: {len(rows)} rows")
+def _need(holds: bool, fault: str) -> None:
+    if not holds:
+        raise RuntimeError(fault)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"-p {text!r}: give a name and a value, as in -p epochs 5")
-    return name, value
+def _python() -> str:
+    _need((3, 11) <= sys.version_info[:2] <= (3, 13), "the course runs on Python 3.11, 3.12 and 3.13")
+    return sys.version.split()[0]
+
+
+def _torch() -> str:
+    for pin in TORCH:
+        name, _, version = pin.partition("==")
+        found = metadata.version(name)
+        _need(found.partition("+")[0] == version, f"{name} is {found}, the set has {version}")
+        __import__(name)
+    return ", ".join(TORCH)
+
+
+def _audio() -> str:
+    import numpy as np
+    import soundfile
+
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    for kind in ("WAV", "FLAC", "OGG", "MP3"):
+        file = io.BytesIO()
+        soundfile.write(file, tone, 16_000, format=kind)
+        file.seek(0)
+        back, rate = soundfile.read(file)
+        peak = np.argmax(np.abs(np.fft.rfft(back))) * rate / len(back)
+        _need(abs(peak - 440) < 5, f"{kind}: a tone of 440 Hz came back as {peak:.0f} Hz")
+    return "wav, flac, ogg, mp3"
+
+
+def _video() -> str:
+    import av
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        with av.open(f"{folder}/clip.mp4", "w") as out:
+            stream = out.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 120, np.uint8), format="rgb24")
+            out.mux([*stream.encode(grey), *stream.encode()])
+        with av.open(f"{folder}/clip.mp4") as clip:
+            seen = [frame.to_ndarray(format="rgb24").mean() for frame in clip.decode(video=0)]
+    _need(len(seen) == 1 and abs(seen[0] - 120) < 8, f"a grey frame of 120 came back as {seen}")
+    return f"mp4 (PyAV {av.__version__})"
+
+
+def _device(needed: float) -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        _need(not needed, "torch finds no CUDA device here, and this profile is made for one")
+        _need(not shutil.which("nvidia-smi"), "there is an NVIDIA driver, but torch cannot use the GPU")
+        return f"CPU, {torch.get_num_threads()} threads"
+    free = torch.cuda.mem_get_info()[0] / 1e9
+    _need(free >= needed, f"{free:.0f} GB are free on the GPU; this profile takes {needed} GB")
+    return f"{torch.cuda.get_device_name()}, {free:.0f} GB free"
+
+
+def _memory(needed: float) -> str:
+    import psutil
+
+    total = psutil.virtual_memory().total / 1e9
+    _need(total >= needed, f"{total:.1f} GB in all; this profile takes {needed} GB")
+    return f"{total:.1f} GB"
+
+
+def _disk(needed: float) -> str:
+    from llinet_lite.workspace import home
+
+    free = shutil.disk_usage(home()).free / 1e9
+    _need(os.access(home(), os.W_OK), f"{home().name} cannot be written to")
+    _need(free >= needed, f"{free:.1f} GB are free; stores and runs take {needed} GB")
+    return f"{free:.0f} GB free"
+
+
+def _kernel() -> str:
+    from jupyter_client.kernelspec import get_kernel_spec
+
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    python = get_kernel_spec("python3").argv[0]
+    code = "import ipykernel, sys; print(sys.prefix)"
+    prefix = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    _need(Path(prefix).resolve() == Path(sys.prefix).resolve(), f"python3 runs the Python of {prefix}")
+    return "python3"
 
 
 def joined(arguments: list[str]) -> list[str]:
@@ -357,21 +385,14 @@ def joined(arguments: list[str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; user mistakes leave as a sentence on stderr."""
-    from llinet_lite.course.errors import LessonFailed
-
     try:
         app(args=joined(sys.argv[1:] if arguments is None else arguments), prog_name="llinet")
-    except LessonFailed as failure:
-        _leave(str(failure), 1)
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        _leave(f"error: {error}", 2)
-
-
-def _leave(sentence: str, code: int) -> None:
-    if os.environ.get("LLINET_DEBUG"):
-        raise
-    print(f"\nllinet: {sentence}", file=sys.stderr)
-    sys.exit(code)
+        if os.environ.get("LLINET_DEBUG"):
+            raise
+        failed = type(error).__name__ == "LessonFailed"
+        print(f"\nllinet: {error}" if failed else f"\nllinet: error: {error}", file=sys.stderr)
+        sys.exit(1 if failed else 2)
 
 
 if __name__ == "__main__":

@@ -1,35 +1,51 @@
-"""A result: a number with its interval, seeds, chance level, profile and data, and tables beside the papers'.
+"""A result, a table of them beside chance and the papers' numbers, and what results say about claims.
+
+Published numbers are data in papers.toml, claims in claims.toml. `results/<run>/<lesson>.json` keeps what a
+lesson measured; the tables of README.md, and the verdicts on claims, follow from these files.
 
 Notebook: 01
 """
 
-import contextlib
+from __future__ import annotations
+
 import json
 import math
 import os
 import platform
-from dataclasses import asdict, dataclass, fields
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import torch
-from scipy.stats import t as student
 
-from llinet_lite.checkpoint import write_atomic
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from llinet_lite.metrics.intervals import Cell, Interval
 
 __all__ = [
-    "Result",
-    "ResultError",
-    "interval_over_seeds",
-    "machine",
-    "markdown",
-    "over_seeds",
-    "read",
-    "table",
-    "write",
-    "write_json",
-]
+    "Claim", "Result", "ResultError", "Table", "claims", "claims_frame", "difference", "interval_over_seeds",
+    "kept", "machine", "markdown", "numbers", "papers", "read", "readme", "replication", "table",
+]  # fmt: skip
+
+HERE = Path(__file__).resolve().parent
+# runs that have a column in README.md, its title, and what the run is
+RUNS = {
+    "laptop": ("laptop", "the built-in world"),
+    "gpu": ("gpu", "the built-in world, networks and inputs of the papers' size"),
+    "laptop-traindata": (
+        "real photos",
+        "photographs and recorded sounds of instruments, paired by class; its intervals of three seeds are "
+        "older, and too narrow",
+    ),
+}
+SEEDS = 3  # of published numbers; another number of seeds is said beside the value
 
 
 class ResultError(ValueError):
@@ -42,7 +58,7 @@ class Result:
 
     Attributes
     ----------
-    name : str, what was measured, e.g. "L3-Net, AVC accuracy"
+    name : str, what was measured, e.g. "AVC accuracy, all"
     value : float
     low, high : float or None, bounds of its 95 % interval; None if there is none (one seed, no bootstrap)
     chance : float or None, the value of guessing
@@ -58,7 +74,12 @@ class Result:
     Raises
     ------
     ResultError
-        If a field is of the wrong type or out of range.
+        If a number is not finite or lies outside its interval.
+
+    Examples
+    --------
+    >>> Result("AVC accuracy, all", 0.865, 0.843, 0.887, chance=0.5, seeds=(0, 1, 2)).shown()
+    '86.5 [84.3, 88.7]'
     """
 
     name: str
@@ -76,97 +97,65 @@ class Result:
     minutes: float = 0.0
 
     def __post_init__(self):
-        for field in ("name", "unit", "profile", "data_hash", "device"):
-            self._need(isinstance(getattr(self, field), str), field, "must be text")
-        self._need(bool(self.name.strip()), "name", "must not be empty")
-        object.__setattr__(self, "seeds", self._seeds())
-        for field in ("value", "low", "high", "chance", "paper", "minutes"):
-            object.__setattr__(self, field, self._number(field))
-        self._need(
-            (self.low is None) == (self.high is None), "low", "must come with high, or both be left out"
-        )
-        if self.low is not None:
-            rule = f"must lie in its interval [{self.low}, {self.high}]"
-            self._need(self.low <= self.value <= self.high, "value", rule)
-        self._need(_is_whole(self.n) and self.n >= 0, "n", "must be a whole number, zero or more")
+        if not str(self.name).strip():
+            raise ResultError("a result needs a name")
+        for name in ("value", "low", "high", "chance", "paper", "minutes"):
+            number = getattr(self, name)
+            if number is None and name not in ("value", "minutes"):
+                continue
+            if not isinstance(number, int | float | np.number) or not math.isfinite(number):
+                raise ResultError(f"result {self.name!r}: {name} is {number!r}, must be a finite number")
+            object.__setattr__(self, name, float(number))
+        object.__setattr__(self, "seeds", tuple(int(seed) for seed in self.seeds))
         object.__setattr__(self, "n", int(self.n))
-        self._need(self.minutes >= 0, "minutes", "must not be negative")
-
-    def _need(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            raise ResultError(f"Result {self.name!r}: {field} {rule}; it is {getattr(self, field)!r}.")
-
-    def _number(self, field: str) -> float | None:
-        value = getattr(self, field)
-        if value is None and field not in ("value", "minutes"):
-            return None
-        numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        self._need(numeric and math.isfinite(value), field, "must be a finite number")
-        return float(value)
-
-    def _seeds(self) -> tuple[int, ...]:
-        right = isinstance(self.seeds, tuple | list) and all(map(_is_whole, self.seeds))
-        self._need(right, "seeds", "must be a list of whole numbers")
-        self._need(len(set(self.seeds)) == len(self.seeds), "seeds", "must differ from one another")
-        return tuple(int(seed) for seed in self.seeds)
+        if (self.low is None) != (self.high is None):
+            raise ResultError(f"result {self.name!r}: low and high go together, or are both left out")
+        if self.low is not None and not self.low <= self.value <= self.high:
+            raise ResultError(f"result {self.name!r}: {self.value} is not in [{self.low}, {self.high}]")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.n, self.minutes) < 0:
+            raise ResultError(f"result {self.name!r}: a seed occurs twice, or n or minutes are negative")
 
     @property
-    def above_chance(self) -> bool | None:
-        """Whether the whole interval lies above chance; None without interval or chance."""
-        return None if self.low is None or self.chance is None else self.low > self.chance
+    def bounds(self) -> tuple[float, float | None, float | None]:
+        """Value, low and high."""
+        return self.value, self.low, self.high
 
-    def shown(self) -> str:
+    def shown(self, *, sign: bool = False) -> str:
         """The number as tables print it: 81.2 [79.9, 82.4] (a share in per cent)."""
-        value, low, high = (_format(number, self.unit) for number in (self.value, self.low, self.high))
-        return value if self.low is None else f"{value} [{low}, {high}]"
+        return _interval(self.bounds, self.unit, sign)
 
     def to_json(self) -> dict:
         """The fields as JSON values."""
         return asdict(self) | {"seeds": list(self.seeds)}
 
     @classmethod
-    def from_json(cls, record: dict) -> "Result":
+    def from_json(cls, record: dict) -> Result:
         """The result that `to_json` described; unknown or missing fields are an error."""
-        names = ", ".join(field.name for field in fields(cls))
-        if not isinstance(record, dict):
-            raise ResultError(f"A result is a JSON object with {names}; this is {record!r}.")
-        unknown = sorted(set(record) - {field.name for field in fields(cls)})
-        missing = sorted({"name", "value"} - set(record))
-        if unknown or missing:
-            problem = f"unknown fields {unknown}" if unknown else f"missing fields {missing}"
-            raise ResultError(f"Result {record.get('name')!r} has {problem}; the fields are {names}.")
+        known = {item.name for item in fields(cls)}
+        if not isinstance(record, dict) or not {"name", "value"} <= set(record) <= known:
+            raise ResultError(f"{record!r} is no result: it has the fields {', '.join(sorted(known))}")
         return cls(**record)
 
 
-def _is_whole(value) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _format(value: float | None, unit: str) -> str:
+def _number(value: float | None, unit: str, sign: bool = False, other: str = ".4g") -> str:
     if value is None:
         return ""
-    return f"{100 * value:.1f}" if unit == "" else f"{value:.4g}"
+    plus = "+" if sign else ""
+    return f"{100 * value:{plus}.1f}" if unit in ("", "share") else f"{value:{plus}{other}}"
+
+
+def _interval(bounds: tuple, unit: str, sign: bool = False) -> str:
+    value, low, high = (_number(number, unit, sign) for number in bounds)
+    return f"{value} [{low}, {high}]" if low else value
 
 
 def interval_over_seeds(values, level: float = 0.95) -> tuple[float, float | None, float | None]:
-    r"""Mean over runs with different seeds, and its Student interval.
+    """Mean over seeds and its Student interval; no bounds for one seed."""  # TEMPORARY: wave B removes this
+    from scipy.stats import t as student
 
-    .. math:: \bar x \pm t_{(1 + level)/2,\;k - 1}\; s / \sqrt k
-
-    Parameters
-    ----------
-    values : (k,) float, one per seed
-    level : float
-
-    Returns
-    -------
-    (mean, low, high); low and high are None for a single seed, which tells nothing about its spread
-    """
     values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ResultError(
-            f"interval_over_seeds takes a list of finite numbers, one per seed; got {values!r}."
-        )
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ResultError(f"a list of finite numbers, one per seed, is asked for; got {values!r}")
     mean, k = float(values.mean()), len(values)
     if k == 1:
         return mean, None, None
@@ -174,58 +163,133 @@ def interval_over_seeds(values, level: float = 0.95) -> tuple[float, float | Non
     return mean, mean - half, mean + half
 
 
-def over_seeds(results) -> Result:
-    """One result from runs of the same experiment that differ in their seeds.
-
-    The interval is Student's over the seeds; of a single result, its own.
-
-    Raises
-    ------
-    ResultError
-        If name, unit, profile, data, sample, device or references differ, or a seed occurs twice.
-    """
-    results = list(results)
-    if not results:
-        raise ResultError("over_seeds needs at least one result.")
-    first = results[0]
-    same = ("name", "unit", "profile", "data_hash", "n", "paper", "chance", "device")
-    for field in same:
-        values = sorted({repr(getattr(result, field)) for result in results})
-        if len(values) > 1:
-            raise ResultError(
-                f"Results of {first.name!r} differ in {field}: {', '.join(values)}; average only seeds of "
-                "one experiment."
-            )
-    mean, low, high = interval_over_seeds([result.value for result in results])
-    return Result(
-        value=mean,
-        low=first.low if low is None else low,
-        high=first.high if high is None else high,
-        seeds=tuple(seed for result in results for seed in result.seeds),
-        minutes=sum(result.minutes for result in results),
-        **{field: getattr(first, field) for field in same},
-    )
+# ------------------------------------------------------------------------------------------------- the table
 
 
-def table(results, *, details: bool = True) -> pd.DataFrame:
-    """Results beside the papers', a row each, as text; shares in per cent.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Several methods on the same items: numbers with intervals beside chance and the papers'.
 
-    Parameters
+    Attributes
     ----------
-    results : iterable of Result
-    details : bool, with seeds, sample, profile, data, device and minutes
+    values : mapping of row to mapping of column to Cell or array (S, N)
+        An array holds what every item gave under every seed, and is drawn by `clips`.
+    clips : array (N,) or (N, 2), or a mapping of column to such
+        The clip of every item.
+    chance : mapping of column to float
+    paper : mapping of column to mapping of row to float
+        By default the published numbers of the columns, see :func:`papers`.
+    unit : str
+        As of a Result.
+    seeds : mapping of row to sequence of int
+    minutes : mapping of row to float
 
-    Returns
-    -------
-    DataFrame
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hits = {"LLINet": {"R@1": np.array([[1, 0, 1, 1]])}, "CME": {"R@1": np.array([[1, 0, 0, 0]])}}
+    >>> both = Table(hits, clips=np.arange(4), chance={"R@1": 0.25})
+    >>> both.interval("LLINet", "R@1").value, both.difference("LLINet", "CME", "R@1").value
+    (0.75, 0.5)
     """
+
+    values: Mapping[str, Mapping[str, Cell | np.ndarray]]
+    clips: np.ndarray | Mapping[str, np.ndarray] | None = None
+    chance: Mapping[str, float] = field(default_factory=dict)
+    paper: Mapping[str, Mapping[str, float]] | None = None
+    unit: str = ""
+    seeds: Mapping[str, Iterable[int]] = field(default_factory=dict)
+    minutes: Mapping[str, float] = field(default_factory=dict)
+    _cells: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns, in the order of their first row."""
+        return list(dict.fromkeys(column for row in self.values.values() for column in row))
+
+    def cell(self, row: str, column: str) -> Cell:
+        """The number of a row under every seed and every draw of clips."""
+        if (row, column) not in self._cells:
+            self._cells[row, column] = self._drawn(self.values[row][column], column)
+        return self._cells[row, column]
+
+    def _drawn(self, values, column: str, **limits) -> Cell:
+        from llinet_lite.metrics.intervals import Cell
+
+        if isinstance(values, Cell):
+            return values
+        clips = self.clips[column] if isinstance(self.clips, Mapping) else self.clips
+        return Cell.mean(values, clips, **limits)
+
+    def interval(self, row: str, column: str) -> Interval:
+        """Mean over seeds and items, with an interval over both."""
+        return self.cell(row, column).interval()
+
+    def difference(self, row: str, other: str, column: str) -> Interval:
+        """How much more one row has than another, item by item and seed by seed."""
+        first, second = (self.values[name][column] for name in (row, other))
+        if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+            return self._drawn(first - second, column, limits=(-1, 1)).interval()
+        return (self.cell(row, column) - self.cell(other, column)).interval()
+
+    def published(self, row: str, column: str) -> float | None:
+        """The paper's number, or None."""
+        return (papers() if self.paper is None else self.paper).get(column, {}).get(row)
+
+    def results(self, workspace, columns: Iterable[str] | None = None) -> list[Result]:
+        """Every cell as a result named "<column>, <row>"; a `workspace` says profile and data."""
+        return [
+            Result(
+                f"{column}, {row}",
+                *self.interval(row, column).numbers,
+                chance=self.chance.get(column),
+                paper=self.published(row, column),
+                unit=self.unit,
+                seeds=tuple(self.seeds.get(row, ())),
+                n=self.cell(row, column).n,
+                profile=workspace.profile.name,
+                data_hash=workspace.data_hash,
+                minutes=self.minutes.get(row, 0.0),
+            )
+            for row, cells in self.values.items()
+            for column in columns or self.columns
+            if column in cells
+        ]
+
+    def frame(self, columns: Iterable[str] | None = None) -> pd.DataFrame:
+        """A row for chance and for every method: our numbers with intervals, then the papers'."""
+        import pandas as pd
+
+        columns = list(columns or self.columns)
+        lines = {"chance": {c: _number(self.chance.get(c), self.unit) for c in columns}}
+        for row, cells in self.values.items():
+            line = {c: _interval(self.interval(row, c).numbers, self.unit) for c in columns if c in cells}
+            line |= {f"paper {c}": _number(self.published(row, c), self.unit) for c in columns}
+            lines[row] = line | {"seeds": str(len(tuple(self.seeds.get(row, ()))) or "")}
+        frame = pd.DataFrame.from_dict(lines, orient="index").fillna("").replace("", "-")
+        return frame.loc[:, (frame != "-").any()]
+
+
+@cache
+def papers() -> dict[str, dict[str, float]]:
+    """Published numbers, column -> row -> value: those of papers.toml."""
+    tables = tomllib.loads((HERE / "papers.toml").read_text(encoding="utf-8"))
+    percent = tables.pop("infer")
+    shares = {column: {row: value / 100 for row, value in rows.items()} for column, rows in percent.items()}
+    return shares | {column: rows for paper in tables.values() for column, rows in paper.items()}
+
+
+def table(results: Iterable[Result], *, details: bool = True) -> pd.DataFrame:
+    """Results beside the papers', a row each, as text; with seeds, sample, profile and so on as `details`."""
+    import pandas as pd
+
     rows = []
     for result in results:
         row = {
             "name": result.name,
             "here [95 %]": result.shown(),
-            "chance": _format(result.chance, result.unit),
-            "paper": _format(result.paper, result.unit),
+            "chance": _number(result.chance, result.unit),
+            "paper": _number(result.paper, result.unit),
             "unit": result.unit or "%",
         }
         if details:
@@ -234,11 +298,21 @@ def table(results, *, details: bool = True) -> pd.DataFrame:
                 "n": result.n,
                 "profile": result.profile,
                 "data": result.data_hash[:8],
-                "device": result.device,
                 "minutes": f"{result.minutes:.1f}",
             }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def numbers(results: Iterable[Result]) -> pd.DataFrame:
+    """Results as numbers of three digits: value, low, high, chance, paper, seeds (how many), minutes."""
+    import pandas as pd
+
+    columns = ["result", "value", "low", "high", "chance", "paper", "seeds", "minutes"]
+    rows = [(r.name, *r.bounds, r.chance, r.paper, len(r.seeds), round(r.minutes, 1)) for r in results]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame[columns[1:6]] = frame[columns[1:6]].astype(float).round(3)
+    return frame
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -248,48 +322,303 @@ def markdown(frame: pd.DataFrame) -> str:
     return "".join(f"| {row} |\n" for row in rows)
 
 
+# ------------------------------------------------------------------------------------------------- the files
+
+
+def read(path: Path) -> list[Result]:
+    """Read the results of a file that a lesson wrote; ResultError if it holds none."""
+    try:
+        records = json.loads(Path(path).read_text(encoding="utf-8"))["results"]
+        return [Result.from_json(record) for record in records]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError(f"{path} holds no results: {error}") from error
+
+
+def kept(run: str, lesson: str, home: Path = HERE.parent) -> list[Result]:
+    """The results of a lesson in HOME/results, else those of the checkout; none if neither keeps any.
+
+    Parameters
+    ----------
+    run : str
+        As "laptop" or "laptop-photos".
+    lesson : str
+        Name of a lesson, or its number.
+    """
+    for place in (home, HERE.parent):
+        for path in sorted((place / "results" / run).glob(f"{lesson}*.json")):
+            return read(path)
+    return []
+
+
 def machine() -> dict:
-    """What the numbers were measured on: `processor`, `cores`, `memory_gib`, `accelerator`."""
-    processor = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    memory = None
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
-        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    """What a reader needs to know of the machine that gave the numbers; no name, no path."""
+    import psutil
+    import torch
+
+    git = ["git", "-C", str(HERE), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        commit = ""
+    packages = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "librosa", "datasets")
     return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "memory_gib": memory,
-        "accelerator": accelerator,
+        "commit": commit or "unknown",
+        "python": platform.python_version(),
+        "processor cores": os.cpu_count(),
+        "memory GB": round(psutil.virtual_memory().total / 1e9, 1),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+        "packages": {name: metadata.version(name) for name in packages},
     }
 
 
-def write_json(path, content) -> Path:
-    """Write JSON values, whole or not at all; returns the path. Not-a-number is an error, not JSON."""
-    data = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_atomic(path, data.encode())
-    return Path(path)
+def replication(first: str = "laptop-earlier", again: str = "laptop") -> pd.DataFrame:
+    """Compare the numbers that are results of three seeds or more in two runs.
 
-
-def write(path, results) -> Path:
-    """Write results as a JSON list, whole or not at all; returns the path."""
-    return write_json(path, [result.to_json() for result in results])
-
-
-def read(path) -> list[Result]:
-    """Read the results of `write`.
-
-    Raises
-    ------
-    ResultError
-        If the file is missing, is not JSON, or holds something else than results.
+    Returns
+    -------
+    DataFrame
+        A row per lesson, and their sum. `numbers` that both have; `outside`: the second lies outside the
+        interval of the first; `apart`: the interval of their difference excludes zero.
     """
-    try:
-        records = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultError(f"{path} holds no readable results ({error}). Run the experiment again.") from error
-    if not isinstance(records, list):
-        raise ResultError(f"{path} must hold a JSON list of results, not {type(records).__name__}.")
-    return [Result.from_json(record) for record in records]
+    import pandas as pd
+
+    def known(run: str, lesson: str) -> dict[str, Result]:
+        found = kept(run, lesson)
+        return {r.name: r for r in found if len(r.seeds) >= SEEDS and r.low is not None}
+
+    rows = {}
+    for path in sorted((HERE.parent / "results" / first).glob("[0-9]*.json")):
+        before, now = known(first, path.stem), known(again, path.stem)
+        both = [(before[name], now[name]) for name in before if name in now]
+        apart = [difference(old.bounds, new.bounds) for old, new in both]
+        rows[path.stem] = {
+            "numbers": len(both),
+            "outside": sum(not old.low <= new.value <= old.high for old, new in both),
+            "apart": sum(low > 0 or high < 0 for _, low, high in apart),
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "outside", "apart"])
+    frame.loc["all"] = frame.sum()
+    return frame
+
+
+# ------------------------------------------------------------------------------------------------ the claims
+
+HELD, NOT_HELD, OPEN, UNTESTED = "held", "did not hold", "not decided", "not tested here"
+MARGIN = 0.10  # where an interval leaves out what matters most, only a larger difference decides
+UNTRAINED = re.compile(r", Baseline$")  # its map is the frozen trunk's: another seed would change nothing
+# whole unseen classes are right or wrong together
+LINKED = re.compile(r"(R@1|mAP) (I2A|A2I)\b|(acc|ts|hm)\b")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper or good practice claims, and the comparisons that must hold.
+
+    Attributes
+    ----------
+    sentence, paper, why : str
+        The claim; published numbers or who does what; how it is tested and what limits that.
+    section, lesson : str
+        Who claims it; where the course tests it, by default the lesson of its first result.
+    higher : tuple of str
+        "02 AVC accuracy, all > 01 AVC accuracy, all": lesson and name of a result, or a number, on either
+        side; "chance" on the right is the chance level of the left. "{a|b}" stands for both, one after the
+        other, and equal braces for the same. Empty: not tested.
+    margin : float
+        By so much the right side may be higher.
+    """
+
+    sentence: str
+    paper: str
+    why: str
+    section: str
+    lesson: str = ""
+    higher: tuple[str, ...] = ()
+    margin: float = 0.0
+
+    def __post_init__(self):
+        if not self.lesson:
+            object.__setattr__(self, "lesson", re.search(r"\d\d", self.pairs()[0][0] + self.pairs()[0][1])[0])
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The comparisons: (what should be higher, than what)."""
+        return [tuple(text.split(" > ")) for texts in self.higher for text in _expanded(texts)]
+
+    def judge(self, run: str = "laptop") -> str:
+        """The verdict on the claim from the kept results of a run.
+
+        * held: every difference lies above zero by its 95 % interval;
+        * did not hold: at least one lies below, by an interval widened for their number (Bonferroni);
+        * not tested here: nothing of it was measured; not decided: everything else.
+
+        Where a trained network of one seed takes part, or an image and a sound of few unseen classes must be
+        linked, only differences beyond `MARGIN` decide: such an interval leaves out what matters most.
+        """
+        outcomes = [self._compare(pair, run) for pair in self.pairs()]
+        measured = [outcome for outcome in outcomes if outcome]
+        if not measured:
+            return UNTESTED
+        from scipy.stats import norm
+
+        widen = float(norm.isf(0.025 / len(measured)) / norm.isf(0.025))
+        sure = [(value, low, high) for value, low, high, sure in measured if sure]
+        if any(value + widen * (high - value) < 0 for value, _, high in sure):
+            return NOT_HELD
+        return HELD if len(sure) == len(outcomes) and all(low > 0 for _, low, _ in sure) else OPEN
+
+    def _compare(self, pair: tuple[str, str], run: str) -> tuple | None:
+        """First minus second plus the margin, with its interval, and whether it may decide."""
+        sides, found = [], []
+        for side in pair:
+            if side == "chance":
+                number = found[0].chance if found else None
+                sides.append(None if number is None else (number,) * 3)
+            elif re.fullmatch(r"[\d.]+", side):
+                sides.append((float(side),) * 3)
+            else:
+                result = lookup(run, side)
+                sides.append(result and result.bounds)
+                found += [result] if result else []
+        if None in sides:
+            return None
+        value, low, high = difference(*sides)
+        if low is None:
+            return value, low, high, False
+        one_seed = any(len(r.seeds) == 1 and not UNTRAINED.search(r.name) for r in found)
+        left_out = one_seed or any(LINKED.match(r.name) for r in found)
+        value, low, high = (number + self.margin for number in (value, low, high))
+        return value, low, high, not left_out or abs(value) > MARGIN
+
+
+def _expanded(text: str) -> list[str]:
+    """All texts that "{a|b}" stands for; the same braces stand for the same."""
+    groups, found = dict.fromkeys(re.findall(r"\{[^}]*\}", text)), [text]
+    for group in groups:
+        found = [one.replace(group, value) for one in found for value in group[1:-1].split("|")]
+    return found
+
+
+def difference(first: tuple, second: tuple) -> tuple:
+    r"""Interval of a difference from the intervals (value, low, high) of its two sides.
+
+    .. math:: a - b - \sqrt{(a - a^-)^2 + (b^+ - b)^2} \;\dots\; a - b + \sqrt{(a^+ - a)^2 + (b - b^-)^2}
+
+    Source: Newcombe (1998), *Interval estimation for the difference between independent proportions*; Zou
+    and Donner (2008). Too wide where both sides share their test clips.
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    if a_low is None or b_low is None:
+        return a - b, None, None
+    return a - b, a - b - math.hypot(a - a_low, b_high - b), a - b + math.hypot(a_high - a, b - b_low)
+
+
+def lookup(run: str, name: str) -> Result | None:
+    """A kept result by lesson number and name, as "02 AVC accuracy, all"; None if it was not measured."""
+    number, _, name = name.partition(" ")
+    return next((result for result in kept(run, f"{number}_") if result.name == name), None)
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """The claims of claims.toml."""
+    sections = tomllib.loads((HERE / "claims.toml").read_text(encoding="utf-8"))
+    return tuple(
+        Claim(section=section, **claim | {"higher": tuple(claim.get("higher", ()))})
+        for section, of in sections.items()
+        for claim in of
+    )
+
+
+def claims_frame(run: str = "laptop", other: str = "laptop-traindata") -> pd.DataFrame:
+    """Which claims held up, one a row: lesson, paper, our numbers, verdict, and that of another run."""
+    import pandas as pd
+
+    rows = []
+    for claim in claims():
+        names = dict.fromkeys(name for pair in claim.pairs() for name in pair if lookup(run, name))
+        here = [f"{name}: {lookup(run, name).shown(sign=name.startswith('09'))}" for name in names]
+        rows.append(
+            {
+                "section": claim.section,
+                "claim": claim.sentence,
+                "lesson": claim.lesson,
+                "paper": claim.paper,
+                "here [95 %]": "; ".join(here[:6]),
+                "verdict": claim.judge(run),
+                RUNS.get(other, (other,))[0]: claim.judge(other),
+                "why": claim.why,
+            }
+        )
+    return pd.DataFrame(rows, index=range(1, len(rows) + 1))
+
+
+# --------------------------------------------------------------------------------- what README.md shows
+
+BEGIN = "<!-- results: begin; written by `llinet results --write`, do not edit it here -->"
+END = "<!-- results: end -->"
+ROWS = {
+    "AVC accuracy: L3-Net": "01 AVC accuracy, all",
+    "AVC accuracy: L3-Net, one audio per image": "01 AVC accuracy, sampled",
+    "AVC accuracy: AVE-Net": "02 AVC accuracy, all",
+    "AVC accuracy: AVOL-Net": "03 AVC accuracy, all",
+    "nDCG@30: L3-Net": "02 nDCG@30 exponential, {im-aud|aud-im}, L3-Net",
+    "nDCG@30: L3-Net + CCA": "02 nDCG@30 exponential, {im-aud|aud-im}, L3-Net + CCA, paper",
+    "nDCG@30: AVE-Net": "02 nDCG@30 exponential, {im-aud|aud-im}, AVE-Net",
+    "pointing: AVOL-Net": "03 pointing, {seen|unseen}, box, own sound",
+    "pointing: audio of another class": "03 pointing, {seen|unseen}, box, shuffled sound",
+    "pointing: image center": "03 pointing, {seen|unseen}, box, image centre",
+    **{
+        f"{measure}: {name}": f"06 {measure} {{I2A|A2I}}, {name}"
+        for measure in ("R@1", "mAP")
+        for name in ("DAR", "ULSLVC", "SIR", "SCAN", "DSCMR", "TIMAM", "CMPM", "CME", "LLINet")
+    },
+    **{
+        f"mIoU: {name}": f"07 {{mIoU|mIoU as released}}, {name}"
+        for name in ("AVOL-Net", "Baseline", "Baseline+AM", "LLINet", "LLINet, shuffled sound", "centre disc")
+    },
+    **{
+        f"acc, hm: {name}": f"08 {{acc|hm (gate)}}, {name}"
+        for name in ("DCN", "LDE", "RelationNet", "SAE", "LLINet", "LLINet (VGGish)")
+    },
+}
+
+
+def readme(text: str) -> str:
+    """The text of README.md with the tables of the kept results between its two markers."""
+    if (text.count(BEGIN), text.count(END)) != (1, 1) or text.index(BEGIN) > text.index(END):
+        raise ResultError(f"README.md must hold each of these lines once, in this order:\n{BEGIN}\n{END}")
+    import pandas as pd
+
+    runs = [run for run in RUNS if any((HERE.parent / "results" / run).glob("[0-9]*.json"))]
+    rows = []
+    for label, names in ROWS.items():
+        found = {run: [lookup(run, name) for name in _expanded(names)] for run in runs}
+        known = [next((r for r in column if r), None) for column in zip(*found.values(), strict=True)]
+        row = {"": label, "lesson": names[:2], "paper": _joined(_side(r, "paper") for r in known)}
+        row |= {RUNS[run][0]: _joined(map(_short, of)) for run, of in found.items()}
+        rows.append(row | {"chance": _joined(_side(r, "chance") for r in known)})
+    about = "".join(f"* *{RUNS[run][0]}* (`results/{run}`): {RUNS[run][1]}.\n" for run in runs)
+    block = markdown(pd.DataFrame(rows)) + "\n" + about
+    head, rest = text.split(BEGIN)
+    return f"{head}{BEGIN}\n\n{block}\n{END}{rest.split(END)[1]}"
+
+
+def _side(result: Result | None, name: str) -> str:
+    return "-" if result is None else _number(getattr(result, name), result.unit, other=".3f") or "-"
+
+
+def _short(result: Result | None) -> str:
+    """A number for a narrow cell: "86.2 \u00b1 1.8", its seeds raised where they are not `SEEDS`."""
+    if result is None:
+        return "-"
+    text = _number(result.value, result.unit, other=".3f")
+    if result.low is not None:
+        half = max(result.high - result.value, result.value - result.low)
+        text += f" \u00b1 {_number(half, result.unit, other='.3f')}"
+    raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+    return text if len(result.seeds) in (0, SEEDS) else text + str(len(result.seeds)).translate(raised)
+
+
+def _joined(cells: Iterable[str]) -> str:
+    cells = list(cells)
+    return cells[0] if len(set(cells)) == 1 else " \u00b7 ".join(cells)

@@ -1,123 +1,225 @@
-"""Results: checks, intervals over seeds, tables, files."""
+"""Results, tables, published numbers and the verdicts on claims."""
 
+from __future__ import annotations
+
+import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import t as student
 
-from llinet_lite.results import (
-    Result,
-    ResultError,
-    interval_over_seeds,
-    machine,
-    markdown,
-    over_seeds,
-    read,
-    table,
-    write,
-    write_json,
-)
+from llinet_lite import results
+from llinet_lite.profiles import PROFILES
+from llinet_lite.results import Claim, Result, ResultError, Table, claims, difference, papers
 
-GOOD = Result(
-    "L3-Net, AVC accuracy", 0.812, 0.799, 0.824, 0.5, 0.808, "", (0,), 4000, "laptop", "ab" * 32, "cpu", 12.5
-)
+GOOD = Result("accuracy", 0.8, 0.7, 0.9, 0.5, 0.876, "", (0, 1, 2), 100, "laptop", "ab12", "cpu", 1.5)
 
 
-def changed(**fields):
-    return Result.from_json(GOOD.to_json() | fields)
+def changed(**fields) -> Result:
+    return dataclasses.replace(GOOD, **fields)
 
 
-def test_json_round_trip():
+def test_a_result_survives_json_and_is_shown():
     assert Result.from_json(json.loads(json.dumps(GOOD.to_json()))) == GOOD
-    numpy = Result("x", np.float32(0.5), seeds=[np.int64(3)], n=np.int64(7))
-    assert Result.from_json(json.loads(json.dumps(numpy.to_json()))) == numpy
+    assert GOOD.shown() == "80.0 [70.0, 90.0]" and changed(low=None, high=None).shown() == "80.0"
+    assert changed(value=0.12345, low=None, high=None, unit="nats").shown() == "0.1235"
+    assert GOOD.shown(sign=True) == "+80.0 [+70.0, +90.0]"
+    rough = Result("a", np.float32(0.5), seeds=[np.int64(1)], n=np.int64(3), minutes=2)
+    assert json.dumps(rough.to_json()) and (rough.seeds, rough.n, rough.minutes) == ((1,), 3, 2.0)
 
 
 @pytest.mark.parametrize(
-    ("fields", "sentence"),
+    ("make", "says"),
     [
-        ({"name": " "}, "name must not be empty"),
-        ({"name": 3}, "name must be text; it is 3"),
-        ({"value": float("nan")}, "value must be a finite number; it is nan"),
-        ({"value": None}, "value must be a finite number"),
-        ({"value": "0.8"}, "value must be a finite number; it is '0.8'"),
-        ({"value": True}, "value must be a finite number"),
-        ({"value": 0.9}, r"value must lie in its interval \[0.799, 0.824\]; it is 0.9"),
-        ({"low": None}, "low must come with high"),
-        ({"n": 1.5}, "n must be a whole number"),
-        ({"n": -1}, "n must be a whole number, zero or more; it is -1"),
-        ({"seeds": [1, 1]}, "seeds must differ"),
-        ({"seeds": [0.5]}, "seeds must be a list of whole numbers"),
-        ({"seeds": 3}, "seeds must be a list of whole numbers"),
-        ({"minutes": -2}, "minutes must not be negative"),
-        ({"colour": "red"}, r"unknown fields \['colour'\]; the fields are name, value, low"),
+        (lambda: changed(name=" "), "needs a name"),
+        (lambda: changed(value=float("nan")), "value is nan"),
+        (lambda: changed(value=None), "value is None"),
+        (lambda: changed(value="0.8"), "value is '0.8'"),
+        (lambda: changed(minutes=None), "minutes is None"),
+        (lambda: changed(value=0.95), r"0.95 is not in \[0.7, 0.9\]"),
+        (lambda: changed(high=None), "low and high go together"),
+        (lambda: changed(seeds=(1, 1)), "a seed occurs twice"),
+        (lambda: changed(n=-1), "n or minutes are negative"),
+        (lambda: Result.from_json({"name": "a", "value": 1, "colour": 2}), "is no result"),
+        (lambda: Result.from_json({"name": "a"}), "is no result"),
+        (lambda: Result.from_json([3]), "is no result"),
+        (lambda: results.readme("no markers"), "must hold each of these lines once"),
+        (lambda: results.readme(f"{results.END} {results.BEGIN}"), "must hold each of these lines once"),
     ],
 )
-def test_wrong_fields_are_named(fields, sentence):
-    with pytest.raises(ResultError, match=sentence):
-        changed(**fields)
+def test_refusals(make, says):
+    with pytest.raises(ResultError, match=says):
+        make()
 
 
-def test_above_chance():
-    assert GOOD.above_chance is True
-    assert changed(low=0.49).above_chance is False
-    assert changed(low=None, high=None).above_chance is None
-    assert changed(chance=None).above_chance is None
+def test_files_that_hold_no_results(tmp_path):
+    for text in ("hello", "[]", '{"results": [3]}'):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(ResultError, match=r"a.json holds no results"):
+            results.read(tmp_path / "a.json")
+    with pytest.raises(ResultError, match=r"b.json holds no results"):
+        results.read(tmp_path / "b.json")
 
 
-def test_interval_over_seeds_is_students():
-    values = [0.80, 0.83, 0.78]
-    mean, low, high = interval_over_seeds(values)
-    want = student.interval(0.95, 2, np.mean(values), np.std(values, ddof=1) / 3**0.5)
-    assert mean == pytest.approx(np.mean(values)) and (low, high) == pytest.approx(want)
-    assert interval_over_seeds([0.7]) == (0.7, None, None)
-    for bad in ([], [np.nan], [[1.0]]):
-        with pytest.raises(ResultError, match="one per seed"):
-            interval_over_seeds(bad)
+def test_tables_of_results():
+    frame = results.table([GOOD])
+    assert frame.iloc[0].tolist()[:7] == ["accuracy", "80.0 [70.0, 90.0]", "50.0", "87.6", "%", 3, 100]
+    assert list(results.table([GOOD], details=False)) == ["name", "here [95 %]", "chance", "paper", "unit"]
+    assert results.numbers([GOOD]).iloc[0, 1:6].tolist() == [0.8, 0.7, 0.9, 0.5, 0.876]
+    lines = results.markdown(results.table([changed(name="a | b")], details=False)).splitlines()
+    assert lines[1].startswith("| --- |") and "a \\| b" in lines[2]
 
 
-def test_over_seeds():
-    runs = [changed(value=v, seeds=[s], low=None, high=None) for s, v in enumerate((0.80, 0.83, 0.78))]
-    together = over_seeds(runs)
-    assert together.seeds == (0, 1, 2) and together.minutes == 37.5 and together.n == 4000
-    assert (together.value, together.low, together.high) == interval_over_seeds([0.80, 0.83, 0.78])
-    assert over_seeds([GOOD]) == GOOD
-    with pytest.raises(ResultError, match="differ in data_hash"):
-        over_seeds([GOOD, changed(data_hash="cd", seeds=[1])])
-    with pytest.raises(ResultError, match="seeds must differ"):
-        over_seeds([GOOD, GOOD])
-    with pytest.raises(ResultError, match="at least one"):
-        over_seeds([])
+# ---- the table of an experiment
 
 
-def test_table_and_markdown():
-    frame = table([GOOD, Result("a | b", 12.348, unit="s")])
-    assert frame["here [95 %]"].tolist() == ["81.2 [79.9, 82.4]", "12.35"]
-    assert frame["paper"].tolist() == ["80.8", ""] and frame["chance"].tolist() == ["50.0", ""]
-    assert frame["unit"].tolist() == ["%", "s"] and frame["data"][0] == "abababab"
-    assert list(table([GOOD], details=False)) == ["name", "here [95 %]", "chance", "paper", "unit"]
-    lines = markdown(frame).splitlines()
-    assert lines[1].startswith("| --- |") and "a \\| b" in lines[3] and len(lines) == 4
+@pytest.fixture
+def table() -> Table:
+    rng = np.random.default_rng(0)
+    values = {
+        name: {"mAP I2A": rng.random((seeds, 40)), "R@1 I2A": (rng.random((seeds, 40)) < 0.3) * 1.0}
+        for name, seeds in (("LLINet", 3), ("CME", 3), ("ours", 1))
+    }
+    return Table(
+        values, clips=np.arange(40) // 2, chance={"mAP I2A": 0.1}, seeds={"LLINet": (0, 1, 2)},
+        minutes={"LLINet": 4.5},
+    )  # fmt: skip
 
 
-def test_machine_and_json(tmp_path):
-    assert machine()["cores"] >= 1 and machine()["processor"]
-    assert json.loads(write_json(tmp_path / "a.json", machine()).read_text()) == machine()
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "b.json", {"x": float("nan")})
-    assert not (tmp_path / "b.json").exists()
+def test_a_table_gives_intervals_results_and_a_frame(table):
+    from llinet_lite.metrics.intervals import Cell
+
+    assert table.columns == ["mAP I2A", "R@1 I2A"]
+    own, clips = table.values["LLINet"]["mAP I2A"], np.arange(40) // 2
+    assert table.interval("LLINet", "mAP I2A") == Cell.mean(own, clips).interval()
+    worth = Cell.mean(own - table.values["CME"]["mAP I2A"], clips, limits=(-1, 1)).interval()
+    assert table.difference("LLINet", "CME", "mAP I2A") == worth
+    cells = {"a": {"x": Cell.mean(own, clips)}, "b": {"x": Cell.mean(own[:1], clips)}}
+    made = Table(cells)
+    assert made.interval("a", "x") == table.interval("LLINet", "mAP I2A")
+    assert made.difference("a", "b", "x").value == pytest.approx(own.mean() - own[0].mean())
+    place = SimpleNamespace(profile=PROFILES["smoke"], data_hash="ab")
+    found = {result.name: result for result in table.results(place)}
+    one = found["mAP I2A, LLINet"]
+    assert (one.chance, one.paper, one.seeds, one.n, one.minutes) == (0.1, 0.493, (0, 1, 2), 40, 4.5)
+    assert (one.profile, one.data_hash) == ("smoke", "ab") and found["mAP I2A, ours"].paper is None
+    frame = table.frame()
+    assert list(frame.index) == ["chance", "LLINet", "CME", "ours"]
+    assert frame.loc["LLINet", "paper mAP I2A"] == "49.3" and frame.loc["chance", "mAP I2A"] == "10.0"
+    assert frame.loc["ours", "paper mAP I2A"] == "-"
 
 
-def test_files(tmp_path):
-    path = write(tmp_path / "deep" / "results.json", [GOOD, changed(seeds=[1])])
-    assert read(path) == [GOOD, changed(seeds=[1])]
-    assert [item.name for item in path.parent.iterdir()] == ["results.json"]
-    with pytest.raises(ResultError, match="holds no readable results"):
-        read(tmp_path / "absent.json")
-    path.write_text("{}")
-    with pytest.raises(ResultError, match="must hold a JSON list"):
-        read(path)
-    path.write_text("[3]")
-    with pytest.raises(ResultError, match="this is 3"):
-        read(path)
+def test_published_numbers():
+    known = papers()
+    assert known["mAP I2A"]["CMPM"] == 39.3 / 100 and known["pointing"]["own sound"] == 0.817
+    assert known["nDCG@30, im-aud"]["AVE-Net"] == 0.561 and known["hm"]["LLINet (VGGish)"] == 51.9 / 100
+    numbers = [v for column, rows in known.items() if column != "success plot" for v in rows.values()]
+    assert len(numbers) > 90 and all(0 < value < 1 for value in numbers)
+
+
+# ---- what is kept
+
+
+@pytest.fixture
+def keep(tmp_path, monkeypatch):
+    """Keep results of lesson 01 of a run in a checkout of its own."""
+    monkeypatch.setattr(results, "HERE", tmp_path / "llinet_lite")
+    monkeypatch.setattr(results.kept, "__defaults__", (tmp_path,))
+
+    def write(run: str, *rows: Result) -> None:
+        path = tmp_path / "results" / run / "01_x.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"results": [row.to_json() for row in rows]}))
+
+    return write
+
+
+def row(name, value, low, high, seeds=3, **more) -> Result:
+    return Result(name, value, low, high, seeds=tuple(range(seeds)), **more)
+
+
+def test_two_trainings_are_compared(keep):
+    names = ("inside", "outside", "apart below", "apart above")
+    keep("laptop-earlier", *(row(n, 0.5, 0.4, 0.6) for n in names), row("c", 0.5, 0.4, 0.6, 1))
+    keep(
+        "laptop",
+        row("inside", 0.6, 0.5, 0.7),
+        row("outside", 0.64, 0.54, 0.74),
+        row("apart below", 0.35, 0.1, 0.45),
+        row("apart above", 0.65, 0.55, 0.9),
+        row("c", 0.9, 0.8, 1.0),
+        row("new", 0.5, 0.4, 0.6),
+    )
+    frame = results.replication()
+    assert frame.loc["01_x"].tolist() == frame.loc["all"].tolist() == [4, 3, 2]
+
+
+def test_interval_of_a_difference():
+    value, low, high = difference((0.8, 0.7, 0.9), (0.5, 0.4, 0.6))
+    assert (value, low, high) == pytest.approx((0.3, 0.3 - 0.02**0.5, 0.3 + 0.02**0.5))
+    assert difference((0.8, 0.75, 0.9), (0.5, 0.5, 0.5)) == pytest.approx((0.3, 0.25, 0.4))
+    assert difference((0.8, None, None), (0.5, 0.4, 0.6)) == (pytest.approx(0.3), None, None)
+
+
+def claim(*higher: str, margin: float = 0.0) -> Claim:
+    return Claim("", "", "", "", higher=higher, margin=margin)
+
+
+@pytest.mark.parametrize(
+    ("higher", "margin", "verdict"),
+    [
+        (["01 high > 01 low"], 0, "held"),
+        (["01 low > 01 high"], 0, "did not hold"),
+        (["01 high > chance", "01 low > 01 mid"], 0, "not decided"),
+        (["01 high > 0.5"], 0, "held"),
+        (["0.5 > 01 high"], 0, "did not hold"),
+        (["01 {high|nosuch} > 01 low"], 0, "not decided"),
+        (["01 nosuch > 01 low"], 0, "not tested here"),
+        (["01 mid > chance"], 0, "not tested here"),
+        (["01 mid > 01 low"], 0, "not decided"),
+        (["01 mid > 01 low"], 0.2, "held"),
+        (["01 bare > 01 low"], 0, "not decided"),
+        (["01 alone > 0.45"], 0, "not decided"),
+        (["01 alone > 0.35"], 0, "held"),
+        (["01 mIoU, Baseline > 0.45"], 0, "held"),
+        (["01 R@1 I2A, X > 0.45"], 0, "not decided"),
+        (["0.58 > 01 acc, X"], 0, "not decided"),
+        (["0.62 > 01 acc, X"], 0, "held"),
+    ],
+)
+def test_verdicts(keep, higher, margin, verdict):
+    tight = (0.5, 0.49, 0.51)
+    keep(
+        "laptop",
+        row("high", 0.8, 0.75, 0.85, chance=0.5),
+        row("mid", 0.5, 0.3, 0.7),
+        row("low", 0.4, 0.38, 0.42),
+        row("bare", 0.9, None, None),
+        row("alone", *tight, 1),
+        row("mIoU, Baseline", *tight, 1),
+        row("R@1 I2A, X", *tight),
+        row("acc, X", *tight),
+    )
+    assert claim(*higher, margin=margin).judge() == verdict
+
+
+def test_braces_stand_for_several_comparisons():
+    assert claim("01 {a|b}, x > 01 {a|b}, {y|z}").pairs() == [
+        ("01 a, x", "01 a, y"), ("01 a, x", "01 a, z"), ("01 b, x", "01 b, y"), ("01 b, x", "01 b, z"),
+    ]  # fmt: skip
+
+
+def test_the_claims_of_the_papers():
+    """Every comparison names results that lessons keep; the verdicts are those of notebooks/claims.md."""
+    words = [one.judge() for one in claims()]
+    assert len(words) == 39
+    counts = {word: words.count(word) for word in (results.HELD, results.NOT_HELD, results.UNTESTED)}
+    assert counts == {"held": 10, "did not hold": 1, "not tested here": 2}
+    for one in claims():
+        for pair in one.pairs():
+            for name in pair:
+                number = name == "chance" or name.replace(".", "").isdigit()
+                assert number or results.lookup("laptop", name), f"{name} is not among the results"
+    frame = results.claims_frame()
+    assert frame.verdict.tolist() == words and frame.loc[7, "lesson"] == "02"

@@ -68,14 +68,15 @@ def environment(home: Path) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "LLINET_RUNS": str(home / "runs"),  # nothing trained by the user: the reference weights
-        "LLINET_RESULTS": str(home / "results"),
-        "LLINET_CACHE": os.environ.get("LLINET_CACHE") or str(ROOT / "runs" / "data"),
+        "LLINET_HOME": str(home),  # nothing trained by the user: the reference weights
     }
 
 
 def furnish(home: Path, variables: dict[str, str]) -> None:
     """Write the settings, and let matplotlib list its fonts once, as on any machine in use."""
+    (ROOT / "runs" / "data").mkdir(parents=True, exist_ok=True)
+    (home / "runs").mkdir(parents=True)
+    (home / "runs" / "data").symlink_to(ROOT / "runs" / "data")  # the world may be there already
     for name, values in SETTINGS.items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 
-from llinet_lite.course.runner import KERNEL
+from llinet_lite.course import KERNEL
 
 TAG = "nbval-check-output"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_smoke_course_reaches_its_numbers(tmp_path):
     command = [sys.executable, "-m", "llinet_lite", "course", "--profile", "smoke", "--runs", str(tmp_path)]
-    environment = os.environ | {"LLINET_CACHE": str(ROOT / "runs" / "data")}  # the world may be there already
-    done = subprocess.run(command, cwd=ROOT, env=environment)
+    data = tmp_path / "data"
+    data.symlink_to(ROOT / "runs" / "data")  # the world may be there already
+    (ROOT / "runs" / "data").mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(command, cwd=ROOT)
     assert done.returncode == 0, "the course failed: its last lines above say where"
     run = tmp_path / "smoke"
     names = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
@@ -25,5 +26,4 @@ def test_the_smoke_course_reaches_its_numbers(tmp_path):
     print(json.dumps(measured, indent=1, sort_keys=True))
     wrong = faults(read(), {name: values for name, values in measured.items() if values})
     assert not wrong, "\n".join(wrong)
-    assert (run / "report.html").stat().st_size > 10_000
-    assert (run / "environment.json").is_file()
+    assert (run / "index.html").stat().st_size > 10_000

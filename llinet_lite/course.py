@@ -1,0 +1,525 @@
+"""Lessons, and the course: run the notebooks in order, skip what is done and unchanged, show what failed.
+
+A run lives in one folder, `runs/<profile>/`, or `runs/<profile>-<name>/` with data of one's own: an executed
+copy of every notebook and its HTML, a folder per lesson with metrics.json and figures, state.json, which says
+how each lesson went, and index.html.
+
+Notebook: 00
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import html
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from llinet_lite import results, workspace
+from llinet_lite.profiles import COSTS, PROFILES, overridden, profile_named
+from llinet_lite.results import Result
+from llinet_lite.workspace import REFERENCE, Workspace, data_mark, digest, home, runs_folder, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from IPython.display import Markdown
+    from matplotlib.figure import Figure
+
+__all__ = ["KERNEL", "Course", "Lesson", "LessonFailed", "run"]
+
+# What a notebook's process is started with. A thread that waits spins for microseconds and then sleeps: where
+# it sleeps at once, small networks train 1.7 times as slowly on two idle cores; where it spins for long, all
+# are slow on busy ones. And memory that is given back after every step would have to be mapped again.
+KERNEL = {
+    "GOMP_SPINCOUNT": "5000",
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+}
+GIGABYTES = 4.0  # of free memory for each of two lessons at a time
+
+
+class LessonFailed(RuntimeError):
+    """A notebook did not reach its end, or left no valid metrics; the message shows where."""
+
+
+class Lesson:
+    """What a notebook asks for: its profile, its places, and where its numbers and figures go.
+
+    Parameters
+    ----------
+    name : str
+        Name of the notebook without its ending, as "01_audio_visual_correspondence".
+    profile : str
+        "smoke", "laptop", "gpu" or "paper".
+    data : str or Path
+        Empty for the built-in world; else a packed store, a folder in the layout of INSTRUMENT-32CLASS, or a
+        folder of videos.
+    seeds : int or sequence of int, optional
+        How many seeds (3 is 0, 1, 2), or which; the profile's if absent, 0 or empty.
+    overrides : dict, optional
+        Numbers of the profile to set otherwise, as `{"epochs": 5}`; zero leaves the profile's value.
+    retrain, publish : bool
+        Train even where reference weights are at hand; write reference weights into the package.
+
+    Attributes
+    ----------
+    workspace : Workspace
+        Where its data, checkpoints and weights lie.
+    profile : Profile
+        With `seeds` and `overrides` as given here.
+    folder : Path
+        `runs/<profile>/<name>`.
+
+    Raises
+    ------
+    ValueError
+        If the data are not there, the profile or an override is unknown, or `publish` is asked for where
+        the outcome is no reference.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        profile: str = "laptop",
+        data: str | Path = "",
+        seeds: int | Iterable[int] | None = None,
+        overrides: Mapping[str, float] | None = None,
+        retrain: bool = False,
+        publish: bool = False,
+    ):
+        import pandas as pd
+
+        self.name = name
+        self.profile = overridden(profile_named(profile), overrides or {})
+        if seeds:
+            chosen = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+            self.profile = replace(self.profile, seeds=chosen)
+        place = Path(data).expanduser().resolve() if str(data) else None
+        self.workspace = Workspace(self.profile, place, retrain=retrain, publish=publish, lesson=name)
+        self.folder = self.workspace.run_dir / name
+        self._results: dict[str, Result] = {}
+        pd.set_option("display.max_rows", None, "display.max_colwidth", None)  # notebooks show whole tables
+
+    def __getattr__(self, name: str):  # TEMPORARY: wave B removes this; old experiments take a lesson
+        old = {"settings": "profile", "reference": "weights"}
+        if name.startswith("_") or name == "workspace":
+            raise AttributeError(name)
+        found = getattr(self.workspace, old.get(name, name))
+        return found() if name == "training_dir" else found
+
+    def record(self, *measured: Result) -> None:
+        """Write results into the lesson's metrics.json; one of the same name is replaced.
+
+        A lesson without a number calls it without a result: the course takes a missing metrics.json for a
+        lesson that did not reach its end.
+        """
+        self._results |= {result.name: result for result in measured}
+        data = self.workspace.data
+        content = {
+            "lesson": self.name,
+            "profile": self.profile.name,
+            "data": data.name if data else "built-in world",
+            "results": [result.to_json() for result in self._results.values()],
+        }
+        _write_json(self.folder / "metrics.json", content)
+
+    def figure(self, fig: Figure, name: str, alt: str) -> None:
+        """Keep a figure as `figures/<name>.png` and show it; `alt` says in a sentence what one should see."""
+        from llinet_lite.show import figure
+
+        (self.folder / "figures").mkdir(parents=True, exist_ok=True)
+        fig.savefig(self.folder / "figures" / f"{name}.png", bbox_inches="tight")
+        figure(fig, alt)
+
+    def published_results(self, run: str = "") -> list[Result]:
+        """This lesson's results as `results/` keeps them, of its own run or of another, as "gpu"."""
+        return results.kept(run or self.workspace.run_dir.name, self.name, home())
+
+    def results_table(self, run: str = "") -> pd.DataFrame:
+        """:meth:`published_results` as a table."""
+        return results.numbers(self.published_results(run))
+
+    def cost_box(self) -> Markdown:
+        """Minutes and memory of this lesson under each profile, and of training its published weights."""
+        from IPython.display import Markdown
+
+        cards = [Workspace.card(path) for path in workspace.WEIGHTS.glob("*.safetensors")]
+        anew = sum(card.get("minutes", 0.0) for card in cards if card["lesson"] == self.name)
+        rows = ["| profile | for | minutes | memory |", "|---|---|---|---|"]
+        for profile in PROFILES.values():
+            cost = COSTS.get(self.name, {}).get(profile.name)
+            minutes, memory = (f"{cost[0]:g}", f"{cost[1]:g} GB") if cost else ["not measured"] * 2
+            if profile.name == REFERENCE and anew >= 1:
+                minutes += f" with the reference weights, {anew:.0f} more to train them anew"
+            rows.append(f"| `{profile.name}` | {profile.device} | {minutes} | {memory} |")
+        return Markdown("\n".join(rows))
+
+
+def _write_json(path: Path, content: object) -> Path:
+    return write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+# ------------------------------------------------------------------------------------------------ the course
+
+
+@dataclass(frozen=True)
+class Course:
+    """What was asked for.
+
+    Attributes
+    ----------
+    profile : str
+    only, start : str
+        Number or name of the one lesson to run, or of the first; empty for all.
+    data : Path, optional
+        Data of one's own.
+    given : sequence of (str, str)
+        Parameters of the notebooks, as typed.
+    retrain, publish, keep : bool
+        Train even where there are reference weights; write them into the package; write the results into
+        `results/<name of the run>/`.
+    keep_going : bool
+        Run the other notebooks where one failed, and say so at the end.
+    at_once : int
+        Lessons at a time, which share the cores; 0: two where there are two cores and 8 GB free, and no GPU.
+    runs, notebooks : Path
+        Folder of all runs; folder of the course.
+    """
+
+    profile: str = "smoke"
+    only: str = ""
+    start: str = ""
+    data: Path | None = None
+    given: tuple[tuple[str, str], ...] = ()
+    retrain: bool = False
+    publish: bool = False
+    keep: bool = False
+    keep_going: bool = False
+    at_once: int = 0
+    runs: Path = field(default_factory=runs_folder)
+    notebooks: Path = workspace.PACKAGE.parent / "notebooks"
+
+    def __post_init__(self):  # the notebooks run in another folder
+        for name in ("runs", "notebooks", "data"):
+            if path := getattr(self, name):
+                object.__setattr__(self, name, path.resolve())
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.runs / (self.profile if self.data is None else f"{self.profile}-{self.data.name}")
+
+
+def run(course: Course) -> Path:
+    """Run the course and return its index page.
+
+    Raises
+    ------
+    ValueError
+        If something was asked for that cannot be done; nothing has run then.
+    LessonFailed
+        If a notebook failed; what was done before stays done.
+    """
+    plan, failures = _plan(course), []
+    course.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = filelock.FileLock(course.folder / ".lock").acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"another run is at work in {course.folder}: wait, or name another --runs") from None
+    at_once = 1 if course.publish else course.at_once or _lessons_at_once()
+    with (
+        lock,
+        _kernel_environment(course, at_once),
+        contextlib.closing(_outcomes(course, plan, at_once)) as ends,
+    ):
+        for lesson, failure in ends:
+            _index(course)
+            if failure is None:
+                _keep(course, lesson)
+            elif not course.keep_going:
+                raise failure
+            else:
+                failures.append(failure)
+                print(failure, flush=True)
+    if failures:
+        firsts = [str(failure).strip().splitlines()[0] for failure in failures]
+        raise LessonFailed(f"{len(failures)} of {len(plan)} lessons failed:\n" + "\n".join(firsts))
+    return _index(course)
+
+
+def _lessons_at_once() -> int:
+    import psutil
+
+    room = psutil.virtual_memory().available / 1e9 >= 2 * GIGABYTES
+    return 2 if room and _cores() > 1 and not shutil.which("nvidia-smi") else 1
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plan(course: Course) -> dict[Path, dict[str, object]]:
+    """The notebooks to run, in order, each with all its parameters."""
+    from papermill import inspect_notebook
+
+    place = Workspace(
+        profile_named(course.profile), course.data, retrain=course.retrain, publish=course.publish
+    )
+    every = sorted(course.notebooks.glob("[0-9]*.ipynb"))
+    if not every:
+        raise ValueError(f"there is no notebook in {course.notebooks}: run llinet from a copy of the course")
+    if course.only and course.start:
+        raise ValueError("--only and --from exclude each other: give one of them")
+    wanted = course.only or course.start
+    found = [i for i, path in enumerate(every) if wanted in (path.stem, path.stem.split("_")[0])]
+    if wanted and not found:
+        names = ", ".join(path.stem for path in every)
+        raise ValueError(f"there is no notebook {wanted!r}: give a number such as 01, or one of {names}")
+    chosen = every[found[0] : found[0] + 1 if course.only else None] if wanted else every
+    known = {path: inspect_notebook(str(path)) for path in chosen}
+    if place.data is not None:
+        known = {path: declared for path, declared in known.items() if "data" in declared}
+    options = {
+        "profile": course.profile,
+        "data": str(course.data or ""),
+        "retrain": course.retrain,
+        "publish": course.publish,
+    }
+    given = dict(course.given)
+    free = {name for declared in known.values() for name in declared} - options.keys()
+    if len(given) < len(course.given) or not given.keys() <= free:
+        raise ValueError(
+            f"-p takes each of these once: {', '.join(sorted(free))}; given were "
+            f"{', '.join(name for name, _ in course.given)}"
+        )
+    return {
+        path: {name: value for name, value in options.items() if name in declared}
+        | {name: _typed(declared[name], text) for name, text in given.items() if name in declared}
+        for path, declared in known.items()
+    }
+
+
+def _typed(parameter: dict, text: str) -> object:
+    """What was typed, in the type of the notebook's default."""
+    default = ast.literal_eval(parameter["default"])
+    try:
+        if isinstance(default, str):
+            return text
+        value = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
+        if isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool):
+            return value
+        if isinstance(default, float) and isinstance(value, int):
+            return float(value)
+    except (ValueError, SyntaxError):
+        pass
+    kind = type(default).__name__
+    raise ValueError(f"parameter {parameter['name']}: {text!r} is not of its type, {kind}: {default!r}")
+
+
+@contextlib.contextmanager
+def _kernel_environment(course: Course, at_once: int) -> Iterator[None]:
+    """Set what the notebooks' processes inherit, and put it back after; they run in the notebooks' folder."""
+    before, here = dict(os.environ), Path.cwd()
+    os.environ.update(LLINET_HOME=str(home()), LLINET_RUNS=str(course.runs), JUPYTER_PREFER_ENV_PATH="1")
+    if os.environ.get("LLINET_CACHE"):  # TEMPORARY: wave B removes this
+        os.environ["LLINET_CACHE"] = str(workspace.data_folder())
+    for name, value in KERNEL.items():
+        os.environ.setdefault(name, value)
+    if at_once > 1:  # more threads than cores would wait for each other
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // at_once)))
+    os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
+    os.chdir(course.notebooks)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _mark(course: Course, notebook: Path, parameters: dict) -> str:
+    """Hash of all that a lesson's outcome depends on: notebook, parameters, data, weights and versions."""
+    from llinet_lite import __version__
+
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    said = [[cell["cell_type"], cell["metadata"].get("tags"), "".join(cell["source"])] for cell in cells]
+    cards = [path.read_bytes() for path in sorted(workspace.WEIGHTS.glob("*.json"))]
+    near = [] if course.data is None else [course.data.parent / "weights"]
+    outside = [path.name for place in (home() / "weights", *near) for path in sorted(place.glob("*"))]
+    versions = (__version__, str(workspace.WEIGHTS_VERSION))
+    data = data_mark(profile_named(course.profile), course.data)
+    return digest(json.dumps([said, parameters]), data, *versions, *outside, *cards)
+
+
+def _outcomes(
+    course: Course, plan: Mapping[Path, dict], at_once: int
+) -> Iterator[tuple[str, LessonFailed | None]]:
+    """Run the lessons, `at_once` at a time; yield (name, its failure or None) as they end.
+
+    If the caller stops asking, or on Ctrl-C, no process is left: what the kernels are, and what they started,
+    is ended.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(at_once)
+    lessons: dict[Future, str] = {}
+    for number, (notebook, parameters) in enumerate(plan.items(), start=1):
+        place = f"[{number}/{len(plan)}] {notebook.stem}"
+        lessons[pool.submit(_lesson, course, notebook, parameters, place, stop)] = notebook.stem
+    try:
+        for future in as_completed(lessons):
+            error = future.exception()
+            if error is not None and not isinstance(error, LessonFailed):
+                error = LessonFailed(f"{lessons[future]}: {type(error).__name__}: {error}")
+            yield lessons[future], error
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in lessons):
+            _end_children()
+        pool.shutdown()
+
+
+def _end_children() -> None:
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(children, timeout=1)
+    time.sleep(0.1)
+
+
+def _lesson(course: Course, notebook: Path, parameters: dict, place: str, stop: threading.Event) -> None:
+    """Run one notebook unless it is done and unchanged; note in state.json how it went."""
+    name, began = notebook.stem, time.monotonic()
+    executed, measured = course.folder / notebook.name, course.folder / name / "metrics.json"
+    mark = _mark(course, notebook, parameters)
+    before = _state(course.folder).get(name, {})
+    # to publish is to run: the weights that it wrote before may be gone
+    if not course.publish and (before.get("status"), before.get("hash")) == ("done", mark):
+        with contextlib.suppress(LessonFailed):
+            _metrics(measured)
+            print(f"{place}: done before and unchanged", flush=True)
+            return
+    measured.unlink(missing_ok=True)
+    print(f"{place}: started at {time.strftime('%H:%M:%S')}", flush=True)
+    status = "failed"
+    try:
+        _execute(notebook, executed, parameters)
+        _metrics(measured)
+        status = "done"
+    finally:
+        seconds = time.monotonic() - began
+        status = "stopped" if stop.is_set() and status == "failed" else status
+        print(f"{place}: {status} after {seconds:.0f} s", flush=True)
+        _note(course.folder, name, {"hash": mark, "status": status, "seconds": round(seconds, 1)})
+        if executed.is_file() and status != "stopped":
+            from nbconvert import HTMLExporter
+
+            page, _ = HTMLExporter().from_filename(str(executed))
+            executed.with_suffix(".html").write_text(page, encoding="utf-8")
+
+
+def _execute(notebook: Path, executed: Path, parameters: dict) -> None:
+    """Run a notebook by papermill; LessonFailed shows the failing cell and its traceback."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from nbconvert.filters import strip_ansi
+
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(executed),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar={"desc": notebook.stem, "disable": None, "leave": False},  # on a terminal only
+            start_timeout=120,
+            iopub_timeout=60,
+            extra_arguments=["--log-level=ERROR"],  # the kernel's own log, not the notebook's output
+        )
+    except papermill.PapermillExecutionError as error:
+        trace = strip_ansi("\n".join(error.traceback)).rstrip() or f"{error.ename}: {error.evalue}"
+        cell = "\n".join(f"    {line}" for line in error.source.splitlines())
+        raise LessonFailed(
+            f"{notebook.name} failed in its code cell {error.exec_count}:\n\n{cell}\n\n{trace}\n\n"
+            f"The notebook as far as it came: {executed}"
+        ) from None
+    except DeadKernelError:
+        raise LessonFailed(
+            f"{notebook.name}: its Python process ended, most likely for want of memory: close other "
+            f"programs, run one lesson at a time (--at-once 1), or take a smaller profile"
+        ) from None
+
+
+def _metrics(path: Path) -> list[Result]:
+    if not path.is_file():
+        raise LessonFailed(f"{path.parent.name} wrote no metrics.json: it must call lesson.record(...)")
+    try:
+        return results.read(path)
+    except results.ResultError as error:
+        raise LessonFailed(str(error)) from None
+
+
+_NOTES = threading.Lock()
+
+
+def _state(folder: Path) -> dict[str, dict]:
+    """What state.json of a run says of each lesson; empty without a valid one."""
+    try:
+        return json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _note(folder: Path, lesson: str, entry: dict) -> None:
+    with _NOTES:
+        _write_json(folder / "state.json", dict(sorted((_state(folder) | {lesson: entry}).items())))
+
+
+def _keep(course: Course, lesson: str) -> None:
+    """Copy the results of a lesson into HOME/results; unchanged ones keep their date and machine."""
+    written = course.folder / lesson / "metrics.json"
+    target = home() / "results" / course.folder.name / f"{lesson}.json"
+    if (
+        not course.keep
+        or not _metrics(written)
+        or (target.is_file() and results.read(target) == results.read(written))
+    ):
+        return
+    content = json.loads(written.read_text(encoding="utf-8"))
+    _write_json(target, content | {"date": time.strftime("%Y-%m-%d"), "machine": results.machine()})
+    print(f"kept: {target}", flush=True)
+
+
+def _index(course: Course) -> Path:
+    """Write index.html: the executed notebooks, how they went, and one table of their results."""
+    lines, measured = [], []
+    for name, entry in _state(course.folder).items():
+        link = f'<a href="{name}.html">{name}</a>' if (course.folder / f"{name}.html").is_file() else name
+        lines.append(f"<li>{link}: {entry['status']}, {entry['seconds'] / 60:.1f} min</li>")
+        with contextlib.suppress(LessonFailed):
+            measured += [
+                replace(r, name=f"{name[:2]} {r.name}")
+                for r in _metrics(course.folder / name / "metrics.json")
+            ]
+    table = results.table(measured).to_html(index=False, border=0) if measured else ""
+    title = html.escape(f"llinet-lite, {course.folder.name}")
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        "<style>body{font:16px sans-serif;margin:2em auto;max-width:70em;overflow-x:auto}"
+        "td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ddd}</style>"
+        f"<h1>{title}</h1><ul>{''.join(lines)}</ul>{table}</html>"
+    )
+    return write_whole(course.folder / "index.html", page.encode())
