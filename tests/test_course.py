@@ -169,7 +169,8 @@ def test_ctrl_c_leaves_no_process(course, tmp_path):
     started = subprocess.Popen([*command, "--at-once", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     pid = course.folder / "01_second" / "pid"
     deadline = time.monotonic() + 60
-    while not (pid.is_file() and pid.read_text()) and time.monotonic() < deadline:
+    done = course.folder / "state.json"
+    while not (pid.is_file() and pid.read_text() and done.is_file()) and time.monotonic() < deadline:
         time.sleep(0.1)
     children = psutil.Process(started.pid).children(recursive=True)
     assert len(children) >= 2

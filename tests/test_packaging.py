@@ -39,7 +39,7 @@ ROOMS = {
 UNFINISHED = {
     *("avc", "zeroshot", "audit", "sounding", "classifier", "objectives", "loop", "loop_parts", "checkpoint"),
     *("precision", "features", "models", "data", "metrics", "rivals", "training", "show", "losses"),
-    "experiments",
+    *("experiments", "old_road"),
 }
 NAMES = {
     "av": "av",
