@@ -5,8 +5,8 @@ shard by shard, and goes on where it was killed. No two clips of any split share
 
 :func:`build_motion` adds what moves: for the first image of each clip (:func:`first_images`) the 25 frames of
 the second around it and the optical flow between the 11 in the middle, as *Objects that Sound* (section 3.2)
-gives them to AVE-Net. They are a third table, ``train/motion-00000.arrow`` with ``motion.json``, beside a
-store that stays as it is.
+gives them to AVE-Net. They are a third table, ``train/motion-<mark>-00000.arrow``, beside a store that stays
+as it is; the mark names the recipe and the images.
 
 Notebook: 00
 """
@@ -39,7 +39,6 @@ from llinet_lite.data.store import (
     open_table,
     over_cores,
     shard_path,
-    write_atomic,
     write_shard,
     write_table,
 )
@@ -66,45 +65,20 @@ class Take:
 
 @dataclass(frozen=True)
 class WorldSet:
-    """What a built set of Bandstand-32 consists of.
-
-    Attributes
-    ----------
-    name : str
-    image_size : int
-        Side of the stored images, pixels (training crops an eighth less).
-    sample_rate : int
-        Hz; a multiple of 25, so that a frame is a whole number of samples.
-    seconds : float
-        Length of a clip.
-    frames : int
-        Images kept per clip, uniform over the multiples of 0.04 s whose second of sound lies inside the clip.
-    train_share, unseen_share : float
-        Share of the published class counts (2,857 training clips of 24 seen classes, 747 of 8 unseen ones).
-    held_out : int
-        Solo clips per seen class in ``val``, and as many in ``test``.
-    mixed : int
-        Clips of each of the four other kinds of scene in ``scenes``, and as many in ``scenes_unseen``.
-    imprint : float
-        Strength of the trace locked to the frame clock; 0 is off, 1 the default strength.
-    seed : int
-        Another seed, another world.
-    quality : int
-        Of the JPEGs.
-    """
+    """What a built set of Bandstand-32 consists of."""
 
     name: str = "laptop"
-    image_size: int = 128
-    sample_rate: int = 16000
-    seconds: float = 3.0
-    frames: int = 2
-    train_share: float = 1.0
-    unseen_share: float = 1.0
-    held_out: int = 20
-    mixed: int = 48
-    imprint: float = 0.0
-    seed: int = 0
-    quality: int = 92
+    image_size: int = 128  # side of the stored images, pixels (training crops an eighth less)
+    sample_rate: int = 16000  # Hz; a multiple of 25, so that a frame is a whole number of samples
+    seconds: float = 3.0  # length of a clip
+    frames: int = 2  # images kept per clip, uniform over `grid`
+    train_share: float = 1.0  # of the published counts: 2,857 training clips of 24 seen classes
+    unseen_share: float = 1.0  # and 747 clips of 8 unseen ones; at 0 there is no such split
+    held_out: int = 20  # solo clips per seen class in "val", and as many in "test"
+    mixed: int = 48  # clips of each other kind of scene in "scenes", and as many in "scenes_unseen"
+    imprint: float = 0.0  # strength of the trace locked to the frame clock; 0 is off, 1 the default
+    seed: int = 0  # another seed, another world
+    quality: int = 92  # of the JPEGs
 
     def __post_init__(self):
         limits = {
@@ -228,7 +202,6 @@ def build(
     Parameters
     ----------
     folder : str or Path
-        Where the store is or shall be.
     plan : WorldSet
         For instance ``WORLD_SETS["laptop"]``.
     splits : sequence of str, optional
@@ -238,14 +211,7 @@ def build(
     progress : bool
         Say what it will take, and show how far it is.
     rebuild : bool
-        Replace a store that was built with other settings instead of refusing it.
-
-    Raises
-    ------
-    StoreError
-        The folder holds a store with other settings, or the disk is too small.
-    ValueError
-        A split that is unknown, or has no clips in this plan.
+        Replace a store that was built with other settings instead of refusing it (StoreError).
 
     Examples
     --------
@@ -277,7 +243,7 @@ def build(
                 "classes": [{"name": row.name, "seen": row.seen} for row in INSTRUMENTS],
                 "seed": plan.seed,
                 "command": f"llinet world build --profile {plan.name}",
-                "made_by": {"world": WORLD_VERSION, **_versions()},
+                "made_by": _versions(),
             },
             wanted,
         )
@@ -286,8 +252,8 @@ def build(
 def _versions() -> dict[str, str]:
     import scipy
 
-    modules = {"numpy": np, "scipy": scipy, "opencv": cv2}
-    return {"python": sys.version.split()[0], **{name: one.__version__ for name, one in modules.items()}}
+    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "opencv": cv2.__version__}
+    return {"world": WORLD_VERSION, "python": sys.version.split()[0], **versions}
 
 
 def _announce(folder, title: str, cost: tuple, splits, workers: int | None, progress: bool) -> None:
@@ -316,7 +282,6 @@ FRAMES = 25  # per row: 12 before the image, itself, 12 after
 FIELDS = 10  # between the 11 frames in the middle
 LIMIT = 20 / 256  # largest flow that is kept, image sides per frame
 FLOW_QUALITY = 95  # of the JPEG that holds the fields: wrong by 0.08 levels of 127 on average
-MANIFEST = "motion.json"
 # What decides a row besides the image; raise "motion" whenever the same image gives another one.
 RECIPE = {"motion": 1, "frames": FRAMES, "fields": FIELDS, "limit": LIMIT, "flow_quality": FLOW_QUALITY}
 MOTION_SCHEMA = pa.schema(
@@ -368,12 +333,7 @@ def quantize(flow: np.ndarray, limit: float) -> np.ndarray:
 
 
 class Motion:
-    """The frames and the flow of one split, memory mapped.
-
-    Parameters
-    ----------
-    store : Store
-    split : str
+    """The frames and the flow of one split, memory mapped; StoreError where they are not built.
 
     Attributes
     ----------
@@ -381,29 +341,19 @@ class Motion:
         Row of the image table that each row belongs to, ascending: :func:`first_images`.
     limit : float
         Pixels per frame that the value 127 of the flow stands for.
-
-    Raises
-    ------
-    StoreError
-        Not built yet, or for other images than the store now holds.
     """
 
     def __init__(self, store: Store, split: str):
         self.store, self.split = store, split
-        _check_world(store, [split])
-        if not _built(store, split):
+        paths = _shards(store, split)
+        if not all(path.exists() for path in paths):
             raise StoreError(
                 f"{store.folder}/{split}: no frames and no flow of these images; build them with "
                 f'build_motion(store, ["{split}"])'
             )
-        self._facts = _manifest(store.folder)["splits"][split]
-        self._table = Table(open_table(store.folder, split, "motion", self._facts["shards"]))
+        table = paths[0].name.rpartition("-")[0]
+        self._table = Table(open_table(store.folder, split, table, len(paths)))
         self.image = self._table.column("image").to_numpy()
-        if not np.array_equal(self.image, first_images(store.images(split))):
-            raise StoreError(
-                f"{store.folder}/{split}: the motion shards belong to other images; "
-                f"delete {MANIFEST} and build them again"
-            )
         self.limit = LIMIT * store.manifest["image_size"]
 
     def __reduce__(self):  # a worker process opens its own memory maps
@@ -425,56 +375,18 @@ class Motion:
         values = (mosaic ^ 128).view(np.int8)  # value - 128
         return values.reshape(FIELDS, 2, -1, mosaic.shape[1])  # (20 H, W) -> (10, 2, H, W)
 
-    def verify(self) -> None:
-        """Read everything and compare it with the hash in the manifest; StoreError where they differ."""
-        if _hash(self._table) != self._facts["sha256"]:
-            raise StoreError(
-                f"{self.store.folder}/{self.split}: the motion shards are not those that were built"
-            )
 
-
-def _check_world(store: Store, splits: Sequence[str]) -> None:
-    """Refuse a store whose scenes cannot be filmed again, and unknown splits."""
-    version = store.manifest["plan"].get("world")
-    if version is None:
-        raise StoreError(
-            f"{store.folder}: photos do not move; frames and flow are made for the built-in world only"
-        )
+def _shards(store: Store, split: str) -> list[Path]:
+    """Files of the motion of the images that a split holds now."""
+    images, version = store.images(split), store.manifest["plan"].get("world")
     if version != WORLD_VERSION:
         raise StoreError(
-            f"{store.folder}: made by version {version} of the built-in world, this is {WORLD_VERSION}; "
-            "build the store again"
+            f"{store.folder}: frames and flow are made for version {WORLD_VERSION} of the built-in world; "
+            + ("photos do not move" if version is None else f"this is version {version}: build it again")
         )
-    for split in splits:
-        store.images(split)
-
-
-def _manifest(folder: Path) -> dict:
-    """motion.json; as if nothing were built where there is none, or one of another recipe."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except FileNotFoundError:
-        manifest = {}
-    except ValueError as error:
-        raise StoreError(f"{folder / MANIFEST}: damaged ({error}); delete it and build again") from error
-    return manifest if manifest.get("recipe") == RECIPE else {"recipe": RECIPE, "splits": {}}
-
-
-def _built(store: Store, split: str) -> bool:
-    """Whether the motion of the images that the split holds now is complete."""
-    facts = _manifest(store.folder)["splits"].get(split, {})
-    return "sha256" in facts and facts["pictures"] == store.splits[split]["sha256"]
-
-
-def _hash(table: Table) -> str:
-    """sha256 over every value of every row, in order."""
-    digest = hashlib.sha256(f"{len(table)}\n".encode())
-    for batch in table.rows.data.to_batches():
-        for image, frames, flow in zip(*batch.columns, strict=True):
-            for data in (str(image).encode(), *(cell.as_buffer() for cell in (*frames.values, flow))):
-                digest.update(len(data).to_bytes(8, "little"))
-                digest.update(data)
-    return digest.hexdigest()
+    mark = hashlib.sha256(json.dumps([RECIPE, store.splits[split]["sha256"]]).encode()).hexdigest()[:8]
+    count = math.ceil(len(first_images(images)) / CLIPS_PER_SHARD)
+    return [shard_path(store.folder, split, f"motion-{mark}", k) for k in range(count)]
 
 
 def build_motion(
@@ -485,23 +397,8 @@ def build_motion(
 ) -> dict[str, Motion]:
     """Film the second around the first image of every clip once more; what is already there is kept.
 
-    Parameters
-    ----------
-    store : Store
-        A built-in world.
-    splits : sequence of str
-    workers, progress
-        As of :func:`build`.
-
-    Returns
-    -------
-    motion : dict of str to Motion
-        By split.
-
-    Raises
-    ------
-    StoreError
-        A store of photos, an unknown split, a disk that is too small, another process at work in the folder.
+    `workers` and `progress` are as of :func:`build`. StoreError: a store of photos, an unknown split, a disk
+    that is too small, another process at work in the folder.
 
     Examples
     --------
@@ -509,51 +406,23 @@ def build_motion(
     >>> motion.frames(0).shape, motion.flow(0).shape               # doctest: +SKIP
     ((25, 128, 128, 3), (10, 2, 128, 128))
     """
-    _check_world(store, splits)
-    missing = [split for split in splits if not _built(store, split)]
-    if missing:
+    shards = [(split, k, path) for split in splits for k, path in enumerate(_shards(store, split))]
+    tasks = [(store.folder, split, k, path) for split, k, path in shards if not path.exists()]
+    if tasks:
+        clips, pixels = CLIPS_PER_SHARD * len(tasks), store.manifest["image_size"] ** 2
+        cost = clips, clips * (3e4 + 8.2 * pixels) / 1e9, clips * (0.06 + 4e-6 * pixels)
+        title = f"motion of {store.manifest['name']}"
         with locked(store.folder):
-            _film_splits(store, missing, workers, progress)
+            _announce(store.folder, title, cost, splits, workers, progress)
+            list(over_cores(_film_shard, tasks, workers, title, progress))
     return {split: Motion(store, split) for split in splits}
 
 
-def _film_splits(store: Store, splits: list[str], workers: int | None, progress: bool) -> None:
-    """Make the motion of some splits, after throwing away shards of another recipe or of other images."""
-    folder, manifest = store.folder, _manifest(store.folder)
-    made = {"command": "llinet_lite.data.bandstand.build_motion", "made_by": _versions()}
-    for split in splits:
-        images = store.splits[split]["sha256"]
-        if manifest["splits"].get(split, {}).get("pictures") != images:
-            for stale in (folder / split).glob("motion-*"):
-                stale.unlink()
-            manifest["splits"][split] = {"pictures": images}
-    write_atomic(folder / MANIFEST, json.dumps({**manifest, **made}, indent=1).encode())
-    clips = {split: len(first_images(store.images(split))) for split in splits}
-    shards = {split: math.ceil(count / CLIPS_PER_SHARD) for split, count in clips.items()}
-    tasks = [
-        (folder, split, k)
-        for split, count in shards.items()
-        for k in range(count)
-        if not shard_path(folder, split, "motion", k).exists()
-    ]
-    count, pixels = sum(clips.values()), store.manifest["image_size"] ** 2
-    cost = count, count * (3e4 + 8.2 * pixels) / 1e9, count * (0.06 + 4e-6 * pixels)
-    title = f"motion of {store.manifest['name']}"
-    _announce(folder, title, cost, splits, workers, progress)
-    list(over_cores(_film_shard, tasks, workers, title, progress))
-    for split in splits:
-        table = Table(open_table(folder, split, "motion", shards[split]))
-        manifest["splits"][split] |= {"clips": len(table), "shards": shards[split], "sha256": _hash(table)}
-    write_atomic(folder / MANIFEST, json.dumps({**manifest, **made}, indent=1).encode())
-
-
-def _film_shard(folder: Path, split: str, shard: int) -> None:
+def _film_shard(folder: Path, split: str, shard: int, path: Path) -> None:
     """Make and write one shard; the unit of work of a process."""
-    store = Store(folder)
-    first = shard * CLIPS_PER_SHARD
+    store, first = Store(folder), shard * CLIPS_PER_SHARD
     rows = first_images(store.images(split))[first : first + CLIPS_PER_SHARD]
-    made = [_film(store, split, row) for row in rows.tolist()]
-    write_table(shard_path(folder, split, "motion", shard), MOTION_SCHEMA, made)
+    write_table(path, MOTION_SCHEMA, [_film(store, split, row) for row in rows.tolist()])
 
 
 def _film(store: Store, split: str, row: int) -> dict:
@@ -566,11 +435,6 @@ def _film(store: Store, split: str, row: int) -> dict:
     half = FRAMES // 2
     times = FRAME * np.arange(middle - half, middle + half + 1)
     frames = np.stack([scene.frame(t, size) for t in times])  # (25, H, W, 3)
-    if np.abs(frames[half].astype(int) - images.image(row)).mean() > 8:
-        raise StoreError(
-            f"{store.folder}: the built-in world now shows {images.id[row]} otherwise than it is stored; "
-            "build the store again"
-        )
     inner = frames[half - FIELDS // 2 : half + FIELDS // 2 + 1]
     # The flow is that between the frames as filmed, before they are stored as JPEG.
     flow = quantize(optical_flow(inner), LIMIT * size).reshape(-1, size)  # (10, 2, H, W) -> (20 H, W)

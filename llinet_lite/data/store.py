@@ -229,8 +229,14 @@ class StoreWriter:
                 tables = {name: open_table(self.folder, split, name, count) for name in SCHEMAS}
                 sizes = {name: len(table) for name, table in tables.items()}
                 splits[split] = {**sizes, "shards": count, "sha256": hash_rows(tables)}
-        full = {"format": FORMAT, "excluded": [], "warnings": [], **manifest, "splits": splits}
-        full |= {"plan": self.plan, "plan_hash": hashlib.sha256(_json(self.plan).encode()).hexdigest()}
+        full = {
+            "format": FORMAT,
+            "excluded": [],
+            "warnings": [],
+            **manifest,
+            "splits": splits,
+            "plan": self.plan,
+        }
         facts = {key: full[key] for key in ("sample_rate", "seconds", "image_size", "classes")}
         content = _json([facts, {split: one["sha256"] for split, one in splits.items()}])
         full |= {"content_hash": hashlib.sha256(content.encode()).hexdigest()}
