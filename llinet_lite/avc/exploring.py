@@ -13,12 +13,12 @@ from llinet_lite.avc.runs import Run
 from llinet_lite.avc.task import Senses
 from llinet_lite.data.store import Store
 from llinet_lite.models import AVOLNet
-from llinet_lite.show.explorer.listener import Heard, Listener, Seen
+from llinet_lite.show.explorer import AudioFeatures, ImageFeatures, Localizer
 
 SECOND = 1.0  # of sound that AVOL-Net hears at once
 
 
-def listener(run: Run, store: Store, settings, *, title: str = "AVOL-Net") -> Listener:
+def listener(run: Run, store: Store, settings, *, title: str = "AVOL-Net") -> Localizer:
     """Return an AVOL-Net for `show.explorer.Explorer`: maps of :func:`llinet_lite.avc.locate`, any sound.
 
     A picture and a sound match as much as the best cell says; a spot is asked for the probability of its
@@ -51,20 +51,20 @@ def listener(run: Run, store: Store, settings, *, title: str = "AVOL-Net") -> Li
     device = next(model.parameters()).device
     senses = Senses(settings).to(device)
 
-    def see(pictures: np.ndarray) -> Seen:
-        return Seen(model.embed_image(senses.see(torch.from_numpy(pictures).to(device))).float())
+    def see(pictures: np.ndarray) -> ImageFeatures:
+        return ImageFeatures(model.embed_image(senses.see(torch.from_numpy(pictures).to(device))).float())
 
-    def hear(sounds: np.ndarray) -> Heard:
-        return Heard(model.embed_audio(senses.hear(torch.from_numpy(sounds).to(device))).float())
+    def hear(sounds: np.ndarray) -> AudioFeatures:
+        return AudioFeatures(model.embed_audio(senses.hear(torch.from_numpy(sounds).to(device))).float())
 
-    def match(seen: Seen, heard: Heard) -> Tensor:
+    def match(seen: ImageFeatures, heard: AudioFeatures) -> Tensor:
         return model.all_pairs(seen.cells, heard.key).softmax(-1)[..., 1]  # (N, M, 2) -> (N, M)
 
-    def fit(cell: Tensor, heard: Heard) -> Tensor:
-        cells = cell[None, :, None, None].expand(len(heard), -1, -1, -1)  # (D,) -> (M, D, 1, 1)
+    def fit(cell: Tensor, heard: AudioFeatures) -> Tensor:
+        cells = cell[None, :, None, None].expand(len(heard.key), -1, -1, -1)  # (D,) -> (M, D, 1, 1)
         return model.heat(cells, heard.key)[:, 0, 0]
 
-    return Listener(
+    return Localizer(
         title, settings.image_crop, see, hear, model.heat, match, fit,
         scale="probability", measure="probability", whole=SECOND, window=SECOND,
     )  # fmt: skip

@@ -966,7 +966,7 @@ def overlay(
     ax.imshow(heat, extent=(-0.5, width - 0.5, height - 0.5, -0.5), **look)
     outcome = f"max {heat.max():.2f}"
     if mask is not None and mask.any():
-        _contour(ax, mask)
+        contour(ax, mask)
         row, column = np.unravel_index(heat.argmax(), heat.shape)
         y, x = int((row + 0.5) * height / heat.shape[0]), int((column + 0.5) * width / heat.shape[1])
         ax.plot(x, y, "x", color="white", markersize=8, markeredgewidth=1.8, path_effects=_EDGE)
@@ -975,7 +975,7 @@ def overlay(
     ax.axis("off")
 
 
-def _contour(ax: Axes, area: np.ndarray, style: str = "solid") -> None:
+def contour(ax: Axes, area: np.ndarray, style: str = "solid") -> None:
     ax.contour(area, levels=[0.5], colors="black", linewidths=2.4)
     ax.contour(area, levels=[0.5], colors="white", linewidths=1.2, linestyles=style)
 
@@ -1054,7 +1054,7 @@ def discs(
     height, width = image.shape[:2]
     ax.imshow(image)
     if mask is not None and mask.any():
-        _contour(ax, mask)
+        contour(ax, mask)
     center, size = ((width - 1) / 2, (height - 1) / 2), radius * min(height, width)
     ax.add_patch(Circle(center, size, facecolor=(*PALETTE[1], 0.3), edgecolor=PALETTE[1], linewidth=2))
     ax.set_title(title, fontsize=9)

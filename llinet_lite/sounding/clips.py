@@ -1,6 +1,6 @@
 """A trained network and somebody's clips: what it makes of each, and three questions to all of them.
 
-Nothing is trained here. A listener (:class:`llinet_lite.show.explorer.listener.Listener`) sees one picture of
+Nothing is trained here. A listener (:class:`llinet_lite.show.explorer.Localizer`) sees one picture of
 every clip and hears the second of sound around it.
 
 Notebook: 10
@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from llinet_lite.data.batches import Batches, EvaluationSet, Rows, Source
 from llinet_lite.data.store import Store
 from llinet_lite.show import figures
-from llinet_lite.show.explorer.listener import Heard, Listener, Seen
+from llinet_lite.show.explorer import AudioFeatures, ImageFeatures, Localizer
 
 BATCH = 64  # clips sensed at once
 SECOND = 1.0  # of sound around each picture
@@ -34,12 +34,12 @@ class Clips:
 
     Attributes
     ----------
-    listener : Listener
+    listener : Localizer
     image : (N, S, S, 3) uint8
         The earliest picture of every clip, the square in its middle.
     audio : (N, n) int16
         The second of sound around it.
-    seen, heard : Seen, Heard
+    seen, heard : ImageFeatures, AudioFeatures
         Of N pictures and N sounds.
     label : (N,) int
     file : tuple of str
@@ -48,11 +48,11 @@ class Clips:
         When the picture is shown, seconds into the clip.
     """
 
-    listener: Listener
+    listener: Localizer
     image: np.ndarray
     audio: np.ndarray
-    seen: Seen
-    heard: Heard
+    seen: ImageFeatures
+    heard: AudioFeatures
     label: np.ndarray
     file: tuple[str, ...]
     time: np.ndarray
@@ -83,12 +83,12 @@ class Clips:
 
 
 @torch.inference_mode()
-def sense(listener: Listener, store: Store) -> Clips:
+def sense(listener: Localizer, store: Store) -> Clips:
     """Show one picture of every clip of a store to a network, and let it hear the second around it.
 
     Parameters
     ----------
-    listener : Listener
+    listener : Localizer
         Of :func:`llinet_lite.avc.listener` or :func:`llinet_lite.zeroshot.listener`.
     store : Store
         Whose pictures belong to clips, as those of videos do.
@@ -113,8 +113,8 @@ def sense(listener: Listener, store: Store) -> Clips:
         label.append(rows.label)
         time.append(source.images.time[rows.image])
         file += [source.sounds.id[clip] for clip in rows.sound]
-    seen = _joined(Seen, [listener.see(part) for part in image], ("cells", "vector"))
-    heard = _joined(Heard, [listener.hear(part) for part in audio], ("key", "vector"))
+    seen = _joined(ImageFeatures, [listener.embed_image(part) for part in image], ("cells", "vector"))
+    heard = _joined(AudioFeatures, [listener.embed_audio(part) for part in audio], ("key", "vector"))
     image, audio, label, time = (np.concatenate(parts) for parts in (image, audio, label, time))
     return Clips(listener, image, audio, seen, heard, label, tuple(file), time)
 
@@ -130,7 +130,7 @@ def _one_each(store: Store, split: str, side: int) -> tuple[Source, Rows]:
 
 
 def _joined(kind, parts: list, names: Sequence[str]):
-    """Many batches of Seen or Heard as one; what a network does not have stays None."""
+    """Many batches of ImageFeatures or AudioFeatures as one; what a network does not have stays None."""
     columns = [[getattr(part, name) for part in parts] for name in names]
     return kind(*(None if column[0] is None else torch.cat(column) for column in columns))
 
@@ -175,7 +175,7 @@ def luck(scores: np.ndarray, *, seed: int = 0) -> float:
 
 @torch.inference_mode()
 def prototypes(
-    listener: Listener, store: Store, splits: Sequence[str], *, most: int = 20
+    listener: Localizer, store: Store, splits: Sequence[str], *, most: int = 20
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return what the classes of a store sound like to a network: the mean of some embeddings of each.
 
@@ -183,7 +183,7 @@ def prototypes(
 
     Parameters
     ----------
-    listener : Listener
+    listener : Localizer
         One with a vector per sound.
     store : Store
     splits : sequence of str
@@ -204,7 +204,7 @@ def prototypes(
         label = store.sounds(split).label
         for k in np.unique(label):
             rows = sounds.rows.take(np.flatnonzero(label == k)[:most])
-            vectors = normalize(listener.hear(sounds.source.read_sounds(rows)).vector, dim=1)
+            vectors = normalize(listener.embed_audio(sounds.source.read_sounds(rows)).vector, dim=1)
             found[int(k)] = vectors.mean(0).cpu().numpy()
     labels = sorted(found)
     return np.array(labels), np.stack([found[k] for k in labels])

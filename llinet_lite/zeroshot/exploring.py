@@ -13,14 +13,14 @@ from torch.nn.functional import cosine_similarity
 from llinet_lite.data.store import Store
 from llinet_lite.features import to_image
 from llinet_lite.losses import cosines
-from llinet_lite.show.explorer.listener import Heard, Listener, Seen
+from llinet_lite.show.explorer import AudioFeatures, ImageFeatures, Localizer
 from llinet_lite.zeroshot.activations import see as look
 from llinet_lite.zeroshot.runs import Run
 from llinet_lite.zeroshot.sounding import HEATS, _refuse, usual_map
 from llinet_lite.zeroshot.task import Senses, ear_of
 
 
-def listener(run: Run, store: Store, settings, *, title: str = "", map: str = "") -> Listener:
+def listener(run: Run, store: Store, settings, *, title: str = "", map: str = "") -> Localizer:
     """Return a LLINet for `show.explorer.Explorer`: maps of :func:`llinet_lite.zeroshot.locate`, any sound.
 
     Pictures and sounds match by the cosine of their embeddings, as in retrieval; a spot is asked for the
@@ -52,23 +52,23 @@ def listener(run: Run, store: Store, settings, *, title: str = "", map: str = ""
     trained = model.attention or network.gate != "none"  # else its cells are the frozen trunk's own
     senses = Senses(store.sample_rate, None, (), ear=ear_of(model)).to(device)
 
-    def see(pictures: np.ndarray) -> Seen:
+    def see(pictures: np.ndarray) -> ImageFeatures:
         seen = look(trunk, to_image(torch.from_numpy(pictures).to(device)), ("early", "late"))
         vector, local = network.attend(seen["early"], seen["late"])
-        return Seen((local if trained else seen["late"]).float(), vector.float())
+        return ImageFeatures((local if trained else seen["late"]).float(), vector.float())
 
-    def hear(sounds: np.ndarray) -> Heard:
+    def hear(sounds: np.ndarray) -> AudioFeatures:
         vector = network.embed_audio(senses.hear(torch.from_numpy(sounds).to(device)))
         key = network.transform(vector).float() if listens else vector.new_zeros(len(vector), 0)
-        return Heard(key, vector.float())
+        return AudioFeatures(key, vector.float())
 
-    def match(seen: Seen, heard: Heard) -> Tensor:
+    def match(seen: ImageFeatures, heard: AudioFeatures) -> Tensor:
         return cosines(seen.vector, heard.vector)
 
-    def fit(cell: Tensor, heard: Heard) -> Tensor:
+    def fit(cell: Tensor, heard: AudioFeatures) -> Tensor:
         return cosine_similarity(cell[None], heard.key)  # (1, D), (M, D) -> (M,)
 
-    return Listener(
+    return Localizer(
         title or model.title, settings.llinet_crop, see, hear, HEATS[map], match, fit if listens else None,
         scale="maximum", measure="cosine", whole=None, window=settings.llinet_seconds,
     )  # fmt: skip

@@ -70,7 +70,7 @@ def test_a_pair_matches_as_its_best_cell_says(run, stage):
     fitting = {s.key: score for s, score in stage.fitting("AVOL-Net", picture, (0.1, 0.9), 99)}
     for sound in stage.sounds[::6]:
         heat = run.model.heat(
-            seen.cells, stage.listeners["AVOL-Net"].hear(sound.piece(1.0, None)[None].copy()).key
+            seen.cells, stage.localizers["AVOL-Net"].embed_audio(sound.piece(1.0, None)[None].copy()).key
         )
         assert fitting[sound.key] == pytest.approx(float(heat[0, 0, -1]), abs=1e-5)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from llinet_lite.data.media import encode_jpeg, encode_png
 from llinet_lite.data.store import Store, StoreWriter
-from llinet_lite.show.explorer import Heard, Listener, Seen
+from llinet_lite.show.explorer import AudioFeatures, ImageFeatures, Localizer
 
 RATE = 8000
 SIDE = 32  # of the square that the listener sees; the pictures have 40 pixels
@@ -70,7 +70,7 @@ def pitches(sounds: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(power / np.where(total > 0, total, 1)).float()
 
 
-def listener(title: str = "Colour", *, scale: str = "maximum", hears: bool = True, **changes) -> Listener:
+def listener(title: str = "Colour", *, scale: str = "maximum", hears: bool = True, **changes) -> Localizer:
     """Hears which class's tone it is, and sees its colour: map, match and fit are plain products."""
 
     def heat(cells, key):
@@ -78,16 +78,16 @@ def listener(title: str = "Colour", *, scale: str = "maximum", hears: bool = Tru
 
     def hear(sounds):
         found = pitches(sounds)
-        return Heard(found if hears else found[:, :0], found)
+        return AudioFeatures(found if hears else found[:, :0], found)
 
     facts = {
         "title": title, "side": SIDE, "scale": scale, "measure": "product", "whole": None, "window": 1.0,
-        "see": lambda pictures: Seen(colours(pictures), colours(pictures).mean((2, 3))),
-        "hear": hear, "heat": heat,
+        "embed_image": lambda pictures: ImageFeatures(colours(pictures), colours(pictures).mean((2, 3))),
+        "embed_audio": hear, "heat": heat,
         "match": lambda seen, heard: seen.vector @ heard.vector.T,
         "fit": (lambda cell, heard: heard.key @ cell) if hears else None,
     }  # fmt: skip
-    return Listener(**(facts | changes))
+    return Localizer(**(facts | changes))
 
 
 # ---- what a reader brings

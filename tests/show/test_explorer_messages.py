@@ -136,7 +136,7 @@ def counted(store):
     def counting(name):
         return lambda batch: calls.update([name]) or getattr(plain, name)(batch)
 
-    of = replace(plain, see=counting("see"), hear=counting("hear"))
+    of = replace(plain, embed_image=counting("embed_image"), embed_audio=counting("embed_audio"))
     tool = explorer.Explorer({"Colour": of}, store, "test")
     calls.clear()
     return tool, calls
@@ -155,16 +155,9 @@ def test_a_second_visit_encodes_no_sound(tool, monkeypatch):
     tool.picture = 3
     first = tool.clip
     tool.picture = 0
-    monkeypatch.setattr("llinet_lite.show.explorer.page.mp3", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr("llinet_lite.show.explorer.mp3_uri", lambda *_: pytest.fail("encoded again"))
     tool.picture = 3
     assert tool.clip == first
-
-
-def test_only_some_players_are_kept(tool, monkeypatch):
-    monkeypatch.setattr("llinet_lite.show.explorer.page.KEPT", 2)
-    for picture in (3, 4, 5):
-        tool.picture = picture
-    assert len(tool.shelf._whole) == 2
 
 
 @pytest.mark.parametrize(

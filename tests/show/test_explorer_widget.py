@@ -65,7 +65,7 @@ def test_the_first_answer_is_there_at_once(tool):
 
 def test_what_it_says_of_itself_is_stable(tool, store):
     text = "Explorer(Colour, Deaf; 9 pictures and 9 sounds of test)"
-    assert repr(tool) == text == repr(explorer.Explorer(tool.stage.listeners, store, "test"))
+    assert repr(tool) == text == repr(explorer.Explorer(tool.stage.localizers, store, "test"))
     data, _ = DisplayFormatter().format(tool)
     data = data or tool._repr_mimebundle_()[0]
     assert data["text/plain"] == text
@@ -155,7 +155,7 @@ def test_the_film_has_the_maps_of_every_moment(tool, sent):
     assert film["type"] == "film" and film["key"] == tool.scene["key"]
     assert film["times"][0] == 0 and film["times"][-1] == 2
     assert [len(frames) for frames in film["canvases"]] == [len(film["times"])] * 2
-    assert "image" not in film["canvases"][0][0], "a photo stands still"
+    assert not film["canvases"][0][0]["image"], "a photo stands still"
     tool.time = film["times"][4]
     assert np.allclose(film["canvases"][0][4]["heat"], tool.scene["canvases"][0]["heat"], atol=1e-5)
 
@@ -280,7 +280,7 @@ def test_a_first_picture_without_a_sound_of_its_own_hears_another_class(store, m
     def none(self, picture):
         raise ValueError("this picture has no sound of its own")
 
-    monkeypatch.setattr(explorer.stage.Stage, "own_sound", none)
+    monkeypatch.setattr(explorer.Stage, "own_sound", none)
     tool = explorer.Explorer({"Colour": listener()}, store, "test")
     assert tool.sound == "another class" and "heard: another class" in tool.status
     tool.threshold = 0.7
@@ -291,7 +291,7 @@ def test_where_nothing_can_be_shown_every_control_says_why(store, monkeypatch):
     def none(self, *_):
         raise ValueError("there is no sound at all")
 
-    monkeypatch.setattr(explorer.stage.Stage, "choose", none)
+    monkeypatch.setattr(explorer.Stage, "choose", none)
     tool = explorer.Explorer({"Colour": listener()}, store, "test")
     assert tool.status == "there is no sound at all."
     tool.threshold = 0.7
@@ -359,6 +359,6 @@ def test_a_map_that_is_the_same_everywhere_has_no_highest_cell(store):
 
 def test_progress_is_said_when_it_takes_long(store, monkeypatch, capsys):
     ticks = iter(np.arange(0, 1000, 1.5))
-    monkeypatch.setattr("llinet_lite.show.explorer.stage.clock.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("llinet_lite.show.explorer.clock.monotonic", lambda: float(next(ticks)))
     explorer.Stage({"Colour": listener()}, store, "test")
     assert "explorer: 18 of 18 pictures and sounds, 3 s" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from llinet_lite.data.media import encode_jpeg
 from llinet_lite.data.store import StoreWriter
-from llinet_lite.show.explorer.listener import Heard, Listener, Seen
+from llinet_lite.show.explorer import AudioFeatures, ImageFeatures, Localizer
 from llinet_lite.sounding.clips import luck, own_ranks, prototypes, sense
 
 RATE, SIDE = 1000, 8
@@ -42,11 +42,11 @@ def listener():
 
     def see(pictures):
         grey = torch.from_numpy(pictures).float()[:, ::4, ::4, 0]  # (N, 2, 2)
-        return Seen((grey + torch.arange(2.0))[:, None], grey.mean((1, 2))[:, None])
+        return ImageFeatures((grey + torch.arange(2.0))[:, None], grey.mean((1, 2))[:, None])
 
     def hear(sounds):
         first = torch.from_numpy(np.array(sounds)).float()[:, :1]
-        return Heard(first, torch.cat([first, torch.full_like(first, 300.0)], 1))
+        return AudioFeatures(first, torch.cat([first, torch.full_like(first, 300.0)], 1))
 
     def match(seen, heard):
         return -(seen.vector - heard.vector[:, :1].T).abs()
@@ -54,7 +54,7 @@ def listener():
     def heat(cells, key):
         return cells[:, 0] * key[:, :, None]
 
-    return Listener("fake", SIDE, see, hear, heat, match, None, "maximum", "distance", None, 1.0)
+    return Localizer("fake", SIDE, see, hear, heat, match, None, "maximum", "distance", None, 1.0)
 
 
 def test_every_clip_is_sensed_once_with_the_second_around_its_picture(store, listener):
@@ -82,7 +82,7 @@ def test_the_highest_cell_moves_where_the_sound_moves_it(store, listener):
     def heat(cells, key):  # another cell for every sound
         return torch.nn.functional.one_hot((key[:, 0] / 20).long() % 4, 4).float().reshape(-1, 2, 2)
 
-    moving = Listener(*(heat if k == "heat" else v for k, v in vars(listener).items()))
+    moving = Localizer(*(heat if k == "heat" else v for k, v in vars(listener).items()))
     clips = sense(moving, store)
     cells = (clips.audio[:, 0] // 20) % 4
     assert clips.moved() == (cells != np.roll(cells, 1)).mean() > 0
