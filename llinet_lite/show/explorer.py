@@ -401,7 +401,7 @@ def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a localizer makes of an image and a sound: its square, the map, and what sounds there, if known."""
+    """What a localizer makes of an image and a sound: its square, the map, and where it is true."""
 
     title: str
     image: np.ndarray  # (side, side, 3) uint8

@@ -163,16 +163,16 @@ def test_a_second_visit_encodes_no_sound(tool, monkeypatch):
 @pytest.mark.parametrize(
     ("there", "away", "first"),
     [
-        ({"sound": "mixture"}, {"sound": "own sound"}, {"hear": 1}),
-        ({"time": 0.8}, {"time": -1.0}, {"hear": 1}),
-        ({"sound": "silence"}, {"sound": "own sound"}, {"hear": 1}),
+        ({"sound": "mixture"}, {"sound": "own sound"}, {"embed_audio": 1}),
+        ({"time": 0.8}, {"time": -1.0}, {"embed_audio": 1}),
+        ({"sound": "silence"}, {"sound": "own sound"}, {"embed_audio": 1}),
         ({"picture": -1}, {"picture": 3}, {}),
     ],
 )
 def test_a_second_visit_costs_no_network(counted, there, away, first):
     tool, calls = counted
     upload(tool, "photo", "green.png", png())
-    assert calls == {"see": 1}, "a photo of one's own is seen once"
+    assert calls == {"embed_image": 1}, "a photo of one's own is seen once"
     tool.picture, tool.sound = 3, "own sound"
     calls.clear()
     seen = []
