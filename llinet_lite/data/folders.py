@@ -103,16 +103,9 @@ class _Part:
 
 
 def import_folders(
-    source,
-    folder,
-    *,
-    sample_rate: int | str = 16000,
-    image_size: int = 128,
-    holdout: float = 0.2,
-    workers: int | None = None,
-    progress: bool = True,
-    rebuild: bool = False,
-) -> Store:
+    source, folder, *, sample_rate: int | str = 16000, image_size: int = 128, holdout: float = 0.2,
+    workers: int | None = None, progress: bool = True, rebuild: bool = False,
+) -> Store:  # fmt: skip
     """Check every file of a data set and pack the good ones.
 
     Parameters
@@ -288,14 +281,12 @@ def _accept_naming(files: list[_File], remarks: list[dict]) -> None:
 def _passed_over(paths: list[Path], prefix: str) -> list[dict]:
     """Files, and links to nothing, where only folders belong."""
     entries = []
-    for path in paths:
+    for path in (path for path in paths if not path.is_dir()):
         pickled = path.suffix.lower() in (".pickle", ".pkl")
         why = (
             "a pickle can run code; the folders are walked instead" if pickled else "only folders belong here"
         )
-        if not path.is_dir():
-            reason = f"not opened: {why}" if path.exists() else BROKEN_LINK
-            entries.append(remark(prefix + path.name, reason))
+        entries.append(remark(prefix + path.name, f"not opened: {why}" if path.exists() else BROKEN_LINK))
     return entries
 
 

@@ -37,15 +37,7 @@ import numpy as np
 
 from llinet_lite.data import media
 from llinet_lite.data.bandstand import FRAME, WINDOW
-from llinet_lite.data.folders import (
-    SILENT,
-    FolderError,
-    class_name,
-    is_flat,
-    loudness,
-    remark,
-    report,
-)
+from llinet_lite.data.folders import SILENT, FolderError, class_name, is_flat, loudness, remark, report
 from llinet_lite.data.media import MediaError
 from llinet_lite.data.store import (
     SCHEMAS,
@@ -104,20 +96,10 @@ class _Clip:
 
 
 def import_videos(
-    source,
-    folder,
-    *,
-    listing=None,
-    unseen: tuple[str, ...] = (),
-    sample_rate: int = 16000,
-    image_size: int = 128,
-    frames: int = 4,
-    seconds: float = 10.0,
-    holdout: float = 0.2,
-    workers: int | None = None,
-    progress: bool = True,
-    rebuild: bool = False,
-) -> Store:
+    source, folder, *, listing=None, unseen: tuple[str, ...] = (), sample_rate: int = 16000,
+    image_size: int = 128, frames: int = 4, seconds: float = 10.0, holdout: float = 0.2,
+    workers: int | None = None, progress: bool = True, rebuild: bool = False,
+) -> Store:  # fmt: skip
     """Check every video of a folder and pack the good ones.
 
     Parameters

@@ -32,17 +32,15 @@ def tone(rate, seconds=0.5, frequency=440.0):
 # --------------------------------------------------------------- images, sounds
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_image_round_trip_keeps_colors_in_order(tmp_path, suffix):
-    media.write_image(tmp_path / f"a{suffix}", smooth(), quality=95)
-    back = media.read_image(tmp_path / f"a{suffix}")
-    assert back.shape == (48, 64, 3) and back.dtype == np.uint8
-    assert np.abs(back.astype(int) - smooth()).mean() < 3
+def close(image) -> bool:
+    return image.dtype == np.uint8 and np.abs(image.astype(int) - smooth()).mean() < 3
 
 
-def test_jpeg_png_and_masks_in_memory(tmp_path):
-    back = media.decode_jpeg(media.encode_jpeg(smooth(), 95))
-    assert np.abs(back.astype(int) - smooth()).mean() < 3
+def test_image_round_trips(tmp_path):
+    for name in ("a.jpg", "a.png"):
+        media.write_image(tmp_path / name, smooth(), quality=95)
+        assert close(media.read_image(tmp_path / name))
+    assert close(media.decode_jpeg(media.encode_jpeg(smooth(), 95)))
     index = RNG.integers(0, 4, (20, 30), dtype=np.uint8)
     np.testing.assert_array_equal(media.decode_png(media.encode_png(index)), index)
     Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)).save(tmp_path / "m.png")
@@ -50,14 +48,17 @@ def test_jpeg_png_and_masks_in_memory(tmp_path):
 
 
 def test_gray_palette_alpha_and_turned_photos(tmp_path):
-    for mode in ("L", "P", "RGBA", "CMYK"):
-        path = tmp_path / (f"{mode}.png" if mode != "CMYK" else "c.jpg")
-        Image.fromarray(smooth()).convert(mode).save(path)
-        assert media.read_image(path).shape == (48, 64, 3)
     exif = Image.Exif()
     exif[274] = 6  # turn by 90 degrees
-    Image.fromarray(smooth()).save(tmp_path / "a.jpg", exif=exif)
-    assert media.read_image(tmp_path / "a.jpg").shape == (64, 48, 3)
+    for mode, name in (
+        ("L", "l.png"),
+        ("P", "p.png"),
+        ("RGBA", "a.png"),
+        ("CMYK", "c.jpg"),
+        ("RGB", "t.jpg"),
+    ):
+        Image.fromarray(smooth()).convert(mode).save(tmp_path / name, exif=exif if mode == "RGB" else b"")
+        assert media.read_image(tmp_path / name).shape == ((64, 48, 3) if mode == "RGB" else (48, 64, 3))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
@@ -113,19 +114,15 @@ def test_an_endless_wav_header_is_no_truncation():
 
 def test_resample_keeps_pitch_and_removes_what_does_not_fit():
     low = media.resample(tone(48000, 1.0), 48000, 16000)
-    assert len(low) == 16000
-    assert np.argmax(np.abs(np.fft.rfft(low))) == 440
+    assert len(low) == 16000 and np.argmax(np.abs(np.fft.rfft(low))) == 440
     assert np.abs(media.resample(tone(48000, 1.0, 15000.0), 48000, 16000)[800:-800]).max() < 1e-3
     assert media.resample(low, 16000, 16000) is low
-
-
-def test_to_int16_is_exact_and_clips():
-    every = np.arange(-32768, 32768)
+    every = np.arange(-32768, 32768)  # to_int16 is exact and clips
     np.testing.assert_array_equal(media.to_int16(every / 32768), every)
     np.testing.assert_array_equal(media.to_int16([2.0, -2.0]), [32767, -32768])
 
 
-@pytest.mark.parametrize("shape", [(48, 64), (64, 48), (30, 300), (40, 40)])
+@pytest.mark.parametrize("shape", [(48, 64), (30, 300), (40, 40)])
 @pytest.mark.parametrize("size", [20, 90])
 def test_resize_short_side(shape, size):
     image = media.resize_short_side(smooth(*shape), size)
@@ -184,24 +181,22 @@ def when(path, start, seconds) -> tuple[float, float]:
     return start + times[lit.index(True)], start + np.abs(wave).argmax() / RATE
 
 
-def raw_video(path, seconds, codecs, tracks=1, longer=0.0, **picture) -> Path:
-    """A video of other formats than :func:`write_video` writes, its last track longer by some seconds."""
+def raw_video(path, seconds, codecs, longer=(0.0,), width=64, aspect=1) -> Path:
+    """A video of other formats than :func:`write_video` writes; audio tracks may be longer."""
     with av.open(str(path), "w") as container:
-        size = {"width": 64, "height": 48, "pix_fmt": "yuv420p"} | picture
-        aspect = size.pop("aspect", 1)
-        video = container.add_stream(codecs[0], rate=25, **size)
+        video = container.add_stream(codecs[0], rate=25, width=width, height=48, pix_fmt="yuv420p")
         video.codec_context.sample_aspect_ratio = Fraction(aspect)
-        sounds = [container.add_stream(codecs[1], rate=48_000, layout="mono") for _ in range(tracks)]
-        for image in pictures(np.arange(round(25 * seconds)) / 25, size=(size["width"], size["height"])):
+        tracks = [container.add_stream(codecs[1], rate=48_000, layout="mono") for _ in longer]
+        for image in pictures(np.arange(round(25 * seconds)) / 25, size=(width, 48)):
             container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(video.encode())
-        for k, sound in enumerate(sounds):
-            wave = (click(seconds + longer * (k == tracks - 1), 48_000) * 30_000).astype(np.int16)
+        for track, more in zip(tracks, longer, strict=True):
+            wave = (click(seconds + more, 48_000) * 30_000).astype(np.int16)
             frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
             frame.sample_rate = 48_000
-            same = av.AudioResampler(sound.codec_context.format, "mono", 48_000, sound.frame_size or 1152)
+            same = av.AudioResampler(track.codec_context.format, "mono", 48_000, track.frame_size or 1152)
             for part in [*same.resample(frame), *same.resample(None), None]:
-                container.mux(sound.encode(part))
+                container.mux(track.encode(part))
     return path
 
 
@@ -254,10 +249,9 @@ def test_streams_that_do_not_begin_together_keep_their_offset(tmp_path):
 
 def test_the_sound_of_a_later_clip_is_that_of_the_whole_file(tmp_path):
     path = film(tmp_path / "a.mp4", seconds=3.0, rate=48_000)
-    whole = cut_video(path, 0.0, 3.0, [1.0], RATE)[1]
+    whole = cut_video(path, 0.0, 3.0, [1.0], RATE)[1][20_000:39_200]
     later = cut_video(path, 1.25, 1.2, [0.6], RATE)[1]
-    inner = slice(200, -200)
-    np.testing.assert_allclose(later[inner], whole[20_000 : 20_000 + len(later)][inner], atol=2e-3)
+    np.testing.assert_allclose(later[200:-200], whole[200:-200], atol=2e-3)
 
 
 def test_a_jump_into_a_program_stream_is_no_damage(tmp_path):
@@ -270,7 +264,7 @@ def test_a_jump_into_a_program_stream_is_no_damage(tmp_path):
 
 
 def test_another_track_may_be_longer_and_pixels_that_are_not_square_are_stretched(tmp_path):
-    path = raw_video(tmp_path / "a.mp4", 3.0, ("mpeg4", "aac"), tracks=2, longer=1.5)
+    path = raw_video(tmp_path / "a.mp4", 3.0, ("mpeg4", "aac"), longer=(0.0, 1.5))
     assert probe_video(path).end == pytest.approx(3.0, abs=0.1)
     path = raw_video(tmp_path / "wide.mkv", 1.6, ("mpeg4", "aac"), width=48, aspect="4/3")
     info = probe_video(path)
