@@ -1,14 +1,12 @@
 """The networks of the papers, one file per figure."""
 
-from llinet_lite.models.audio_encoder import AudioEncoder
-from llinet_lite.models.avenet import AVENet
-from llinet_lite.models.avenet_motion import AVENetMF, AVENetOF
+from llinet_lite.models.avenet import AVENet, AVENetMF, AVENetOF
 from llinet_lite.models.avolnet import AVOLNet
 from llinet_lite.models.l3net import L3Net
-from llinet_lite.models.llinet import LLINet
+from llinet_lite.models.llinet import AudioEncoder, LLINet
 from llinet_lite.models.towers import AudioTower, VisionTower, layer_table
-from llinet_lite.models.trunks import Trunk
-from llinet_lite.models.vggish import Ear, VGGish
+from llinet_lite.models.trunks import Trunk, build_trunk, load_trunk_weights
+from llinet_lite.models.vggish import Ear, VGGish, load_vggish_weights
 
 __all__ = [
     "AVENet",
@@ -23,5 +21,8 @@ __all__ = [
     "Trunk",
     "VGGish",
     "VisionTower",
+    "build_trunk",
     "layer_table",
+    "load_trunk_weights",
+    "load_vggish_weights",
 ]

@@ -8,9 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.losses import refuse_unequal
-from llinet_lite.models.towers import AudioTower, VisionTower, centre_rows, initialise
-
-__all__ = ["L3Net"]
+from llinet_lite.models.towers import AudioTower, VisionTower, center_rows, initialize
 
 
 class L3Net(nn.Module):
@@ -18,13 +16,13 @@ class L3Net(nn.Module):
 
     .. math:: z = W_2\,\mathrm{ReLU}(W_1 [v; a] + b_1) + b_2
 
-    with v the picture's and a the sound's features. Since W_1 [v; a] = V v + A a, the first fused layer
-    splits into a picture part and a sound part: `all_pairs` judges all B^2 pairs of a batch for the towers'
+    with v the image's and a the audio's features. Since W_1 [v; a] = V v + A a, the first fused layer
+    splits into an image part and an audio part: `all_pairs` judges all B^2 pairs of a batch for the towers'
     price of B.
 
     Source: Arandjelovic and Zisserman, *Look, Listen and Learn* (2017), Fig. 2; as used in *Objects that
     Sound* (2018), Fig. 2c. 9.50 million parameters at width 64 (9.51 with the convolution biases that batch
-    normalisation makes idle, left out here).
+    normalization makes idle, left out here).
 
     Parameters
     ----------
@@ -36,11 +34,9 @@ class L3Net(nn.Module):
     -----
     The papers do not say how the head starts. Features come out of a ReLU and a maximum, so all of them have
     the same large positive mean. With He's weights alone that mean decides which hidden units are on, the
-    same ones for every pair, and the head can only add up what each sense says alone, which is nothing here.
-    So each row of W_1 starts with mean zero over the picture part and over the sound part: the mean cancels
-    and the units answer to the pair. Its effect alone was not measured apart from batch size and head width.
+    same ones for every pair. So each row of W_1 starts with mean zero over the image part and over the audio
+    part: the mean cancels and the units answer to the pair.
 
-    Notebook: 01
     """
 
     def __init__(self, variant: str = "2018", width: int = 64, hidden: int = 128):
@@ -48,12 +44,12 @@ class L3Net(nn.Module):
         self.vision = VisionTower(variant, width)
         self.audio = AudioTower(variant, width)
         self.variant, self.width, self.features = variant, width, self.vision.features
-        self.fc1 = initialise(nn.Linear(2 * self.features, hidden))
-        centre_rows(self.fc1, parts=2)  # picture part, sound part
-        self.fc2 = initialise(nn.Linear(hidden, 2))
+        self.fc1 = initialize(nn.Linear(2 * self.features, hidden))
+        center_rows(self.fc1, parts=2)  # image part, audio part
+        self.fc2 = initialize(nn.Linear(hidden, 2))
 
     def embed_image(self, image: Tensor) -> Tensor:
-        """Picture (B, 3, H, W) float in [0, 1] -> features (B, 8 width), not negative."""
+        """Image (B, 3, H, W) float in [0, 1] -> features (B, 8 width), not negative."""
         return self.vision(image)
 
     def embed_audio(self, spectrogram: Tensor) -> Tensor:
@@ -61,12 +57,12 @@ class L3Net(nn.Module):
         return self.audio(spectrogram)
 
     def pairs(self, image_features: Tensor, audio_features: Tensor) -> Tensor:
-        """Judge pair i = (picture i, sound i): two times (B, 8 width) -> logits (B, 2)."""
+        """Judge pair i = (image i, audio i): two times (B, 8 width) -> logits (B, 2)."""
         both = torch.cat([image_features, audio_features], dim=-1)  # (B, 16 width)
         return self.fc2(F.relu(self.fc1(both)))
 
     def all_pairs(self, image_features: Tensor, audio_features: Tensor) -> Tensor:
-        """Judge every picture with every sound.
+        """Judge every image with every audio.
 
         Parameters
         ----------
@@ -75,15 +71,15 @@ class L3Net(nn.Module):
 
         Returns
         -------
-        Tensor (B, C, 2): [i, j] are the logits of picture i with sound j, as `pairs` gives them
+        Tensor (B, C, 2): [i, j] are the logits of image i with audio j, as `pairs` gives them
         """
-        picture_part, sound_part = self.fc1.weight.split(self.features, dim=1)
-        picture = F.linear(image_features, picture_part, self.fc1.bias)  # (B, hidden)
-        sound = F.linear(audio_features, sound_part)  # (C, hidden)
-        return self.fc2(F.relu(picture[:, None] + sound[None]))  # (B, C, hidden) -> (B, C, 2)
+        image_part, audio_part = self.fc1.weight.split(self.features, dim=1)
+        image = F.linear(image_features, image_part, self.fc1.bias)  # (B, hidden)
+        audio = F.linear(audio_features, audio_part)  # (C, hidden)
+        return self.fc2(F.relu(image[:, None] + audio[None]))  # (B, C, hidden) -> (B, C, 2)
 
     def forward(self, image: Tensor, spectrogram: Tensor) -> Tensor:
-        """Judge pair i = (picture i, sound i).
+        """Judge pair i = (image i, audio i).
 
         Parameters
         ----------

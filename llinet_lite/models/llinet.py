@@ -1,23 +1,92 @@
-"""LLINet: a picture, a sound, and which part of the picture sounds.
+"""LLINet: an image, an audio, and which part of the image sounds.
 
 Notebook: 04
 """
 
 import copy
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.losses import full_precision, refuse_unequal
-from llinet_lite.models.audio_encoder import AudioEncoder
-from llinet_lite.models.towers import image_head
-from llinet_lite.models.trunk_weights import refuse_unknown
-from llinet_lite.models.trunks import FROZEN_BN, NORMALISATIONS, Trunk
-
-__all__ = ["GATES", "LLINet"]
+from llinet_lite.models.towers import image_head, initialize
+from llinet_lite.models.trunks import FROZEN_BN, NORMALIZATIONS, Trunk, refuse_unknown
 
 GATES = {"spatial": 2, "batch": 0, "none": None}  # axis of the softmax over local features (B, C, h w)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch normalization, and a shortcut around them.
+
+    The shortcut is a 1x1 convolution (with a bias) and a batch normalization where the block changes the
+    size, else the input as it is.
+    """
+
+    def __init__(self, inside: int, outside: int, stride: int = 1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outside)
+        self.shortcut = nn.Identity()
+        if inside != outside or stride != 1:
+            self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, stride), nn.BatchNorm2d(outside))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inside, T, M) -> (B, outside, T / stride, M / stride), not negative."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class AudioEncoder(nn.Module):
+    """Log-mel spectrogram (B, T, bands) -> embedding (B, size), not normalized.
+
+    Convolution 7x7 with stride 2 and 3x3 maxima, two stages of two residual blocks (2 w channels, stride 1;
+    8 w channels, stride 2), mean over time and frequency, one linear layer. At width 64, for 303 frames of 40
+    bands: 64 x 152 x 20, 64 x 76 x 10, 128 x 76 x 10, 512 x 38 x 5, 512, 1024.
+
+    Source: LLINet (2020); its page draws two residual blocks, its released code has these four. LLINet
+    divides the embedding by its length, the rivals in part do not: that is left to the caller.
+
+    Parameters
+    ----------
+    width : int, channels of the first convolution; 64 in the paper
+    size : int, of the embedding; 1024 in the paper
+
+    """
+
+    def __init__(self, width: int = 64, size: int = 1024):
+        super().__init__()
+        self.width, self.size, self.features = width, size, 8 * width
+        first = OrderedDict(
+            conv=nn.Conv2d(1, width, 7, 2, 3, bias=False),
+            norm=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+            pool=nn.MaxPool2d(3, 2, 1),
+        )
+        self.conv1 = nn.Sequential(first)
+        self.stage1 = nn.Sequential(ResidualBlock(width, 2 * width), ResidualBlock(2 * width, 2 * width))
+        self.stage2 = nn.Sequential(
+            ResidualBlock(2 * width, 8 * width, 2), ResidualBlock(8 * width, 8 * width)
+        )
+        initialize(self)
+        self.fc = nn.Linear(self.features, size)
+
+    def maps(self, logmel: Tensor) -> Tensor:
+        """Log-mel (B, T, bands) -> feature maps (B, 8 width, about T / 8, bands / 8)."""
+        if logmel.ndim != 3:
+            raise ValueError(f"AudioEncoder takes log-mel (B, T, bands), got {tuple(logmel.shape)}.")
+        return self.stage2(self.stage1(self.conv1(logmel.unsqueeze(1))))  # (B, T, M) -> (B, 1, T, M)
+
+    def pooled(self, logmel: Tensor) -> Tensor:
+        """Log-mel (B, T, bands) -> features (B, 8 width), the mean over the maps, not negative."""
+        return self.maps(logmel).mean((2, 3))
+
+    def forward(self, logmel: Tensor) -> Tensor:
+        """Log-mel (B, T, bands) -> embedding (B, size)."""
+        return self.fc(self.pooled(logmel))
 
 
 class LLINet(nn.Module):
@@ -30,7 +99,7 @@ class LLINet(nn.Module):
 
     with u what the trunk's `early` gives (layer2), phi_L its `late` (layer3), phi_T its `top` (layer4), all
     frozen, and phi_A the attention layer: a second copy of `late`, starting from the same weights, that is
-    trained. The local features v_bar open the gate of the picture's own path and, with the transformed sound
+    trained. The local features v_bar open the gate of the image's own path and, with the transformed audio
     a_bar, say where the sound is: s_i, raw and, for a trunk that ends in ReLU, not negative.
 
     Source: LLINet, *Look, Listen and Infer* (2020), and its released code. With ResNet-101 at 244 px u is
@@ -45,8 +114,8 @@ class LLINet(nn.Module):
         frozen, so that several networks can start from one.
     gate : "spatial", "batch" or "none"
         The axis of the softmax. "spatial": over the cells of each channel, as meant. "batch": over the
-        pictures of the batch, as in the released code, whose softmax names no axis and so takes the first; a
-        picture's embedding then depends on the batch it is in, and alone its gate is 2 everywhere. "none":
+        images of the batch, as in the released code, whose softmax names no axis and so takes the first; an
+        image's embedding then depends on the batch it is in, and alone its gate is 2 everywhere. "none":
         the gate is 1; the attention layer serves the map alone.
     width : int
         Channels of the audio encoder's first convolution, and of a stand-in made by name; 64 in the paper.
@@ -55,13 +124,12 @@ class LLINet(nn.Module):
     frozen_bn : "eval" or "train", optional
         See :class:`llinet_lite.models.trunks.Trunk`; "train" is the released code. Default: as the Trunk
         has it, "eval" for a name.
-    normalisation : "imagenet" or "released", optional
-        Likewise; the colours are normalised as the weights expect ("imagenet") unless the Trunk says
+    normalization : "imagenet" or "released", optional
+        Likewise; the colours are normalized as the weights expect ("imagenet") unless the Trunk says
         otherwise. The released code takes 0.5 for all with ImageNet's weights ("released").
     audio : Module, optional
         What is heard (B, ...) -> (B, size). Default: the paper's encoder of log-mel (B, T, bands).
 
-    Notebook: 04
     """
 
     def __init__(
@@ -72,7 +140,7 @@ class LLINet(nn.Module):
         width: int = 64,
         size: int = 1024,
         frozen_bn: str | None = None,
-        normalisation: str | None = None,
+        normalization: str | None = None,
         audio: nn.Module | None = None,
     ):
         super().__init__()
@@ -82,9 +150,9 @@ class LLINet(nn.Module):
         if frozen_bn is not None:
             refuse_unknown("frozen_bn", frozen_bn, FROZEN_BN)
             self.trunk.frozen_bn = frozen_bn
-        if normalisation is not None:
-            refuse_unknown("normalisation", normalisation, NORMALISATIONS)
-            self.trunk.normalisation = normalisation
+        if normalization is not None:
+            refuse_unknown("normalization", normalization, NORMALIZATIONS)
+            self.trunk.normalization = normalization
         self.attention = copy.deepcopy(self.trunk.stages[1]).requires_grad_(True)
         self.trunk.freeze()
         self.image_head = image_head(self.trunk.features, size)
@@ -94,32 +162,12 @@ class LLINet(nn.Module):
 
     @torch.no_grad()
     def see(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the frozen part of the picture's path; unless its batch normalisation drifts, it can be kept.
-
-        Parameters
-        ----------
-        image : Tensor (B, 3, H, W) float in [0, 1]
-
-        Returns
-        -------
-        early : Tensor (B, trunk.early_channels, H', W'), for the attention layer
-        late : Tensor (B, C, h, w), for the gate; C = trunk.local_channels
-        """
+        """Image (B, 3, H, W) in [0, 1] -> what the frozen `early` and `late` give."""
         early = self.trunk.early(image)
         return early, self.trunk.late(early)
 
     def attend(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the rest of the picture's path: attention layer, gate, the trunk's top, head.
-
-        Parameters
-        ----------
-        early, late : Tensor, as `see` returns them
-
-        Returns
-        -------
-        embedding : Tensor (B, size), not normalised
-        local : Tensor (B, C, h, w), the vector v_bar of every cell
-        """
+        """Attention layer, gate, top and head: -> embedding (B, size), local features v_bar (B, C, h, w)."""
         local = self.attention(early)
         if (axis := GATES[self.gate]) is not None:
             cells = full_precision(local).flatten(2)  # (B, C, h, w) -> (B, C, h w)
@@ -127,7 +175,7 @@ class LLINet(nn.Module):
         return self.image_head(self.trunk.pool(self.trunk.top(late))), local
 
     def embed_image(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Picture (B, 3, H, W) float in [0, 1] -> embedding (B, size), local features (B, C, h, w)."""
+        """Image (B, 3, H, W) float in [0, 1] -> embedding (B, size), local features (B, C, h, w)."""
         return self.attend(*self.see(image))
 
     def embed_audio(self, logmel: Tensor) -> Tensor:
@@ -135,31 +183,21 @@ class LLINet(nn.Module):
         return F.normalize(full_precision(self.audio(logmel)), dim=-1)
 
     def transform(self, audio: Tensor) -> Tensor:
-        """Embeddings of sounds (B, size) -> a_bar (B, C), not negative, in the space of the cells."""
+        """Embeddings of audio (B, size) -> a_bar (B, C), not negative, in the space of the cells."""
         return F.relu(self.transformation(audio))
 
     def localize(self, image: Tensor, logmel: Tensor) -> Tensor:
-        """Score every cell of picture i with sound i.
-
-        Parameters
-        ----------
-        image : Tensor (B, 3, H, W) float in [0, 1]
-        logmel : Tensor (B, T, bands)
-
-        Returns
-        -------
-        Tensor (B, h, w), s_i = v_bar_i . a_bar: larger where the sound is more likely, on no fixed scale
-        """
+        """Score every cell of image i with audio i: -> (B, h, w), v_bar_i . a_bar, on no fixed scale."""
         with torch.no_grad():
             early = self.trunk.early(image)
         return self._scores(self.attention(early), self.embed_audio(logmel))
 
     def forward(self, image: Tensor, logmel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Embed the pictures and sounds of a batch, and score every cell of picture i with sound i.
+        """Embed the images and audio of a batch, and score every cell of image i with audio i.
 
         Returns
         -------
-        image : Tensor (B, size), not normalised
+        image : Tensor (B, size), not normalized
         audio : Tensor (B, size), of length 1
         scores : Tensor (B, h, w), as from `localize`
         """
@@ -193,13 +231,7 @@ class LLINet(nn.Module):
         return {key: value for key, value in state.items() if not key.startswith("trunk.") or key in kept}
 
     def load_trainable_state(self, state: dict[str, Tensor]) -> None:
-        """Take what `trainable_state` of the same network returned; the trunk must be the same already.
-
-        Raises
-        ------
-        ValueError
-            If the state is that of another network.
-        """
+        """Take what `trainable_state` of the same network returned; the trunk must be the same already."""
         wanted = self.trainable_state()
         differ = [
             key for key in {**wanted, **state}
@@ -208,7 +240,6 @@ class LLINet(nn.Module):
         if differ:
             raise ValueError(
                 f"The state is of another LLINet than this one ({self.trunk.title}, width {self.width}, size "
-                f"{self.size}): {len(differ)} tensors are missing, strange or of another size, first "
-                f"{differ[0]}. Build the network as it was when it was saved."
+                f"{self.size}): {len(differ)} tensors differ, first {differ[0]}."
             )
         self.load_state_dict(state, strict=False)

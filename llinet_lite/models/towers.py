@@ -3,26 +3,17 @@
 Notebook: 01
 """
 
+from __future__ import annotations
+
 import math
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "STRIDES",
-    "AudioTower",
-    "GlobalMax",
-    "Tower",
-    "VisionTower",
-    "blocks",
-    "centre_rows",
-    "image_head",
-    "initialise",
-    "layer_table",
-    "linear_head",
-]
+if TYPE_CHECKING:
+    import pandas as pd
 
 STRIDES = {"2017": 1, "2018": 2}  # of conv1_1: Look, Listen and Learn; Objects that Sound
 _AXES = {2: "H, W", 3: "T, H, W"}
@@ -41,14 +32,14 @@ class GlobalMax(nn.Module):
 
 
 def _convolution(inside: int, outside: int, axes: int, stride: int = 1, padding=1) -> nn.Sequential:
-    """3x3 convolution, batch normalisation, ReLU; the normalisation's shift takes the place of a bias.
+    """3x3 convolution, batch normalization, ReLU; the normalization's shift takes the place of a bias.
 
     With `axes` = 3 it is 3x3x3, over time, height and width.
     """
-    convolution, normalisation = (nn.Conv2d, nn.BatchNorm2d) if axes == 2 else (nn.Conv3d, nn.BatchNorm3d)
+    convolution, normalization = (nn.Conv2d, nn.BatchNorm2d) if axes == 2 else (nn.Conv3d, nn.BatchNorm3d)
     layers = OrderedDict(
         conv=convolution(inside, outside, 3, stride, padding, bias=False),
-        norm=normalisation(outside),
+        norm=normalization(outside),
         relu=nn.ReLU(inplace=True),
     )
     return nn.Sequential(layers)
@@ -57,20 +48,9 @@ def _convolution(inside: int, outside: int, axes: int, stride: int = 1, padding=
 def blocks(inside: int, width: int, numbers, *, axes: int = 2, **first) -> nn.Sequential:
     """Blocks of two convolutions and, but for the fourth, a pool: 2x2, stride 2.
 
-    Parameters
-    ----------
-    inside : int, channels of the input
-    width : int, channels of block 1; block n has width * 2 ** (n - 1)
-    numbers : which blocks, of 1 to 4, in order
-    axes : 2, or 3 with a time axis: pools 2x2x2, padded in time so that no frame is left out: of n they make
-        n // 2 + 1 (no maximum sees the padding); height and width are rounded down as without time
-    first : stride and padding of conv1_1, where they are not 1
-
-    Returns
-    -------
-    Sequential with the papers' names: conv1_1, conv1_2, pool1, conv2_1, ...
-
-    Notebook: 01
+    Block n of `numbers` has width * 2 ** (n - 1) channels; `first` are stride and padding of conv1_1. With
+    `axes` = 3 there is a time axis: pools 2x2x2, padded in time so that no frame is left out: of n they make
+    n // 2 + 1 (no maximum sees the padding). The layers have the papers' names: conv1_1, conv1_2, pool1, ...
     """
     layers = OrderedDict()
     for number in numbers:
@@ -83,12 +63,8 @@ def blocks(inside: int, width: int, numbers, *, axes: int = 2, **first) -> nn.Se
     return nn.Sequential(layers)
 
 
-def initialise(module: nn.Module) -> nn.Module:
-    """He's normal initialisation for every convolution and linear layer, biases zero; returns the module.
-
-    The spread is sqrt(2 / fan_in), which keeps the size of activations through ReLU layers (He et al. 2015,
-    eq. 10).
-    """
+def initialize(module: nn.Module) -> nn.Module:
+    """Start all convolutions and linear layers with He's weights, N(0, 2 / fan_in), and biases zero."""
     for layer in module.modules():
         if isinstance(layer, _CONVOLUTIONS | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -97,13 +73,12 @@ def initialise(module: nn.Module) -> nn.Module:
     return module
 
 
-def centre_rows(layer: nn.Module, parts: int = 1) -> nn.Module:
+def center_rows(layer: nn.Module, parts: int = 1) -> nn.Module:
     """Start every row of a linear layer or 1x1 convolution with mean zero; returns the layer.
 
     For inputs that come out of a ReLU or a maximum: what they share, a positive mean, then cancels, and the
-    units answer to what differs. With `parts` each of so many equal shares of the inputs is centred.
+    units answer to what differs. With `parts` each of so many equal shares of the inputs is centered.
 
-    Notebook: 01
     """
     with torch.no_grad():
         shares = layer.weight.view(len(layer.weight), parts, -1)
@@ -114,29 +89,23 @@ def centre_rows(layer: nn.Module, parts: int = 1) -> nn.Module:
 def linear_head(features: int, size: int) -> nn.Sequential:
     """fc1 with ReLU, fc2 without: features (B, features), not negative -> embeddings (B, size).
 
-    Both start with He's weights and centred rows, see `centre_rows`: both take numbers that come out of a
-    ReLU. Measured on fresh networks, width 16 and 64, two seeds each, on pictures and sounds of the built-in
-    world and on noise: the mean cosine of two embeddings of one sense is 0.92 to 0.97 without centring, 0.30
-    to 0.36 with fc1 alone centred, 0.01 to 0.05 with both; without it, all pairs begin at nearly one
-    distance. That spreads the start; it does not speed up AVE-Net. In three seeds of a small one (width 8,
-    80 px, four epochs) the last epoch's training loss was 0.668, 0.654, 0.646 with both centred and 0.638,
-    0.631, 0.642 without.
+    Both start with He's weights and centered rows, as both take numbers that come out of a ReLU. On fresh
+    networks the mean cosine of two embeddings of one kind is 0.92 to 0.97 without centering, 0.01 to 0.05
+    with it: all pairs would begin at nearly one distance. It does not speed up AVE-Net's training.
 
-    Notebook: 02
     """
     layers = OrderedDict(fc1=nn.Linear(features, size), relu=nn.ReLU(), fc2=nn.Linear(size, size))
-    head = initialise(nn.Sequential(layers))
-    centre_rows(head.fc1)
-    centre_rows(head.fc2)
+    head = initialize(nn.Sequential(layers))
+    center_rows(head.fc1)
+    center_rows(head.fc2)
     return head
 
 
 def image_head(features: int, size: int = 1024) -> nn.Sequential:
-    """Pooled features of a trunk (B, features) -> (B, size): fc1 with ReLU, fc2 without, not normalised.
+    """Pooled features of a trunk (B, features) -> (B, size): fc1 with ReLU, fc2 without, not normalized.
 
     2048 - 2048 - 1024 in LLINet, whose released code starts both weights uniformly in [-0.1, 0.1].
 
-    Notebook: 04
     """
     layers = OrderedDict(fc1=nn.Linear(features, features), relu=nn.ReLU(), fc2=nn.Linear(features, size))
     head = nn.Sequential(layers)
@@ -155,16 +124,14 @@ class Tower(nn.Module):
     def __init__(self, variant: str = "2018", width: int = 64):
         super().__init__()
         if variant not in STRIDES:
-            raise ValueError(
-                f"variant {variant!r} is unknown; choose one of {', '.join(map(repr, STRIDES))}."
-            )
+            raise ValueError(f"variant {variant!r} is unknown; choose one of {', '.join(STRIDES)}.")
         if width < 1:
             raise ValueError(f"width is the number of channels of the first block, at least 1; got {width}.")
         self.variant, self.width, self.features = variant, width, 8 * width
         stride = STRIDES[variant]
         self.trunk = self.layers({"stride": stride, "padding": self.first_padding} if stride == 2 else {})
         self.pool4 = GlobalMax()
-        initialise(self)
+        initialize(self)
 
     def layers(self, first: dict) -> nn.Module:
         """Everything up to conv4_2; `first` is stride and padding of conv1_1."""
@@ -183,13 +150,12 @@ class Tower(nn.Module):
 
 
 class VisionTower(Tower):
-    """Picture (B, 3, H, W) -> features (B, 8 width).
+    """Image (B, 3, H, W) -> features (B, 8 width).
 
     At 224 x 224 and width 64: conv4_2 is 28 x 28 x 512 with `variant="2017"` (*Look, Listen and Learn*, Fig.
     2) and 14 x 14 x 512 with `variant="2018"` (*Objects that Sound*, Fig. 2a: stride 2 in conv1_1, a quarter
     of the cost).
 
-    Notebook: 01
     """
 
     channels = 3
@@ -203,7 +169,6 @@ class AudioTower(Tower):
     for 200 frames with `variant="2018"`. There conv1_1 pads time but not frequency: the figure's 128 x 100
     needs it so, padding both axes would give 129 x 100 (*Objects that Sound*, Fig. 2b).
 
-    Notebook: 01
     """
 
     channels = 1
@@ -242,8 +207,9 @@ def layer_table(model: nn.Module, *inputs: Tensor) -> pd.DataFrame:
     >>> table.output.iloc[-2]
     (512, 14, 14)
 
-    Notebook: 01
     """
+    from pandas import DataFrame  # here, so that networks start without it
+
     rows = []
 
     def record(name, layer):
@@ -272,4 +238,4 @@ def layer_table(model: nn.Module, *inputs: Tensor) -> pd.DataFrame:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return pd.DataFrame(rows, columns=["layer", "output", "parameters", "macs"])
+    return DataFrame(rows, columns=["layer", "output", "parameters", "macs"])

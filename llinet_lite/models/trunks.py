@@ -5,79 +5,86 @@ Notebook: 04
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from llinet_lite.features import standardize
-from llinet_lite.models.trunk_weights import (
-    TITLES,
-    find_weights,
-    read_weights,
-    refuse_unknown,
-    torchvision_files,
-)
-
-__all__ = ["FROZEN_BN", "NORMALISATIONS", "Trunk", "build_trunk", "find_weights", "load_trunk_weights"]
 
 FROZEN_BN = ("eval", "train")
-NORMALISATIONS = {  # mean and standard deviation of red, green, blue
+NORMALIZATIONS = {  # mean and standard deviation of red, green, blue
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "released": ([0.5] * 3, [0.5] * 3),
 }
+TITLES = {
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101",
+    "squeezenet1_0": "SqueezeNet 1.0",
+    "mobilenet_v2": "MobileNet v2",
+    "standin": "stand-in",
+}
 # Networks that are one list of layers: where `late` and `top` begin, and the channels of the three taps.
 _CUTS = {"squeezenet1_0": (7, 11, (256, 512, 512)), "mobilenet_v2": (7, 14, (32, 96, 1280))}
+VARIABLE = "LLINET_TRUNK"  # TEMPORARY: wave B removes this
 
 
-class _StandIn(ResNet):
-    """ResNet-18 for small pictures: `width` channels in the first stage, no maximum after conv1."""
+def refuse_unknown(what: str, value: str, known: Iterable[str]) -> None:
+    """Raise ValueError unless `value` is one of the known ones, which the message lists."""
+    if value not in (known := tuple(known)):
+        raise ValueError(f"{what} {value!r} is unknown; choose one of {', '.join(map(repr, known))}.")
 
-    def __init__(self, width: int, classes: int):
-        with torch.device("meta"):  # of the parent's layers only those without weights are kept
-            super().__init__(BasicBlock, [2, 2, 2, 2])
-        self.inplanes = width
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        self.bn1, self.maxpool = nn.BatchNorm2d(width), nn.Identity()
-        self.layer1 = self._make_layer(BasicBlock, width, 2)
-        self.layer2 = self._make_layer(BasicBlock, 2 * width, 2, stride=2)
-        self.layer3 = self._make_layer(BasicBlock, 4 * width, 2, stride=2)
-        self.layer4 = self._make_layer(BasicBlock, 8 * width, 2, stride=2)
-        self.fc = nn.Linear(8 * width, classes)
-        for layer in self.modules():  # as torchvision starts ResNet-18
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+def _standin(width: int, classes: int) -> nn.Module:
+    """ResNet-18 for small images: `width` channels in the first stage, no maximum after conv1."""
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    with torch.device("meta"):  # of these layers only those without weights are kept
+        network = ResNet(BasicBlock, [2, 2, 2, 2])
+    network.inplanes = width
+    network.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+    network.bn1, network.maxpool = nn.BatchNorm2d(width), nn.Identity()
+    network.layer1 = network._make_layer(BasicBlock, width, 2)
+    network.layer2 = network._make_layer(BasicBlock, 2 * width, 2, stride=2)
+    network.layer3 = network._make_layer(BasicBlock, 4 * width, 2, stride=2)
+    network.layer4 = network._make_layer(BasicBlock, 8 * width, 2, stride=2)
+    network.fc = nn.Linear(8 * width, classes)
+    for layer in network.modules():  # as torchvision starts ResNet-18
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return network
 
 
 class Trunk(nn.Module):
     """An image network cut at three taps, so that others can read it, branch off or step in between.
 
-    picture -> `early` -> `late` -> `top` -> `pool`. In a ResNet `early` ends with layer2, `late` is layer3,
+    image -> `early` -> `late` -> `top` -> `pool`. In a ResNet `early` ends with layer2, `late` is layer3,
     whose cells LLINet's attention layer answers for, `top` is layer4. At 244 px, LLINet's size, ResNet-101
     gives 512 x 31 x 31, 1024 x 16 x 16, 2048 x 8 x 8, 2048; at 112 px the stand-in of width 16 gives
     32 x 28 x 28, 64 x 14 x 14, 128 x 7 x 7, 128. SqueezeNet is cut before features.7 and features.11,
-    MobileNet v2 before features.7 and features.14. MobileNet's `early` and `late` may be negative, the other
-    networks' are not.
-
-    Its weights are random until `load_trunk_weights`; `build_trunk` does both.
+    MobileNet v2 before features.7 and features.14; its `early` and `late` may be negative, those of the
+    others are not. Weights are random until `load_trunk_weights`; `build_trunk` does both.
 
     Parameters
     ----------
     name : str
         "resnet18", "resnet34", "resnet50", "resnet101", "squeezenet1_0" or "mobilenet_v2", torchvision's
-        own; or "standin": ResNet-18 for small pictures, trained on the seen classes where ImageNet's weights
+        own; or "standin": ResNet-18 for small images, trained on the seen classes where ImageNet's weights
         are not at hand.
     width : int
         Channels of the stand-in's first stage; the other networks have theirs.
     classes : int
         Of the classifier; 1000 in ImageNet.
-    normalisation : "imagenet" or "released"
-        "imagenet": mean and deviation of the colours as torchvision's weights were trained. "released": 0.5
+    normalization : "imagenet" or "released"
+        "imagenet": mean and deviation of the colors as torchvision's weights were trained. "released": 0.5
         for all, as LLINet's released code has it, with the same weights.
     frozen_bn : "eval" or "train"
-        What the batch normalisations do in training once the trunk is frozen. "eval": they keep their
+        What the batch normalizations do in training once the trunk is frozen. "eval": they keep their
         statistics. "train": they use those of the batch and go on averaging, as in LLINet's released code,
         so the features drift although no weight changes.
 
@@ -90,7 +97,11 @@ class Trunk(nn.Module):
     classes : int, 0 if the weights came without a classifier
     frozen : bool
 
-    Notebook: 04
+    Examples
+    --------
+    >>> trunk = Trunk("standin", width=16)
+    >>> trunk.early(torch.zeros(1, 3, 112, 112)).shape
+    torch.Size([1, 32, 28, 28])
     """
 
     def __init__(
@@ -99,28 +110,32 @@ class Trunk(nn.Module):
         *,
         width: int = 16,
         classes: int = 1000,
-        normalisation: str = "imagenet",
+        normalization: str = "imagenet",
         frozen_bn: str = "eval",
     ):
         super().__init__()
         refuse_unknown("trunk", name, TITLES)
-        refuse_unknown("normalisation", normalisation, NORMALISATIONS)
+        refuse_unknown("normalization", normalization, NORMALIZATIONS)
         refuse_unknown("frozen_bn", frozen_bn, FROZEN_BN)
         self.name, self.classes, self.frozen = name, classes, False
-        self.normalisation, self.frozen_bn = normalisation, frozen_bn
+        self.normalization, self.frozen_bn = normalization, frozen_bn
         self.kind = f"stand-in of width {width}" if name == "standin" else TITLES[name]
         self.title = f"{self.kind}, untrained"
-        make = getattr(torchvision.models, name, None)
-        self.network = make(num_classes=classes) if make else _StandIn(width, classes)
+        if name == "standin":
+            self.network = _standin(width, classes)
+        else:
+            from torchvision import models  # here, so that others start without it
+
+            self.network = getattr(models, name)(num_classes=classes)
         self.stages, channels = _cut(self.network, name)  # a tuple, else every weight would have two names
         self.early_channels, self.local_channels, self.features = channels
 
     def early(self, image: Tensor) -> Tensor:
-        """Picture (B, 3, H, W) float in [0, 1] -> first maps (B, early_channels, H', W')."""
+        """Image (B, 3, H, W) float in [0, 1] -> first maps (B, early_channels, H', W')."""
         if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
             found = f"{tuple(image.shape)} {image.dtype}"
             raise TypeError(f"Trunk takes (B, 3, H, W) floats in [0, 1], got {found}: see features.to_image.")
-        return self.stages[0](standardize(image, *NORMALISATIONS[self.normalisation]))
+        return self.stages[0](standardize(image, *NORMALIZATIONS[self.normalization]))
 
     def late(self, early: Tensor) -> Tensor:
         """What `early` returned -> maps of the local features (B, local_channels, h, w)."""
@@ -135,33 +150,29 @@ class Trunk(nn.Module):
         return top.mean((2, 3))
 
     def logits(self, top: Tensor) -> Tensor:
-        """What `top` returned -> the classifier's logits (B, classes).
-
-        Raises
-        ------
-        ValueError
-            If the weights came without a classifier.
-        """
+        """What `top` returned -> the classifier's logits (B, classes)."""
         if not self.classes:
-            raise ValueError(
-                f"{self.title}: its weights came without a classifier, so it has no logits. Load a file "
-                "that has one, or use what `top` and `pool` return."
-            )
+            raise ValueError(f"{self.title}: its weights came without a classifier, so it has no logits.")
         if self.name == "squeezenet1_0":  # its classifier is a 1x1 convolution, then ReLU and the mean
             return self.network.classifier(top).flatten(1)  # (B, classes, 1, 1) -> (B, classes)
-        return getattr(self.network, _head(self.network))(self.pool(top))
+        return getattr(self.network, self._head)(self.pool(top))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Picture (B, 3, H, W) float in [0, 1] -> logits (B, classes)."""
+        """Image (B, 3, H, W) float in [0, 1] -> logits (B, classes)."""
         return self.logits(self.top(self.late(self.early(image))))
 
+    @property
+    def _head(self) -> str:
+        """Torchvision's name of the classifier."""
+        return "classifier" if self.name in _CUTS else "fc"
+
     def freeze(self) -> Trunk:
-        """Let no weight learn from here on; batch normalisation as `frozen_bn` says. Returns self."""
+        """Let no weight learn from here on; batch normalization as `frozen_bn` says. Returns self."""
         self.frozen = True
         return self.requires_grad_(False).train(self.training)
 
     def train(self, mode: bool = True) -> Trunk:
-        """Set training or evaluation; of a frozen trunk it reaches the batch normalisations at most."""
+        """Set training or evaluation; of a frozen trunk it reaches the batch normalizations at most."""
         super().train(mode)
         if self.frozen:
             follows = mode and self.frozen_bn == "train"
@@ -181,89 +192,135 @@ def _cut(network: nn.Module, name: str) -> tuple[tuple[nn.Module, ...], tuple[in
     return (nn.Sequential(*first), network.layer3, network.layer4), (last // 4, last // 2, last)
 
 
-def _head(network: nn.Module) -> str:
-    """Return the name that torchvision gives the classifier."""
-    return "fc" if isinstance(network, ResNet) else "classifier"
+# ---- weights from files; nothing is downloaded
 
 
-def build_trunk(
-    name: str,
-    weights: str | Path | None = None,
-    *,
-    width: int = 16,
-    classes: int = 1000,
-    normalisation: str = "imagenet",
-    frozen_bn: str = "eval",
-) -> Trunk:
-    """Make a trunk: with random weights, free to be trained, or with weights from a file, frozen.
-
-    Parameters
-    ----------
-    name, width, classes, normalisation, frozen_bn : see :class:`Trunk`
-    weights : path of a file or folder, optional
-        As for `find_weights`, which also says where files are if no path is at hand. Default: random
-        weights, and `title` says "untrained".
-
-    Returns
-    -------
-    Trunk
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        See `find_weights` and `load_trunk_weights`.
-
-    Notebook: 04
-    """
-    trunk = Trunk(name, width=width, classes=classes, normalisation=normalisation, frozen_bn=frozen_bn)
+def build_trunk(name: str, weights: str | Path | None = None, **options) -> Trunk:
+    """Make a trunk: with random weights, free to be trained, or with those of a file or folder, frozen."""
+    trunk = Trunk(name, **options)
     if weights is None:
         return trunk
     return load_trunk_weights(trunk, find_weights(name, weights)).freeze()
 
 
 def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
-    """Give a trunk the weights of a file, all of them or all but the classifier; returns the trunk.
+    """Give a trunk the weights of a file, .pth or .safetensors; returns the trunk.
 
-    `title` then names the file, or ImageNet if it is torchvision's. Without the classifier `classes`
-    becomes 0, and `logits` refuses. Counts of batches in batch normalisation may be missing: no result
-    depends on them.
+    `title` then names the file, or ImageNet if it is torchvision's, whose sha256 must begin as its name says.
+    Without the classifier `classes` becomes 0, and `logits` refuses. Counts of batches in batch normalization
+    may be missing: no result depends on them.
 
     Raises
     ------
     ValueError
         If the file is damaged, or holds another network or a part of it; the trunk is then as it was.
-
-    Notebook: 04
     """
-    path = Path(path)
-    state = read_weights(path, trunk.name)
-    head = _head(trunk.network)
-    headless = not any(key.startswith(f"{head}.") for key in state)
-    _refuse_another(path, trunk, state, headless)
+    path, files = Path(path), torchvision_files(trunk.name)
+    if path.name in files:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()[:8]
+        if not path.stem.endswith(f"-{found}"):
+            raise ValueError(f"{path} is damaged: its sha256 starts with {found}. Replace it.")
+    state = {key.removeprefix("network."): value for key, value in read_weights(path).items()}
+    head = f"{trunk._head}."
+    headless = not any(key.startswith(head) for key in state)
+    wanted = {k: v for k, v in trunk.network.state_dict().items() if not (headless and k.startswith(head))}
+    refuse_another(path, f"{trunk.name} with {trunk.classes} classes", wanted, state)
     if headless:
-        setattr(trunk.network, head, nn.Identity())
+        setattr(trunk.network, trunk._head, nn.Identity())
         trunk.classes = 0
-    trunk.network.load_state_dict(state)  # batch normalisation itself fills in counts that are missing
-    trunk.title = f"{trunk.kind}, {torchvision_files(trunk.name).get(path.name, path.stem)}"
+    trunk.network.load_state_dict(state)  # batch normalization itself fills in counts that are missing
+    trunk.title = f"{trunk.kind}, {files.get(path.name, path.stem)}"
     return trunk
 
 
-def _refuse_another(path: Path, trunk: Trunk, state: dict[str, Tensor], headless: bool) -> None:
-    """Raise ValueError unless the file has just the layers of the network, in their sizes."""
-    head = f"{_head(trunk.network)}."
-    wanted = {
-        key: value.shape
-        for key, value in trunk.network.state_dict().items()
-        if not (key.endswith("num_batches_tracked") or (headless and key.startswith(head)))
+def torchvision_files(name: str) -> dict[str, str]:
+    """File names of torchvision's weights of a network -> what they were trained on, the oldest first.
+
+    {"resnet101-63fe2227.pth": "ImageNet", "resnet101-cd907fc2.pth": "ImageNet V2"}. The authors of LLINet had
+    the first kind. None of "standin".
+    """
+    refuse_unknown("trunk", name, TITLES)
+    if name == "standin":
+        return {}
+    from torchvision.models import get_model_weights
+
+    kinds = get_model_weights(name)
+    return {kind.url.rpartition("/")[2]: f"ImageNet {kind.name[-2:]}".removesuffix(" V1") for kind in kinds}
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a .pth or .safetensors file, on the CPU; floating-point values as float32."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each reader has its own kinds
+        raise ValueError(f"{path} cannot be read as weights, .pth or .safetensors: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds more than named tensors: save the network's state_dict alone.")
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def refuse_another(path: Path, what: str, wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    """Raise ValueError unless the tensors of a file are just the wanted ones, in their sizes."""
+    wanted, found = (
+        {key: value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}
+        for state in (wanted, found)
+    )
+    faults = {
+        "lacks": [key for key in wanted if key not in found],
+        "has besides": [key for key in found if key not in wanted],
+        "has in another size": [key for key in wanted if key in found and found[key] != wanted[key]],
     }
-    found = {key: value.shape for key, value in state.items() if not key.endswith("num_batches_tracked")}
-    missing = [key for key in wanted if key not in found]
-    strange = [key for key in found if key not in wanted]
-    resized = [key for key in wanted if key in found and found[key] != wanted[key]]
-    faults = {"lacks": missing, "has besides": strange, "has in another size": resized}
     said = [f"{fault} {len(keys)} tensors ({keys[0]} ...)" for fault, keys in faults.items() if keys]
     if said:
+        raise ValueError(f"{path} holds another network than {what}, or a part of it: it {', '.join(said)}.")
+
+
+# TEMPORARY: wave B removes what follows, for Workspace.public_weights
+
+
+def find_weights(name: str, weights: str | Path | None = None, nearby: Iterable[str | Path] = ()) -> Path:
+    """File of weights of an image network: of the named place alone, else of `nearby`, else torch's cache."""
+    files = list(torchvision_files(name))
+    hint = 'Without it, use the stand-in, trunk="standin", to be named so beside its numbers.'
+    return find_file(f"{TITLES[name]} ({name})", name, files, VARIABLE, hint, weights, nearby)
+
+
+def find_file(title, prefix, files, variable, hint, weights=None, nearby=()) -> Path:
+    """A public file first, else the only one whose name begins so; in torch's cache public ones alone."""
+
+    def in_folder(folder: Path) -> Path | None:
+        present = [p for p in sorted(folder.glob(f"{prefix}*")) if p.suffix in (".pth", ".safetensors")]
+        present = [p for p in present if "pca" not in p.name]  # of VGGish's release
+        public = [folder / file for file in files if folder / file in present]
+        if public or len(present) < 2:
+            return next(iter(public or present), None)
+        names = ", ".join(p.name for p in present)
         raise ValueError(
-            f"{path} holds another network than {trunk.name} with {trunk.classes} classes, or a part of it: "
-            f"it {', '.join(said)}. Name the network that it was made for, or a whole file."
+            f"{folder} holds several files of weights for {prefix}: {names}. Name the one to take."
         )
+
+    named = {"weights": weights, f"${variable}": os.environ.get(variable)}
+    where = next((where for where, place in named.items() if place), None)
+    if where:
+        path = Path(named[where]).expanduser()
+        found, looked = path if path.is_file() else in_folder(path), [f"{path} ({where})"]
+    else:
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        folders = [Path(folder).expanduser() for folder in nearby]
+        cached = [cache / file for file in files if (cache / file).is_file()]
+        found = next(filter(None, [*map(in_folder, folders), *cached]), None)
+        looked = [*map(str, folders), f"{cache} (torch's cache)"]
+    if found is None:
+        raise FileNotFoundError(
+            f"No weights of {title}: looked at {', '.join(looked)}. The file {', '.join(files[:1])} is never "
+            f"downloaded from here: put it into one of these folders, or name it by {variable}. {hint}"
+        )
+    return found

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from llinet_lite.losses import cosines
-from llinet_lite.models.audio_encoder import AudioEncoder
+from llinet_lite.models.llinet import AudioEncoder
 
 __all__ = ["Rival"]
 

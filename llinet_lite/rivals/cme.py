@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.losses import full_precision, negatives, refuse_unequal, unit
-from llinet_lite.models.towers import centre_rows, initialise
+from llinet_lite.models.towers import center_rows, initialize
 from llinet_lite.rivals.base import Rival
 from llinet_lite.rivals.ulslvc import draw_impostors
 from llinet_lite.training import adam
@@ -110,7 +110,7 @@ def _stack(features: int, sizes: tuple[int, ...]) -> nn.Sequential:
     """Linear layers, each with ReLU."""
     layers = []
     for inside, outside in pairwise((features, *sizes)):
-        layers += [centre_rows(initialise(nn.Linear(inside, outside))), nn.ReLU()]
+        layers += [center_rows(initialize(nn.Linear(inside, outside))), nn.ReLU()]
     return nn.Sequential(*layers)
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.losses import cosines, full_precision, negatives, unit
-from llinet_lite.models.towers import image_head, initialise
+from llinet_lite.models.towers import image_head, initialize
 from llinet_lite.rivals.base import Rival
 from llinet_lite.rivals.hinge import hinge_costs
 from llinet_lite.training import adam
@@ -123,7 +123,7 @@ class DAR(Rival):
         tail = OrderedDict(
             fc1=nn.Linear(size, size), fc2=nn.Linear(size, size), fc3=nn.Linear(size, teacher_classes)
         )
-        self.tail = initialise(nn.ModuleDict(tail))
+        self.tail = initialize(nn.ModuleDict(tail))
 
     def activations(self, x: Tensor) -> dict[str, Tensor]:
         """Output of a head (B, D) -> the tail's layers: "fc1", "fc2" (B, D), not negative, "fc3" (B, T)."""

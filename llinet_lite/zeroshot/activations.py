@@ -61,7 +61,7 @@ def see(trunk: Trunk, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
 
 def fingerprint(network: Trunk | nn.Module) -> str:
     """Return a name of what a frozen network computes: of its weights and, for a trunk, its normalisation."""
-    said = f"{network.name} {network.normalisation}" if isinstance(network, Trunk) else network.title
+    said = f"{network.name} {network.normalization}" if isinstance(network, Trunk) else network.title
     mark = hashlib.sha256(said.encode())
     for name, value in sorted(network.state_dict().items()):
         if "num_batches_tracked" not in name:

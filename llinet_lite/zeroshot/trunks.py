@@ -13,8 +13,7 @@ from safetensors.torch import load_file
 from llinet_lite.checkpoint import rounded
 from llinet_lite.classifier import seen_labels, train_classifier
 from llinet_lite.data.bandstand import WORLD_VERSION
-from llinet_lite.models.trunk_weights import VARIABLE
-from llinet_lite.models.trunks import Trunk, build_trunk, find_weights, load_trunk_weights
+from llinet_lite.models.trunks import VARIABLE, Trunk, build_trunk, find_weights, load_trunk_weights
 from llinet_lite.training import adam
 
 STAND_IN = "standin"

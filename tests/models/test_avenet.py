@@ -1,15 +1,14 @@
 """AVE-Net against the paper's table, plain geometry and finite differences."""
 
-import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from scipy.spatial.distance import cdist
 
 from llinet_lite.losses import avc_accuracy, avc_loss
-from llinet_lite.models import AVENet, layer_table
+from llinet_lite.models import AVENet, AVENetMF, AVENetOF, L3Net, layer_table
 from llinet_lite.models.towers import linear_head
 
 TOWER = {
@@ -66,15 +65,6 @@ def test_only_fc1_has_a_relu():
     torch.testing.assert_close(
         model.embed_image(image), embeddings / embeddings.square().sum(-1, keepdim=True) ** 0.5
     )
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_embeddings_have_length_one(training):
-    model = small().train(training)
-    image, sound = batch()
-    for x in (model.embed_image(image), model.embed_audio(sound)):
-        assert x.shape == (4, 128) and x.dtype == torch.float32
-        torch.testing.assert_close(x.norm(dim=-1), torch.ones(4))
 
 
 def test_embeddings_and_logits_are_float32_under_autocast():
@@ -136,24 +126,6 @@ def test_calibration_starts_with_the_right_sign_and_orders():
     assert model.calibrate(distance.reshape(1, 41, 1)).shape == (1, 41, 1, 2)
 
 
-def test_calibration_is_a_linear_layer():
-    model, distance = small(sign_init=False), torch.rand(3, 5)
-    want = torch.nn.functional.linear(distance[..., None], model.fc3.weight, model.fc3.bias)
-    torch.testing.assert_close(model.calibrate(distance), want)
-    equal = model.calibrate(torch.tensor(model.threshold, dtype=torch.float64))
-    assert equal[0].item() == pytest.approx(equal[1].item(), abs=1e-5)
-
-
-def test_without_sign_init_either_sign_occurs_and_none_is_constrained():
-    slopes = [small(seed, sign_init=False).slope for seed in range(12)]
-    assert min(slopes) < 0 < max(slopes)
-    model = small()
-    assert all(parameter.requires_grad for parameter in model.fc3.parameters())
-    with torch.no_grad():
-        model.fc3.weight.neg_()
-    assert model.slope == pytest.approx(6)
-
-
 @pytest.mark.parametrize("sign_init", [True, False])
 def test_all_pairs_is_forward_on_the_pairs(sign_init):
     model = small(sign_init=sign_init).double().eval()
@@ -165,13 +137,6 @@ def test_all_pairs_is_forward_on_the_pairs(sign_init):
         for j in range(5):
             torch.testing.assert_close(logits[i, j], model(image[i : i + 1], sound[j : j + 1])[0])
     torch.testing.assert_close(model.pairs(v, a[:3]), logits[:, :3].diagonal().T)
-
-
-def test_nearest_is_most_likely():
-    model, v, a = small(), unit(6), unit(9, seed=1)
-    logits = model.all_pairs(v, a)
-    likely = torch.argsort(logits[..., 1] - logits[..., 0], dim=1, descending=True)
-    assert torch.equal(likely, torch.argsort(model.distances(v, a), dim=1))
 
 
 def test_every_weight_matters_and_so_does_each_sense():
@@ -219,33 +184,152 @@ def test_overfits_a_batch_and_aligns_the_senses():
     assert model.slope < 0 and 0 < model.threshold < 2
 
 
-def test_weights_are_a_function_of_the_seed():
-    one, same, other = (small(seed).state_dict() for seed in (3, 3, 4))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["vision_head.fc2.weight"], other["vision_head.fc2.weight"])
+# ---- with motion
+
+BLOCK = [(64, 112), (64, 112), (64, 56), (128, 56), (128, 56), (128, 28), (256, 28), (256, 28), (256, 14)]
+NAMES = ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2", "conv3_1", "conv3_2", "pool3"]
+LAST = ["conv4_1", "conv4_2", "pool4"]
 
 
-def test_weights_survive_a_file(tmp_path):
-    model = small().eval()
-    save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    other = small(9).eval()
-    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    assert torch.equal(model(*batch()), other(*batch()))
-    assert copy.deepcopy(model).threshold == model.threshold
+def sounds(count=3, seed=1):
+    return torch.randn(count, 1, 65, 40, generator=torch.Generator().manual_seed(seed))
 
 
-def test_refusals_are_sentences():
-    model = small()
-    image, sound = batch()
-    with pytest.raises(ValueError, match=r"VisionTower takes \(B, 3, H, W\), got \(4, 1, 65, 40\)"):
-        model.embed_image(sound)
-    with pytest.raises(ValueError, match=r"AudioTower takes \(B, 1, H, W\), got \(4, 3, 32, 32\)"):
-        model.embed_audio(image)
-    with pytest.raises(ValueError, match="4 images and 1 audios make no pairs"):
-        model(image, sound[:1])
-    with pytest.raises(ValueError, match="3 images and 1 audios make no pairs"):
-        model.pairs(unit(3), unit(1))
-    with pytest.raises(ValueError, match="Embeddings of 128 and 64 numbers have no distance"):
-        model.all_pairs(unit(3), unit(3, 64))
-    with pytest.raises(ValueError, match="variant '2019' is unknown"):
-        AVENet("2019")
+def pictures(*shape, seed=2):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def trained(seed=0, variant="2018"):
+    """A small AVE-Net whose batch normalisation and calibration have moved."""
+    torch.manual_seed(seed)
+    model = AVENet(variant, width=4, size=16)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(2):
+        optimiser.zero_grad()
+        avc_loss(model(pictures(3, 3, 37, 45), sounds()), torch.tensor([1, 0, 1])).backward()
+        optimiser.step()
+    return model.eval()
+
+
+def paper_table(kind, *image):
+    with torch.device("meta"):
+        model = kind()
+        table = layer_table(model, torch.empty(1, *image), torch.empty(1, 1, 257, 200))
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert table.parameters.sum() == count
+    return table[table.layer.str.startswith("vision.")], count
+
+
+def test_frames_paper_sizes():
+    rows, count = paper_table(AVENetMF, 3, 25, 224, 224)
+    assert rows.layer.tolist() == [f"vision.{name}" for name in NAMES + LAST]
+    times = [13, 13, 7, 7, 7, 4, 4, 4, 3, 3, 3]
+    sides = [*BLOCK, (512, 14), (512, 14)]
+    assert rows.output.tolist() == [(c, t, n, n) for (c, n), t in zip(sides, times, strict=True)] + [(512,)]
+    channels = [3, 64, 64, 128, 128, 256, 256, 512, 512]
+    kernels = sum(27 * one * other for one, other in pairwise(channels))
+    assert rows.parameters.sum() == kernels + 2 * 2 * (64 + 128 + 256 + 512)
+    first = rows.set_index("layer").macs["vision.conv1_1"]
+    assert first == 13 * 112 * 112 * 64 * 3 * 27
+    assert count == 9_537_796 + 2 * kernels // 3
+
+
+def test_flow_paper_sizes():
+    rows, _ = paper_table(AVENetOF, 23, 224, 224)
+    streams = [f"vision.{stream}.{name}" for stream in ("image", "flow") for name in NAMES]
+    joint = ["joint.conv4_1", "joint.conv4_2", "pool4"]
+    assert rows.layer.tolist() == [*streams, *(f"vision.{name}" for name in joint)]
+    sizes = [(c, n, n) for c, n in BLOCK]
+    assert rows.output.tolist() == sizes + sizes + [(512, 14, 14), (512, 14, 14), (512,)]
+    rows = rows.set_index("layer")
+    assert rows.parameters["vision.flow.conv1_1"] == 20 * 64 * 9 + 2 * 64
+    assert rows.parameters["vision.joint.conv4_1"] == 2 * 256 * 512 * 9 + 2 * 512
+
+
+@pytest.mark.parametrize("variant", ["2018", "2017"])
+@pytest.mark.parametrize("training", [False, True])
+def test_equal_frames_are_one_frame(variant, training):
+    single = trained(variant=variant).double().train(training)
+    video = AVENetMF.from_single_frame(single)
+    assert video.training == training and video.variant == variant
+    image = pictures(3, 3, 37, 45).double()  # odd sizes: height and width round as without time
+    frames = image[:, :, None].expand(-1, -1, 25, -1, -1)
+    torch.testing.assert_close(video.embed_image(frames), single.embed_image(image), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        video(frames, sounds().double()), single(image, sounds().double()), rtol=0, atol=1e-8
+    )
+
+
+def test_order_of_the_frames_matters_once_it_is_learned():
+    torch.manual_seed(0)
+    video = AVENetMF(width=2, size=8).eval()
+    frames = pictures(2, 3, 25, 32, 32)
+    assert not torch.allclose(video.embed_image(frames), video.embed_image(frames.flip(2)), atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_flow_is_ignored_at_the_start(training):
+    single = trained().train(training)
+    flow = AVENetOF.from_single_frame(single)
+    assert flow.training == training
+    image = pictures(3, 3, 37, 45)
+    want = single(image, sounds())
+    for fields in (torch.zeros(3, 20, 37, 45), 9 * pictures(3, 20, 37, 45) - 4):
+        torch.testing.assert_close(flow(torch.cat([image, fields], 1), sounds()), want, rtol=0, atol=1e-5)
+    std = flow.vision.trunk.flow.conv2_1.conv.weight.std().item()
+    assert std == pytest.approx((2 / (4 * 9)) ** 0.5, rel=0.2)  # He's
+
+
+def test_flow_stream_learns_after_the_first_step():
+    flow = AVENetOF.from_single_frame(trained()).train()
+    x, sound = torch.cat([pictures(3, 3, 32, 32), pictures(3, 20, 32, 32, seed=5)], 1), sounds()
+    optimiser = torch.optim.Adam(flow.parameters(), 1e-3)
+    weight, moved = flow.vision.trunk.flow.conv1_1.conv.weight, []
+    for _ in range(2):
+        optimiser.zero_grad()
+        avc_loss(flow(x, sound), torch.tensor([1, 0, 1])).backward()
+        moved.append(weight.grad.abs().sum().item())
+        optimiser.step()
+    assert moved[0] == 0 < moved[1]
+    flow.eval()
+    other = torch.cat([x[:, :3], x[:, 3:].flip(0)], 1)
+    assert not torch.allclose(flow.embed_image(x), flow.embed_image(other))
+
+
+@pytest.mark.parametrize("kind", [AVENetMF, AVENetOF])
+def test_copy_shares_values_not_memory(kind):
+    single = trained()
+    before = {name: value.clone() for name, value in single.state_dict().items()}
+    copy = kind.from_single_frame(single)
+    for part in ("audio", "vision_head", "audio_head", "fc3"):
+        for name, value in getattr(single, part).state_dict().items():
+            assert torch.equal(value, getattr(copy, part).state_dict()[name])
+    assert copy.threshold == single.threshold and (copy.width, copy.size) == (4, 16)
+    with torch.no_grad():
+        for value in copy.state_dict().values():
+            value.add_(1)
+    assert all(torch.equal(before[name], value) for name, value in single.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: small().embed_image(sounds()), r"VisionTower takes \(B, 3, H, W\), got \(3, 1, 65, 40\)"),
+        (lambda: small()(batch()[0], sounds()), "4 images and 3 audios make no pairs"),
+        (lambda: small().pairs(unit(3), unit(1)), "3 images and 1 audios make no pairs"),
+        (lambda: small().all_pairs(unit(3), unit(3, 64)), "Embeddings of 128 and 64 numbers"),
+        (
+            lambda: AVENetMF(width=1).embed_image(torch.zeros(1, 3, 32, 32)),
+            r"takes \(B, 3, T, H, W\), got",
+        ),
+        (
+            lambda: AVENetOF(width=1).embed_image(torch.zeros(1, 3, 32, 32)),
+            r"takes \(B, 23, H, W\), got",
+        ),
+        (lambda: AVENetMF.from_single_frame(L3Net(width=1)), "takes an AVENet, got L3Net"),
+        (lambda: AVENetOF.from_single_frame(AVENetMF(width=1)), "takes an AVENet, got AVENetMF"),
+    ],
+)
+def test_refusals(call, says):
+    with pytest.raises((ValueError, TypeError), match=says):
+        call()

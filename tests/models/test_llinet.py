@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from llinet_lite.models import LLINet, Trunk
+from llinet_lite.models import AudioEncoder, LLINet, Trunk, layer_table
+from llinet_lite.models.llinet import ResidualBlock
 
 
 def small(gate="spatial", seed=0, trunk="standin", **options):
@@ -25,9 +27,6 @@ def count(*modules):
 
 def statistics(module):
     return {key: value.clone() for key, value in module.named_buffers() if "running" in key}
-
-
-# ---- the paper's network
 
 
 def test_paper_sizes():
@@ -49,12 +48,9 @@ def test_paper_sizes():
     assert count(model.attention) == 22 * inner + first == 26_090_496
     assert count(model.image_head) == 2048 * 2048 + 2048 + 2048 * 1024 + 1024
     assert count(model.audio) == 8_793_152 and count(model.transformation) == 1024 * 1024 + 1024
-    assert model.trunk.title == "ResNet-101, untrained" and model.trunk.normalisation == "imagenet"
+    assert model.trunk.title == "ResNet-101, untrained" and model.trunk.normalization == "imagenet"
     weight = LLINet("standin", width=8, size=64).image_head.fc1.weight  # U(-0.1, 0.1)
     assert weight.abs().max() <= 0.1 and weight.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.05)
-
-
-# ---- the gate
 
 
 @pytest.mark.parametrize("gate", ["spatial", "batch", "none"])
@@ -94,36 +90,6 @@ def test_only_the_batch_gate_looks_at_the_other_pictures():
         assert torch.allclose(one, two, rtol=1e-4, atol=1e-6) != depends, gate
 
 
-def test_alone_the_batch_gate_doubles():
-    model = small("batch").eval()
-    early, late = model.see(batch(1)[0])
-    plain = small("none").eval()
-    torch.testing.assert_close(model.attend(early, late)[0], plain.attend(early, 2 * late)[0])
-    assert not torch.allclose(model.attend(early, late)[0], plain.attend(early, late)[0])
-
-
-def test_a_gate_of_uniform_features_is_one_plus_one_in_cells():
-    model = small().eval()
-    early, late = model.see(batch()[0])
-    model.attention = torch.nn.Identity()  # to be shown a map of equal cells
-    got, _ = model.attend(torch.full_like(late, 3.0), late)
-    expected, _ = small("none").eval().attend(early, late * (1 + 1 / late[0, 0].numel()))
-    torch.testing.assert_close(got, expected)
-
-
-# ---- sound, transformation, map
-
-
-def test_sounds_have_length_one_and_pictures_not():
-    model = small().eval()
-    image, sound = batch()
-    audio = model.embed_audio(sound)
-    torch.testing.assert_close(audio.norm(dim=1), torch.ones(4))
-    raw = model.audio(sound)
-    torch.testing.assert_close(audio, raw / raw.norm(dim=1, keepdim=True))
-    assert model.embed_image(image)[0].norm(dim=1).sub(1).abs().min() > 1e-3
-
-
 @torch.no_grad()
 def test_the_map_is_a_plain_loop():
     model = small().double().eval()
@@ -145,11 +111,6 @@ def test_the_map_is_a_plain_loop():
     embedding, heard, again = model(image, sound)
     torch.testing.assert_close(embedding, model.embed_image(image)[0])
     torch.testing.assert_close((heard, again), (audio, scores))
-    with pytest.raises(ValueError, match="3 images and 2 audios make no pairs"):
-        model.localize(image, sound[:2])
-
-
-# ---- what learns
 
 
 def test_the_attention_layer_starts_as_a_copy_and_is_its_own():
@@ -183,12 +144,6 @@ def test_gradients_reach_what_is_trained_and_nothing_frozen():
     assert not early.requires_grad and not late.requires_grad
 
 
-def test_a_frozen_trunk_still_gives_a_trained_attention_layer():
-    model = small(trunk=Trunk("standin", width=2).freeze().eval())
-    assert all(weight.requires_grad for weight in model.attention.parameters())
-    assert all(layer.training for layer in model.attention.modules())
-
-
 @pytest.mark.parametrize("frozen_bn", [None, "eval", "train"])
 def test_statistics_of_the_trunk(frozen_bn):
     model = small(frozen_bn=frozen_bn)
@@ -200,24 +155,6 @@ def test_statistics_of_the_trunk(frozen_bn):
     model.eval()(*batch())
     assert all(torch.equal(value, own[key]) for key, value in statistics(model.attention).items())
     assert all(torch.equal(value, after[key]) for key, value in statistics(model.trunk).items())
-
-
-def test_options_of_the_trunk_hold_unless_said_otherwise():
-    trunk = Trunk("standin", width=2, frozen_bn="train", normalisation="released")
-    kept = small(trunk=trunk).trunk
-    assert (kept.frozen_bn, kept.normalisation) == ("train", "released")
-    asked = small(trunk=trunk, frozen_bn="eval", normalisation="imagenet").trunk
-    assert (asked.frozen_bn, asked.normalisation) == ("eval", "imagenet")
-
-
-def test_the_trunk_that_was_given_stays_as_it_was():
-    trunk = Trunk("standin", width=2)
-    before = {key: value.clone() for key, value in trunk.state_dict().items()}
-    model = small(trunk=trunk, frozen_bn="train", normalisation="released")
-    model(*batch())
-    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
-    assert (trunk.frozen_bn, trunk.normalisation, trunk.frozen) == ("eval", "imagenet", False)
-    assert all(weight.requires_grad for weight in trunk.parameters())
 
 
 def test_three_groups_hold_every_trained_weight_once():
@@ -233,9 +170,6 @@ def test_three_groups_hold_every_trained_weight_once():
     assert sum(weight.numel() for weight in groups["audio"]) == count(model.audio)
     optimizer = torch.optim.SGD(model.parameter_groups(), lr=0.1)
     assert [group["name"] for group in optimizer.param_groups] == list(groups)
-
-
-# ---- small files
 
 
 @pytest.mark.parametrize("frozen_bn", ["eval", "train"])
@@ -259,39 +193,6 @@ def test_the_small_state_gives_the_network_back(tmp_path, frozen_bn):
         torch.testing.assert_close(got, want)
 
 
-def test_the_state_of_another_network_is_refused():
-    model = small()
-    state = model.trainable_state()
-    before = {key: value.clone() for key, value in state.items()}
-    wider = LLINet("standin", width=2, size=8).trainable_state()
-    short = {key: value for key, value in state.items() if key != "transformation.bias"}
-    strange = {**state, "attention.9.weight": torch.zeros(1)}
-    drifted = small(frozen_bn="train").trainable_state()
-    firsts = (
-        "image_head.fc2.weight",
-        "transformation.bias",
-        "attention.9.weight",
-        "trunk.network.bn1.running_mean",
-    )
-    for wrong, first in zip((wider, short, strange, drifted), firsts, strict=True):
-        with pytest.raises(ValueError, match=rf"another LLINet .*stand-in of width 2.* first {first}"):
-            model.load_trainable_state(wrong)
-    assert all(torch.equal(value, before[key]) for key, value in model.trainable_state().items())
-
-
-def test_unknown_words_are_refused_with_the_known_ones():
-    with pytest.raises(
-        ValueError, match="gate 'channel' is unknown; choose one of 'spatial', 'batch', 'none'"
-    ):
-        small("channel")
-    with pytest.raises(ValueError, match="trunk 'alexnet' is unknown; choose one of 'resnet18', "):
-        small(trunk="alexnet")
-    with pytest.raises(ValueError, match="frozen_bn 'no' is unknown"):
-        small(frozen_bn="no")
-    with pytest.raises(ValueError, match="normalisation 'no' is unknown"):
-        small(normalisation="no")
-
-
 def test_under_autocast_the_gate_and_lengths_keep_full_precision():
     model = small().eval()
     image, sound = batch()
@@ -300,3 +201,95 @@ def test_under_autocast_the_gate_and_lengths_keep_full_precision():
     assert audio.dtype == scores.dtype == torch.float32
     torch.testing.assert_close(audio.norm(dim=1), torch.ones(4))
     torch.testing.assert_close(embedding.float(), model.embed_image(image)[0], rtol=0.1, atol=0.1)
+
+
+# ---- the audio encoder
+
+
+def logmel(count=2, frames=30, seed=1):
+    return torch.randn(count, frames, 40, generator=torch.Generator().manual_seed(seed))
+
+
+def unsettled(module, seed=0):
+    """Give every batch normalisation statistics of its own, so that leaving one out shows."""
+    rng = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            for value in (layer.weight.data, layer.bias.data, layer.running_mean, layer.running_var):
+                value.uniform_(0.5, 1.5, generator=rng)
+    return module.double().eval()
+
+
+def norm(x, layer):
+    mean, var, weight, bias = (
+        value.view(-1, 1, 1) for value in (layer.running_mean, layer.running_var, layer.weight, layer.bias)
+    )
+    return (x - mean) / (var + layer.eps).sqrt() * weight + bias
+
+
+def block(x, module, stride=1):
+    """One residual block, written out."""
+    y = F.conv2d(x, module.conv1.weight, stride=stride, padding=1)
+    y = F.conv2d(norm(y, module.norm1).clamp(min=0), module.conv2.weight, padding=1)
+    if isinstance(module.shortcut, torch.nn.Sequential):
+        conv, after = module.shortcut
+        x = norm(F.conv2d(x, conv.weight, conv.bias, stride=stride), after)
+    return (norm(y, module.norm2) + x).clamp(min=0)
+
+
+def test_paper_sizes_of_the_audio_encoder():
+    with torch.device("meta"):
+        model, sound = AudioEncoder(), torch.empty(1, 303, 40)
+        rows = layer_table(model, sound)
+        assert model.maps(sound).shape == (1, 512, 38, 5)
+        assert model.pooled(sound).shape == (1, 512) and model(sound).shape == (1, 1024)
+    first = rows.set_index("layer")
+    assert first.output["conv1"] == (64, 76, 10)  # the maximum is part of the first block
+    assert rows.output.iloc[-1] == (1024,)
+    assert {(128, 76, 10), (512, 38, 5)} <= set(rows.output)
+    # by hand: 7x7, then per block two 3x3 without bias and their norms, shortcuts 1x1 with bias and norm, fc
+    stage1 = 9 * (64 * 128 + 3 * 128 * 128) + 4 * 2 * 128 + (64 * 128 + 128 + 2 * 128)
+    stage2 = 9 * (128 * 512 + 3 * 512 * 512) + 4 * 2 * 512 + (128 * 512 + 512 + 2 * 512)
+    by_hand = 49 * 64 + 2 * 64 + stage1 + stage2 + 512 * 1024 + 1024
+    assert sum(parameter.numel() for parameter in model.parameters()) == by_hand == 8_793_152
+
+
+@pytest.mark.parametrize(("inside", "outside", "stride"), [(4, 4, 1), (4, 6, 1), (4, 6, 2), (4, 4, 2)])
+def test_a_block_written_out(inside, outside, stride):
+    torch.manual_seed(0)
+    module = unsettled(ResidualBlock(inside, outside, stride))
+    x = torch.randn(2, inside, 7, 5, dtype=torch.float64)
+    torch.testing.assert_close(module(x), block(x, module, stride))
+
+
+def test_the_encoder_written_out():
+    torch.manual_seed(0)
+    model, sound = unsettled(AudioEncoder(2, 6)), logmel().double()
+    y = norm(F.conv2d(sound[:, None], model.conv1.conv.weight, stride=2, padding=3), model.conv1.norm)
+    y = F.max_pool2d(y.clamp(min=0), 3, 2, 1)
+    y = block(block(y, model.stage1[0]), model.stage1[1])
+    y = block(block(y, model.stage2[0], 2), model.stage2[1])
+    torch.testing.assert_close(model.maps(sound), y)
+    pooled = y.sum((2, 3)) / (y.shape[2] * y.shape[3])
+    torch.testing.assert_close(model.pooled(sound), pooled)
+    torch.testing.assert_close(model(sound), pooled @ model.fc.weight.T + model.fc.bias)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: small("channel"), "gate 'channel' is unknown; choose one of 'spatial', 'batch', 'none'"),
+        (lambda: small(trunk="alexnet"), "trunk 'alexnet' is unknown; choose one of 'resnet18', "),
+        (lambda: small(frozen_bn="no"), "frozen_bn 'no' is unknown"),
+        (lambda: small(normalization="no"), "normalization 'no' is unknown"),
+        (lambda: small().localize(batch(3)[0], batch(2)[1]), "3 images and 2 audios make no pairs"),
+        (lambda: AudioEncoder(2, 6)(torch.zeros(4, 40)), r"takes log-mel \(B, T, bands\), got"),
+        (
+            lambda: small().load_trainable_state(small(frozen_bn="train").trainable_state()),
+            "another LLINet",
+        ),
+    ],
+)
+def test_refusals(call, says):
+    with pytest.raises((ValueError, TypeError), match=says):
+        call()

@@ -74,7 +74,7 @@ def test_they_are_computed_once(store, no_computing):
 def test_another_trunk_crop_or_normalisation_has_a_folder_of_its_own(store):
     variants = [
         (trunk_of(seed=2), 32), (trunk_of(seed=3), 32), (trunk_of(seed=2), 24),
-        (trunk_of(seed=2, normalisation="released"), 32),
+        (trunk_of(seed=2, normalization="released"), 32),
     ]  # fmt: skip
     arrays = [kept(store, trunk, "val", crop, ("pooled",))["pooled"] for trunk, crop in variants]
     assert len({array.filename for array in arrays}) == 4
