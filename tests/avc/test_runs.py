@@ -175,7 +175,7 @@ def test_published_networks_come_back_with_all_that_is_known_of_them(lesson):
     assert loaded.loaded and same(loaded.model, run.model) and not loaded.model.training
     assert (loaded.validation, loaded.minutes) == (run.validation, run.minutes)
     assert [tuple(pair) for pair in loaded.calibration] == run.calibration
-    for other in (lesson(retrain=True), lesson(overrides={"epochs_ave": 1})):
+    for other in (lesson(retrain=True), lesson(overrides={"epochs_ave": 2})):
         assert not avc.train_or_load(other, plan_of(maker, "all")).loaded
     assert not avc.train_or_load(lesson(), plan_of(maker, "all"), seed=1).loaded, "they are of seed 0"
 
