@@ -1,0 +1,1 @@
+"""What the lessons compute: every experiment returns arrays or a table, and draws nothing."""
