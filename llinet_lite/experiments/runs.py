@@ -5,9 +5,7 @@ Notebook: 01, 02, 03, 05, 06, 07, 08, 09
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -17,8 +15,29 @@ import torch
 from torch import Tensor, nn
 
 from llinet_lite import models
-from llinet_lite.data.bandstand import WORLD_VERSION, first_images
-from llinet_lite.data.batches import ClassPairs, EvaluationSet, PairBatches, evaluation_pairs
+from llinet_lite.data.bandstand import WORLD_VERSION
+from llinet_lite.data.batches import ClassPairs, PairBatches, evaluation_pairs
+from llinet_lite.experiments.embedding import (
+    Embedded,
+    Items,
+    activations,
+    at_once,
+    embed,
+    embedded,
+    items_of,
+    matching,
+    vectors,
+)
+from llinet_lite.experiments.methods import (
+    CORRESPONDENCE,
+    LLINET,
+    METHODS,
+    Correspondence,
+    Inputs,
+    LLINetMethod,
+    look,
+    own_trunk,
+)
 from llinet_lite.experiments.standins import (
     chosen_trunk,
     chosen_vggish,
@@ -29,38 +48,26 @@ from llinet_lite.experiments.standins import (
     seen_labels,
     unpacked,
 )
-from llinet_lite.features import (
-    AudioGain,
-    ImageAugment,
-    LogMel,
-    LogSpectrogram,
-    augment_frames,
-    flip,
-    flip_flow,
-    to_flow,
-    to_frames,
-    to_image,
-    to_waveform,
-)
-from llinet_lite.losses import avc_accuracy, avc_loss, llinet_loss
+from llinet_lite.features import LogMel, LogSpectrogram, to_image
+from llinet_lite.models.towers import image_head
 from llinet_lite.rivals import RETRIEVAL
-from llinet_lite.rivals.base import cosines
-from llinet_lite.training import adam, fit, float32_arithmetic, overfit_one_batch, staircase
+from llinet_lite.training import fit, float32_arithmetic, overfit_one_batch
 from llinet_lite.workspace import WEIGHTS_VERSION, Workspace
 from llinet_lite.world.instruments import SEEN
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from llinet_lite.data.batches import Batches
     from llinet_lite.data.store import Store
     from llinet_lite.models.trunks import Trunk
     from llinet_lite.profiles import Profile
 
-LLINET = "LLINet"
+__all__ = [
+    "ABLATIONS", "CORRESPONDENCE", "LLINET", "METHODS", "PAIRS_ONLY", "Embedded", "Inputs", "Items", "Plan",
+    "Run", "activations", "build", "embed", "embedded", "fresh", "held_out", "inputs_of", "items_of", "judge",
+    "look", "matching", "one_batch", "overfit", "pair_list", "plans", "publish", "train_or_load", "vectors",
+]  # fmt: skip
+
 HELD_OUT, PER_CLASS = 4, 40  # seen classes on which an epoch is chosen, and clips of each
-BATCH = 128  # pairs judged at once
-ITEMS = 64  # items embedded at once
 WARM_RATE = 0.3  # of the learning rate, where a trained network goes on
 IMPRINT = 2.0  # strength in the shortcut experiment: bursts of -39 dBFS
 LONGEST = 4  # times the profile's epochs, for a small data set
@@ -68,8 +75,8 @@ PAIRS_ONLY = ("DAR", "ULSLVC", "SIR", "SCAN")  # rivals that know pairs, not lab
 # Factors on the published learning rates, for runs of a dozen epochs: of 1, 3 and 10 the one with the highest
 # mAP on held-out seen classes within three epochs (laptop, seed 0).
 RATES = {"DAR": 10.0, "ULSLVC": 10.0, "SIR": 10.0, "SCAN": 10.0, "DSCMR": 3.0, "TIMAM": 3.0, "CMPM": 10.0}
-# Where paper, released code and good practice disagree about LLINet, one thing each, beside "brief", which is
-# LLINet with as few epochs: lesson 09. "baseline", without attention loss and gate, is the paper's: lesson 07.
+# Where paper, released code and good practice disagree about LLINet, one thing each, beside "brief", LLINet
+# with as few epochs: lesson 09. "baseline", without attention loss and gate, is the paper's: lesson 07.
 ABLATIONS = {
     "brief": {},
     "baseline": {"attention": 0.0, "gate": "none"},
@@ -239,168 +246,6 @@ def _retrieval(profile: Profile) -> list[Plan]:
     return rows
 
 
-# ---- methods: embed_image, embed_audio, scores, loss(inputs, batch), optimizer(rate), schedule(epochs)
-
-
-class Correspondence(nn.Module):
-    """A correspondence network as a method: which pairs its loss takes, and both papers' optimizer.
-
-    Parameters
-    ----------
-    network : L3Net, AVENet or AVOLNet
-    pairs : {"all", "sampled"}
-        Every pair of a batch is a decision, or each row is one, half of them matched, as published.
-    softmax : {"once", "twice"}
-        See :func:`llinet_lite.losses.avc_loss`.
-    learning_rate, weight_decay : float
-        Of Adam; the rate falls by the factor 0.94 every 16 epochs.
-    """
-
-    clip_norm = None
-    needs = ()  # no activations of a trunk
-
-    def __init__(self, network, *, pairs="all", softmax="once", learning_rate=1e-4, weight_decay=1e-5):
-        super().__init__()
-        self.network, self.pairs, self.softmax = network, pairs, softmax
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
-
-    def embed_image(self, image: Tensor) -> Tensor:
-        """Images (B, 3, H, W), or what the network's view adds to them -> what it compares."""
-        return self.network.embed_image(image)
-
-    def embed_audio(self, spectrogram: Tensor) -> Tensor:
-        """Log-spectrograms (B, 1, F, T) -> what the network compares."""
-        return self.network.embed_audio(spectrogram)
-
-    def scores(self, image: Tensor, audio: Tensor) -> Tensor:
-        """Probability of "corresponds" for every image with every audio, (N, M)."""
-        return torch.softmax(self.network.all_pairs(image, audio).float(), -1)[..., 1]
-
-    def loss(
-        self, inputs: tuple[Tensor, Tensor], batch: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch of pairs, and the share of right decisions."""
-        image, audio = self.embed_image(inputs[0]), self.embed_audio(inputs[1])
-        if self.pairs == "all":
-            logits, target = self.network.all_pairs(image, audio), batch["group"]  # (B, B, 2)
-        else:
-            logits, target = self.network.pairs(image, audio), batch["match"]  # (B, 2)
-        loss = avc_loss(logits, target, self.pairs, self.softmax)
-        return loss, {"train_accuracy": avc_accuracy(logits.detach(), target, self.pairs)}
-
-    def optimizer(self, rate: float = 1.0) -> Callable:
-        """Adam with an L2 penalty."""
-        return adam(rate * self.learning_rate, self.weight_decay)
-
-    def schedule(self, epochs: int) -> Callable[[float], float]:
-        """The learning rate falls every 16 epochs."""
-        return staircase()
-
-
-class LLINetMethod(nn.Module):
-    """LLINet as a method: its losses, its optimizer.
-
-    Parameters
-    ----------
-    network : LLINet
-    attention : float
-        Weight of the attention loss; 0 trains the matching loss alone, as the released code does for
-        retrieval and recognition.
-    scale : float
-        Of the cosines: 10 as released, 1 as printed.
-    same_class : {"mask", "zero", "all", "distinct"}
-        See :func:`llinet_lite.losses.matching_loss`.
-    solver : {"sgd", "adam"}
-        "sgd": as published, rate 1e-3, momentum 0.9, weight decay 1e-3. "adam": rate 1e-3, for short runs.
-    decay : float
-        Factor on the learning rate after every tenth of the run: 0.5 as released, 0.1 as documented there.
-    decayed : {"all", "image"}
-        Whose rate falls; the released code lowers that of the image's path alone.
-    ear : Module, optional
-        Frozen; waveforms (B, n) -> what the network's audio part takes. Default: log-mel spectrograms.
-    """
-
-    needs = ("early", "late")
-    clip_norm = None
-
-    def __init__(
-        self,
-        network: models.LLINet,
-        *,
-        attention: float = 1.0,
-        scale: float = 10.0,
-        same_class: str = "mask",
-        solver: str = "sgd",
-        decay: float = 0.5,
-        decayed: str = "all",
-        ear: nn.Module | None = None,
-    ):
-        super().__init__()
-        if solver not in ("sgd", "adam") or decayed not in ("all", "image"):
-            raise ValueError(
-                f'solver is "sgd" or "adam", decayed "all" or "image", not {solver!r}, {decayed!r}'
-            )
-        self.network, self.attention, self.solver, self.ear = network, attention, solver, ear
-        self.decay, self.decayed = decay, decayed
-        self.how = {"scale": scale, "same_class": same_class}
-
-    def embed_image(self, seen: dict[str, Tensor]) -> Tensor:
-        """Activations "early", "late" -> embeddings (B, D)."""
-        return self.network.attend(seen["early"], seen["late"])[0]
-
-    def embed_audio(self, heard: Tensor) -> Tensor:
-        """Log-mel (B, T, 40), or what `ear` gives -> embeddings (B, D) of length 1."""
-        return self.network.embed_audio(heard)
-
-    def scores(self, image: Tensor, audio: Tensor) -> Tensor:
-        """Cosines (N, M) of embeddings (N, D), (M, D)."""
-        return cosines(image, audio)
-
-    def loss(self, inputs: tuple[dict, Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch of pairs and its terms."""
-        image, local = self.network.attend(inputs[0]["early"], inputs[0]["late"])
-        audio = self.network.embed_audio(inputs[1])
-        transformed = self.network.transform(audio) if self.attention else None
-        how = self.how | {"attention": self.attention}
-        return llinet_loss(image, audio, local, transformed, batch["label"], **how)
-
-    def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
-        """Make the optimizer; `rate` multiplies its learning rate."""
-
-        def make(weights: list) -> torch.optim.Optimizer:
-            groups = weights
-            if self.decayed == "image":
-                parts = self.network.parameter_groups()
-                groups = [part | {"scheduled": part["name"] == "image"} for part in parts]
-            if self.solver == "adam":
-                return torch.optim.Adam(groups, 1e-3 * rate, weight_decay=1e-5, fused=True)
-            there = {"fused": True} if weights[0].is_cuda else {}
-            return torch.optim.SGD(groups, 1e-3 * rate, momentum=0.9, weight_decay=1e-3, **there)
-
-        return make
-
-    def schedule(self, epochs: int) -> Callable[[float], float]:
-        """The rate falls after every tenth of the run: every 10 of 100 epochs, as released."""
-        return lambda epoch: self.decay ** int(10 * epoch / epochs + 1e-9)
-
-
-class _BatchLoss:  # TEMPORARY: until every rival's loss takes (inputs, batch)
-    def loss(self, inputs, batch):
-        return super().loss(*inputs, batch["label"], batch.get("progress", 0.0))
-
-
-CORRESPONDENCE = {
-    "L3-Net": models.L3Net,
-    "AVE-Net": models.AVENet,
-    "AVE+MF": models.AVENetMF,
-    "AVE+OF": models.AVENetOF,
-    "AVOL-Net": models.AVOLNet,
-}
-# Name -> the network's class, or that of the whole method.
-METHODS = CORRESPONDENCE | {LLINET: models.LLINet}
-METHODS |= {title: type(kind.__name__, (_BatchLoss, kind), {}) for title, kind in RETRIEVAL.items()}
-
-
 def build(
     plan: Plan,
     profile: Profile,
@@ -447,83 +292,11 @@ def build(
         if plan.method == LLINET:
             own = {name: options.pop(name) for name in ("gate", "frozen_bn") if name in options}
             if options.pop("audio", "logmel") == "vggish":
-                own["audio"], options["ear"] = models.towers.image_head(ear.size, profile.embedding), ear
+                own["audio"], options["ear"] = image_head(ear.size, profile.embedding), ear
             return LLINetMethod(models.LLINet(trunk, **own, **sizes), **options)
         if "teacher" in kind.needs:
             sizes["teacher_classes"] = trunk.classes
         return kind(features=trunk.features, classes=classes, **(sizes | options))
-
-
-def own_trunk(method: nn.Module, trunk: Trunk | None) -> Trunk | None:
-    """The trunk as the method uses it: LLINet may treat its batch normalization otherwise."""
-    return getattr(getattr(method, "network", None), "trunk", trunk)
-
-
-# ---- inputs
-
-
-class Inputs(nn.Module):
-    """From a batch of the store to what a method takes, on the device of the batch.
-
-    Parameters
-    ----------
-    audio : Module
-        Waveforms (B, n) -> what the method hears: LogSpectrogram, LogMel or Ear.
-    trunk : Trunk, optional
-        For methods that stand on one, where batches bring images, not activations.
-    needs : sequence of str
-        Which activations such a method needs; () for images.
-    augment : bool
-        Change what is given by the batch's `draws`, for training: flip, brightness, saturation and gain; for
-        methods on a trunk flip alone.
-    blind : {"", "image", "audio"}
-        Control: black images, or silence.
-    """
-
-    def __init__(
-        self,
-        audio: nn.Module,
-        trunk: Trunk | None = None,
-        needs: Sequence[str] = (),
-        *,
-        augment: bool = False,
-        blind: str = "",
-    ):
-        super().__init__()
-        self.hearing, self.trunk, self.needs = audio, trunk, tuple(needs)
-        self.augment, self.blind = augment, blind
-        self.image_augment, self.gain = ImageAugment(), AudioGain()
-
-    def image(self, batch: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
-        """Images (B, 3, H, W) in [0, 1]; frames (B, 3, T, H, W); flow stacked onto the image; activations."""
-        if self.needs and "image" not in batch:
-            return {tap: batch[tap].float() for tap in self.needs}
-        draws = batch["draws"] if self.augment else None
-        if "frames" in batch:
-            frames = to_frames(batch["frames"])
-            return frames if draws is None else augment_frames(self.image_augment, frames, draws)
-        image = to_image(batch["image"])
-        if self.needs:
-            return look(self.trunk, image if draws is None else flip(image, draws), self.needs)
-        if draws is not None:
-            image = self.image_augment(image, draws)
-        if self.blind == "image":
-            image = torch.zeros_like(image)
-        if "flow" not in batch:
-            return image
-        flow = to_flow(batch["flow"])
-        return torch.cat([image, flow if draws is None else flip_flow(flow, draws)], dim=1)
-
-    def audio(self, batch: dict[str, Tensor]) -> Tensor:
-        """Log-spectrograms (B, 1, F, T), log-mel (B, T, 40), or VGGish's embeddings."""
-        waveform = to_waveform(batch["audio"])
-        if self.augment and not self.needs:
-            waveform = self.gain(waveform, batch["draws"])
-        return self.hearing(torch.zeros_like(waveform) if self.blind == "audio" else waveform)
-
-    def forward(self, batch: dict[str, Tensor]) -> tuple:
-        """Return what a method sees and hears of a batch."""
-        return self.image(batch), self.audio(batch)
 
 
 def inputs_of(
@@ -545,112 +318,7 @@ def inputs_of(
     return Inputs(hearing, trunk, method.needs, augment=augment)
 
 
-@torch.no_grad()
-def look(trunk: Trunk, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-    """Return what a frozen trunk makes of images.
-
-    Parameters
-    ----------
-    trunk : Trunk
-    image : Tensor (B, 3, H, W) float in [0, 1]
-    taps : sequence of str
-        Of "early" (layer2), "late" (layer3), "map" (layer4) (B, C, h, w); "pooled" (B, F), the mean of the
-        map; "teacher" (B, T), the class probabilities of the trunk's own classifier.
-    """
-    early = trunk.early(image)
-    late = trunk.late(early)
-    seen = {"early": early, "late": late}
-    if set(taps) - seen.keys():
-        last = trunk.top(late)
-        seen |= {"map": last, "pooled": trunk.pool(last)}
-        if "teacher" in taps:
-            seen["teacher"] = trunk.logits(last).float().softmax(1)
-    return {tap: seen[tap] for tap in taps}
-
-
-def activations(
-    trunk: Trunk, store: Store, split: str, *, crop: int, taps: Sequence[str], rows: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """Return what a frozen trunk makes of the images of a split, computed once and kept beside the store.
-
-    Kept as float16 and mapped into memory, they take the trunk out of the training step. The price is
-    augmentation: images are cropped in the middle and never mirrored.
-
-    Parameters
-    ----------
-    trunk : Trunk
-        With `frozen_bn="eval"`: else an activation depends on the batch.
-    store : Store
-    split : str
-    crop : int
-        Side of the crop from the middle, pixels.
-    taps : sequence of str
-        See :func:`look`.
-    rows : (n,) int array, optional
-        Only these images are computed, unless all of them are there. Default: all.
-
-    Returns
-    -------
-    dict of str to array (N, ...) float16, in the order of the image table, or of `rows`
-    """
-    if trunk.frozen_bn != "eval":
-        raise ValueError('activations of a trunk with frozen_bn="train" depend on the batch: none are kept.')
-    folder = store.folder / "activations" / f"{trunk.name}-{fingerprint(trunk)}-{crop}"
-    mark = store.splits[split]["sha256"][:8]  # a store that is built anew has other images
-    paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
-    if rows is not None:
-        if all(path.is_file() for path in paths.values()):
-            return {tap: array[rows] for tap, array in _mapped(paths).items()}
-        mark += "-" + hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:8]
-        paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
-    if missing := {tap: path for tap, path in paths.items() if not path.is_file()}:
-        _compute(trunk, store, split, crop, missing, rows)
-    return _mapped(paths)
-
-
-def _mapped(paths: dict[str, Path]) -> dict[str, np.ndarray]:
-    return {tap: np.load(path, mmap_mode="r", allow_pickle=False) for tap, path in paths.items()}
-
-
-@torch.no_grad()
-def _compute(trunk: Trunk, store: Store, split: str, crop: int, paths: dict[str, Path], rows) -> None:
-    images = EvaluationSet(store, split, batch_size=ITEMS, image_crop=crop, item="image")
-    if rows is not None:
-        images.rows = images.rows.take(rows)
-    count, at = len(images.rows.label), next(trunk.parameters()).device
-    first = look(trunk, torch.zeros(1, 3, crop, crop, device=at), tuple(paths))
-    size = sum(2 * count * tap.numel() for tap in first.values())
-    print(f"activations of {count:,} images of {split} ({trunk.title}): {size / 1e6:,.0f} MB", flush=True)
-    next(iter(paths.values())).parent.mkdir(parents=True, exist_ok=True)
-    unfinished = {tap: path.with_name(f".{path.name}.{os.getpid()}") for tap, path in paths.items()}
-    arrays = {
-        tap: np.lib.format.open_memmap(
-            unfinished[tap], mode="w+", dtype=np.float16, shape=(count, *first[tap].shape[1:])
-        )
-        for tap in paths
-    }
-    training, start = trunk.training, 0
-    trunk.eval()
-    try:
-        for batch in images:
-            for tap, values in look(trunk, to_image(batch["image"].to(at)), tuple(paths)).items():
-                arrays[tap][start : start + len(values)] = values.cpu().numpy()
-            start += len(batch["image"])
-        for tap, array in arrays.items():
-            array.flush()
-            os.replace(unfinished[tap], paths[tap])
-    finally:
-        trunk.train(training)
-        for path in unfinished.values():
-            path.unlink(missing_ok=True)
-
-
 # ---- batches
-
-
-def matching(store: Store, split: str = "train") -> str:
-    """Return "clip" where images have an audio of their own, "class" where they are paired by class."""
-    return "class" if (store.images(split).clip < 0).all() else "clip"
 
 
 def training_pairs(plan: Plan, store: Store, profile: Profile, seed: int, split: str = "train", **more):
@@ -767,11 +435,6 @@ def pair_list(
     )  # fmt: skip
 
 
-def at_once(view: str) -> int:
-    """How many pairs are judged at once; fewer where each is a video."""
-    return BATCH // 4 if view == "frames" else BATCH
-
-
 @torch.inference_mode()
 def judge(method: Correspondence, inputs: Inputs, pairs: Batches) -> np.ndarray:
     """Return the probability of "corresponds" for every pair of a list, (n,) float, in float32 arithmetic."""
@@ -784,199 +447,6 @@ def judge(method: Correspondence, inputs: Inputs, pairs: Batches) -> np.ndarray:
             logits = method.network.pairs(method.embed_image(image), method.embed_audio(audio))  # (B, 2)
             answers.append(torch.softmax(logits, dim=1)[:, 1].cpu())
     return torch.cat(answers).numpy()
-
-
-@dataclass(frozen=True)
-class Items:
-    """The images and audio of a split that are compared: rows of the store's tables, and their labels.
-
-    Attributes
-    ----------
-    image_row, audio_row : (N,), (M,) int
-    image_label, audio_label : (N,), (M,) int
-    image_clip, audio_clip : (N,), (M,) int
-        What the bootstrap draws; what belongs to no clip stands for itself.
-    paired : bool
-        Whether image i and audio i are of one moment; else they share classes only.
-    """
-
-    image_row: np.ndarray
-    audio_row: np.ndarray
-    image_label: np.ndarray
-    audio_label: np.ndarray
-    image_clip: np.ndarray
-    audio_clip: np.ndarray
-    paired: bool = False
-
-
-def items_of(store: Store, split: str, classes: Sequence[int] | None = None, most: int = 0) -> Items:
-    """List one image of every clip and every audio of a split.
-
-    Parameters
-    ----------
-    store : Store
-    split : str
-    classes : sequence of int, optional
-        Labels that take part; default: all.
-    most : int
-        At most so many images and audios of a class, the first ones; 0: all.
-    """
-    images, sounds = store.images(split), store.sounds(split)
-    by_class = bool((images.clip < 0).any())
-    image = np.arange(len(images)) if by_class else first_images(images)
-    chosen = []
-    for rows, table in ((image, images), (np.arange(len(sounds)), sounds)):
-        label = np.asarray(table.label)[rows]
-        keep = np.ones(len(rows), bool) if classes is None else np.isin(label, classes)
-        if most:
-            keep &= rank_in_class(label) < most
-        chosen.append((rows[keep], label[keep].astype(np.int64)))
-    (image, image_label), (audio, audio_label) = chosen
-    image_clip = np.arange(len(image)) if by_class else np.asarray(images.clip)[image].astype(np.int64)
-    audio_clip = np.arange(len(audio)) if by_class else audio
-    return Items(image, audio, image_label, audio_label, image_clip, audio_clip)
-
-
-def rank_in_class(label: np.ndarray) -> np.ndarray:
-    """Which of its class every item is, from 0, (N,)."""
-    order = np.argsort(label, kind="stable")
-    ranks = np.empty(len(label), int)
-    ranks[order] = np.arange(len(label)) - np.searchsorted(label[order], label[order])
-    return ranks
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """The items of a split as one method embeds them: image (N, ...), audio (M, ...), scores (N, M).
-
-    Correspondence networks: vectors of length 1, and no scores, which their retrieval does not use.
-    """
-
-    items: Items
-    image: Tensor
-    audio: Tensor
-    scores: Tensor | None = None
-
-    def retrieval(self) -> dict:
-        """Search by class in both directions, "I2A" and "A2I": name -> ClassRetrieval."""
-        from llinet_lite.metrics.retrieval import class_retrieval
-
-        labels = self.items.image_label, self.items.audio_label
-        return class_retrieval(self.scores, *labels, ties="average")  # what a collapsed network deserves
-
-
-def embed(run: Run, store: Store, split: str, items: Items | None = None, *, every: bool = False) -> Embedded:
-    """Embed the items of a split with any method, on the CPU.
-
-    Retrieval methods: `items`, by default one image of every clip and every audio, crops from the middle and
-    whole audio (as much as the shortest of the split has), in float32. Correspondence networks: of each clip
-    one image, or with `every` all of them, as the plan's view shows it, and the second around it; photos and
-    recordings that share classes only one by one.
-    """
-    if run.plan.method in CORRESPONDENCE:
-        view = ("frame" if every else "middle") if run.plan.view == "frame" else run.plan.view
-        inputs = inputs_of(run.plan, run.profile).to(next(run.method.parameters()).device)
-        return vectors(
-            store,
-            split,
-            run.profile,
-            lambda batch: run.method.embed_image(inputs.image(batch)),
-            lambda batch: run.method.embed_audio(inputs.audio(batch)),
-            view=view,
-            at=next(run.method.parameters()).device,
-        )
-    return embedded(run.method, run.trunk, store, split, run.profile, items)
-
-
-@torch.inference_mode()
-def vectors(
-    store: Store,
-    split: str,
-    profile: Profile,
-    see: Callable | None,
-    hear: Callable | None,
-    *,
-    view: str = "middle",
-    at: str | torch.device = "cpu",
-) -> Embedded:
-    """Return vectors of length 1 of a split: of an image and the second around it for each clip.
-
-    Parameters
-    ----------
-    see, hear : callable or None
-        Batch -> vectors of its images, of its audio; None: the result has None there.
-    view : {"frame", "middle", "frames", "flow"}
-        What `see` takes: "middle" is one image of each clip, "frame" every image with its audio.
-    at : device of what `see` and `hear` run on
-    """
-
-    crop = {"batch_size": at_once(view), "image_crop": profile.image_crop}
-    paired = matching(store, split) == "clip"
-    if paired:
-        images = sounds = EvaluationSet(store, split, view=view, **crop)
-        image, audio = _vectors(images, at, see, hear)
-    else:
-        images = EvaluationSet(store, split, item="image", **crop)
-        sounds = EvaluationSet(store, split, item="sound", batch_size=at_once(view))
-        (image,), (audio,) = _vectors(images, at, see), _vectors(sounds, at, hear)
-    rows = images.rows.image, sounds.rows.sound
-    labels = images.rows.label, store.sounds(split).label[rows[1]].astype(np.int64)
-    clips = (store.images(split).clip[rows[0]], rows[1]) if paired else (np.arange(len(r)) for r in rows)
-    return Embedded(Items(*rows, *labels, *clips, paired), image, audio)
-
-
-def _vectors(batches: Batches, at, *functions: Callable | None) -> list[Tensor | None]:
-    parts = [[] for _ in functions]
-    for batch in batches:
-        batch = {key: value.to(at) for key, value in batch.items()}
-        for part, function in zip(parts, functions, strict=True):
-            if function is not None:
-                part.append(nn.functional.normalize(function(batch).float(), dim=1).cpu())
-    return [torch.cat(part) if part else None for part in parts]
-
-
-@torch.no_grad()
-def embedded(
-    method: nn.Module, trunk: Trunk, store: Store, split: str, profile: Profile, items: Items | None = None
-) -> Embedded:
-    """Embed items with a retrieval method that is not in a run."""
-    items, trunk = items or items_of(store, split), own_trunk(method, trunk)
-    at, training = next(method.parameters()).device, method.training
-    inputs = Inputs(getattr(method, "ear", None) or LogMel(store.sample_rate), trunk, method.needs).to(at)
-    shortest = int(store.sounds(split).length.min()) / store.sample_rate  # items do not change one another
-    sounds = EvaluationSet(store, split, batch_size=ITEMS, item="sound", seconds=shortest)
-    sounds.rows = sounds.rows.take(items.audio_row)
-    method.eval()
-    try:
-        with float32_arithmetic(at):
-            image = torch.cat(
-                [
-                    method.embed_image(x).float()
-                    for x in _seen(inputs, store, split, profile, items.image_row, at)
-                ]
-            )
-            audio = torch.cat(
-                [method.embed_audio(inputs.audio({"audio": b["audio"].to(at)})).float() for b in sounds]
-            )
-            scores = method.scores(image, audio)
-    finally:
-        method.train(training)
-    return Embedded(items, image.cpu(), audio.cpu(), scores.cpu())
-
-
-def _seen(inputs: Inputs, store: Store, split: str, profile: Profile, rows: np.ndarray, at):
-    """What a trunk makes of images, batch by batch: kept, or computed now."""
-    crop = profile.llinet_crop
-    if profile.keep_activations and inputs.trunk.frozen_bn == "eval":
-        kept = activations(inputs.trunk, store, split, crop=crop, taps=inputs.needs, rows=rows)
-        for start in range(0, len(rows), ITEMS):
-            part = {tap: np.array(values[start : start + ITEMS]) for tap, values in kept.items()}
-            yield {tap: torch.from_numpy(values).to(at).float() for tap, values in part.items()}
-        return
-    images = EvaluationSet(store, split, batch_size=ITEMS, image_crop=crop, item="image")
-    images.rows = images.rows.take(rows)
-    for batch in images:
-        yield inputs.image({"image": batch["image"].to(at)})
 
 
 # ---- runs
@@ -1040,9 +510,9 @@ def train_or_load(
 ) -> Run:
     """Load the packaged weights of a plan, or train it where there are none.
 
-    The best epoch of a correspondence network is chosen on the validation pairs, that of a retrieval method on
-    seen classes that are held out of its training, other ones for every seed. The unseen classes take no part
-    in any choice.
+    The best epoch of a correspondence network is chosen on the validation pairs, that of a retrieval method
+    on seen classes that are held out of its training, other ones for every seed. The unseen classes take no
+    part in any choice.
 
     Parameters
     ----------
@@ -1127,7 +597,7 @@ def _correspondence(workspace: Workspace, plan: Plan, seed: int, start: nn.Modul
 
 
 def _class_pairs(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear) -> SimpleNamespace:
-    """What `fit` needs to train LLINet or a rival. "unseen" is recorded to show what choosing by it would give."""
+    """What `fit` needs to train LLINet or a rival; "unseen" shows what choosing by it would give."""
     store, profile = workspace.store(), workspace.profile
     out = held_out(store, seed)
     classes = np.setdiff1d(seen_labels(store), out)
@@ -1219,7 +689,7 @@ def _loaded(workspace: Workspace, plan: Plan, trunk: Trunk | None, ear) -> Run |
 
 
 def publish(workspace: Workspace, run: Run, results) -> None:
-    """Put a method of seed 0 that was trained here into the package, if the workspace was asked to publish."""
+    """Put a method of seed 0 that was trained here into the package, if the workspace publishes."""
     if run.loaded or run.seed:
         return
     store, calibration = workspace.store(), {"calibration": run.calibration} if run.calibration else {}
@@ -1283,7 +753,7 @@ def one_batch(
 def fresh(
     workspace: Workspace, plan: Plan, seed: int = 0, *, trunk: Trunk | None = None, vggish=None
 ) -> tuple[nn.Module, Inputs]:
-    """Return a plan's method with fresh weights, for all seen classes, and its inputs without augmentation."""
+    """Return a plan's method with fresh weights, for all seen classes, and its inputs."""
     store, profile = workspace.store(), workspace.profile
     if plan.method in CORRESPONDENCE:
         return build(plan, profile, seed).to(device()), inputs_of(plan, profile).to(device())

@@ -30,9 +30,7 @@ from llinet_lite.workspace import WEIGHTS_VERSION, Workspace
 
 STAND_IN, PAPER = "standin", "resnet101"
 SIZES = {"image_size": 256, "image_crop": 224}  # of photographs, for a trunk of ImageNet
-VGG_RATE = (
-    0.3  # of the profile's learning rate; at the whole of it VGG16's thirteen layers learned more slowly
-)
+VGG_RATE = 0.3  # of the profile's learning rate; at the whole of it VGG16 learned more slowly
 HEARD = 64  # sounds heard at once
 
 
@@ -192,8 +190,8 @@ class SoundBatches:
 
 
 def learned(
-    workspace: Workspace, name: str, folder: str, network: nn.Module, pack: Callable, unpack: Callable, seed: int,
-    epochs: int, train: Callable,
+    workspace: Workspace, name: str, folder: str, network: nn.Module, pack: Callable, unpack: Callable,
+    seed: int, epochs: int, train: Callable,
 ) -> nn.Module:  # fmt: skip
     """Load the packaged stand-in `name` into a network, or let `train(run_dir)` -> History train it."""
     from safetensors.torch import load_file
@@ -218,7 +216,7 @@ def train_classifier(
     network: nn.Module, store: Store, *, rate: float, weight_decay: float, batch_size: int, image_crop: int,
     epochs: int, seed: int, run_dir, **settings,
 ):  # fmt: skip
-    """Train a network, images -> logits, on the labels of `train`; the epoch that is best on `val` is kept."""
+    """Train a network, images -> logits, on the labels of `train`; the epoch best on `val` is kept."""
     method = Classifier(network, network, seen_labels(store), rate, weight_decay)
     sizes = {"batch_size": batch_size, "image_crop": image_crop}
     history = fit(
@@ -232,8 +230,8 @@ def train_classifier(
 
 
 def train_tagger(
-    network: VGGish, store: Store, *, rate: float, weight_decay: float, batch_size: int, epochs: int, seed: int,
-    run_dir,
+    network: VGGish, store: Store, *, rate: float, weight_decay: float, batch_size: int, epochs: int,
+    seed: int, run_dir,
 ):  # fmt: skip
     """Train VGGish on the labels of the audio of `train`, one example of each an epoch."""
     seen = np.unique(np.asarray(store.sounds("train").label, np.int64))
@@ -405,7 +403,7 @@ def _vggish_stand_in(workspace: Workspace) -> VGGish:
 
 
 def chosen_vgg16(workspace: Workspace, seed: int = 0, weights: str = "") -> tuple[VGG16, str, str]:
-    """Return VGG16 with ImageNet's weights, or the seed's stand-in; its title for tables; what it learned from."""
+    """Return VGG16 with ImageNet's weights, or the seed's stand-in; its title; what it learned from."""
     try:
         network = vgg16_imagenet(workspace.public_weights(["vgg16-397923af.pth", "vgg16*"], weights))
         return network.to(device()), "VGG16-ImageNet", "labels of ImageNet"

@@ -1,0 +1,289 @@
+"""The fourteen methods that are trained, each with one interface, and what they see and hear.
+
+A method has `embed_image`, `embed_audio`, `scores`, `loss(inputs, batch)`, `optimizer(rate)`,
+`schedule(epochs)` and `clip_norm`; `needs` names the activations of the frozen trunk that it takes for
+images, none of a correspondence network.
+
+Notebook: 01, 02, 03, 05, 06
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from llinet_lite import models
+from llinet_lite.features import (
+    AudioGain,
+    ImageAugment,
+    augment_frames,
+    flip,
+    flip_flow,
+    to_flow,
+    to_frames,
+    to_image,
+    to_waveform,
+)
+from llinet_lite.losses import avc_accuracy, avc_loss, llinet_loss
+from llinet_lite.rivals import RETRIEVAL
+from llinet_lite.rivals.base import cosines
+from llinet_lite.training import adam, staircase
+
+if TYPE_CHECKING:
+    from llinet_lite.models.trunks import Trunk
+
+LLINET = "LLINet"
+
+
+class Correspondence(nn.Module):
+    """A correspondence network as a method: which pairs its loss takes, and both papers' optimizer.
+
+    Parameters
+    ----------
+    network : L3Net, AVENet or AVOLNet
+    pairs : {"all", "sampled"}
+        Every pair of a batch is a decision, or each row is one, half of them matched, as published.
+    softmax : {"once", "twice"}
+        See :func:`llinet_lite.losses.avc_loss`.
+    learning_rate, weight_decay : float
+        Of Adam; the rate falls by the factor 0.94 every 16 epochs.
+    """
+
+    clip_norm = None
+    needs = ()  # no activations of a trunk
+
+    def __init__(self, network, *, pairs="all", softmax="once", learning_rate=1e-4, weight_decay=1e-5):
+        super().__init__()
+        self.network, self.pairs, self.softmax = network, pairs, softmax
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+
+    def embed_image(self, image: Tensor) -> Tensor:
+        """Images (B, 3, H, W), or what the network's view adds to them -> what it compares."""
+        return self.network.embed_image(image)
+
+    def embed_audio(self, spectrogram: Tensor) -> Tensor:
+        """Log-spectrograms (B, 1, F, T) -> what the network compares."""
+        return self.network.embed_audio(spectrogram)
+
+    def scores(self, image: Tensor, audio: Tensor) -> Tensor:
+        """Probability of "corresponds" for every image with every audio, (N, M)."""
+        return torch.softmax(self.network.all_pairs(image, audio).float(), -1)[..., 1]
+
+    def loss(
+        self, inputs: tuple[Tensor, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a batch of pairs, and the share of right decisions."""
+        image, audio = self.embed_image(inputs[0]), self.embed_audio(inputs[1])
+        if self.pairs == "all":
+            logits, target = self.network.all_pairs(image, audio), batch["group"]  # (B, B, 2)
+        else:
+            logits, target = self.network.pairs(image, audio), batch["match"]  # (B, 2)
+        loss = avc_loss(logits, target, self.pairs, self.softmax)
+        return loss, {"train_accuracy": avc_accuracy(logits.detach(), target, self.pairs)}
+
+    def optimizer(self, rate: float = 1.0) -> Callable:
+        """Adam with an L2 penalty."""
+        return adam(rate * self.learning_rate, self.weight_decay)
+
+    def schedule(self, epochs: int) -> Callable[[float], float]:
+        """The learning rate falls every 16 epochs."""
+        return staircase()
+
+
+class LLINetMethod(nn.Module):
+    """LLINet as a method: its losses, its optimizer.
+
+    Parameters
+    ----------
+    network : LLINet
+    attention : float
+        Weight of the attention loss; 0 trains the matching loss alone, as the released code does for
+        retrieval and recognition.
+    scale : float
+        Of the cosines: 10 as released, 1 as printed.
+    same_class : {"mask", "zero", "all", "distinct"}
+        See :func:`llinet_lite.losses.matching_loss`.
+    solver : {"sgd", "adam"}
+        "sgd": as published, rate 1e-3, momentum 0.9, weight decay 1e-3. "adam": rate 1e-3, for short runs.
+    decay : float
+        Factor on the learning rate after every tenth of the run: 0.5 as released, 0.1 as documented there.
+    decayed : {"all", "image"}
+        Whose rate falls; the released code lowers that of the image's path alone.
+    ear : Module, optional
+        Frozen; waveforms (B, n) -> what the network's audio part takes. Default: log-mel spectrograms.
+    """
+
+    needs = ("early", "late")
+    clip_norm = None
+
+    def __init__(
+        self,
+        network: models.LLINet,
+        *,
+        attention: float = 1.0,
+        scale: float = 10.0,
+        same_class: str = "mask",
+        solver: str = "sgd",
+        decay: float = 0.5,
+        decayed: str = "all",
+        ear: nn.Module | None = None,
+    ):
+        super().__init__()
+        if solver not in ("sgd", "adam") or decayed not in ("all", "image"):
+            raise ValueError(
+                f'solver is "sgd" or "adam", decayed "all" or "image", not {solver!r}, {decayed!r}'
+            )
+        self.network, self.attention, self.solver, self.ear = network, attention, solver, ear
+        self.decay, self.decayed = decay, decayed
+        self.how = {"scale": scale, "same_class": same_class}
+
+    def embed_image(self, seen: dict[str, Tensor]) -> Tensor:
+        """Activations "early", "late" -> embeddings (B, D)."""
+        return self.network.attend(seen["early"], seen["late"])[0]
+
+    def embed_audio(self, heard: Tensor) -> Tensor:
+        """Log-mel (B, T, 40), or what `ear` gives -> embeddings (B, D) of length 1."""
+        return self.network.embed_audio(heard)
+
+    def scores(self, image: Tensor, audio: Tensor) -> Tensor:
+        """Cosines (N, M) of embeddings (N, D), (M, D)."""
+        return cosines(image, audio)
+
+    def loss(self, inputs: tuple[dict, Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        """Loss of a batch of pairs and its terms."""
+        image, local = self.network.attend(inputs[0]["early"], inputs[0]["late"])
+        audio = self.network.embed_audio(inputs[1])
+        transformed = self.network.transform(audio) if self.attention else None
+        how = self.how | {"attention": self.attention}
+        return llinet_loss(image, audio, local, transformed, batch["label"], **how)
+
+    def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
+        """Make the optimizer; `rate` multiplies its learning rate."""
+
+        def make(weights: list) -> torch.optim.Optimizer:
+            groups = weights
+            if self.decayed == "image":
+                parts = self.network.parameter_groups()
+                groups = [part | {"scheduled": part["name"] == "image"} for part in parts]
+            if self.solver == "adam":
+                return torch.optim.Adam(groups, 1e-3 * rate, weight_decay=1e-5, fused=True)
+            there = {"fused": True} if weights[0].is_cuda else {}
+            return torch.optim.SGD(groups, 1e-3 * rate, momentum=0.9, weight_decay=1e-3, **there)
+
+        return make
+
+    def schedule(self, epochs: int) -> Callable[[float], float]:
+        """The rate falls after every tenth of the run: every 10 of 100 epochs, as released."""
+        return lambda epoch: self.decay ** int(10 * epoch / epochs + 1e-9)
+
+
+class _BatchLoss:  # TEMPORARY: until every rival's loss takes (inputs, batch)
+    def loss(self, inputs, batch):
+        return super().loss(*inputs, batch["label"], batch.get("progress", 0.0))
+
+
+CORRESPONDENCE = {
+    "L3-Net": models.L3Net,
+    "AVE-Net": models.AVENet,
+    "AVE+MF": models.AVENetMF,
+    "AVE+OF": models.AVENetOF,
+    "AVOL-Net": models.AVOLNet,
+}
+# Name -> the network's class, or that of the whole method.
+METHODS = CORRESPONDENCE | {LLINET: models.LLINet}
+METHODS |= {title: type(kind.__name__, (_BatchLoss, kind), {}) for title, kind in RETRIEVAL.items()}
+
+
+class Inputs(nn.Module):
+    """From a batch of the store to what a method takes, on the device of the batch.
+
+    Parameters
+    ----------
+    audio : Module
+        Waveforms (B, n) -> what the method hears: LogSpectrogram, LogMel or Ear.
+    trunk : Trunk, optional
+        For methods that stand on one, where batches bring images, not activations.
+    needs : sequence of str
+        Which activations such a method needs; () for images.
+    augment : bool
+        Change what is given by the batch's `draws`, for training: flip, brightness, saturation and gain; for
+        methods on a trunk flip alone.
+    blind : {"", "image", "audio"}
+        Control: black images, or silence.
+    """
+
+    def __init__(
+        self,
+        audio: nn.Module,
+        trunk: Trunk | None = None,
+        needs: Sequence[str] = (),
+        *,
+        augment: bool = False,
+        blind: str = "",
+    ):
+        super().__init__()
+        self.hearing, self.trunk, self.needs = audio, trunk, tuple(needs)
+        self.augment, self.blind = augment, blind
+        self.image_augment, self.gain = ImageAugment(), AudioGain()
+
+    def image(self, batch: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        """Images (B, 3, H, W) in [0, 1]; frames (B, 3, T, H, W); flow stacked onto the image; activations."""
+        if self.needs and "image" not in batch:
+            return {tap: batch[tap].float() for tap in self.needs}
+        draws = batch["draws"] if self.augment else None
+        if "frames" in batch:
+            frames = to_frames(batch["frames"])
+            return frames if draws is None else augment_frames(self.image_augment, frames, draws)
+        image = to_image(batch["image"])
+        if self.needs:
+            return look(self.trunk, image if draws is None else flip(image, draws), self.needs)
+        if draws is not None:
+            image = self.image_augment(image, draws)
+        if self.blind == "image":
+            image = torch.zeros_like(image)
+        if "flow" not in batch:
+            return image
+        flow = to_flow(batch["flow"])
+        return torch.cat([image, flow if draws is None else flip_flow(flow, draws)], dim=1)
+
+    def audio(self, batch: dict[str, Tensor]) -> Tensor:
+        """Log-spectrograms (B, 1, F, T), log-mel (B, T, 40), or VGGish's embeddings."""
+        waveform = to_waveform(batch["audio"])
+        if self.augment and not self.needs:
+            waveform = self.gain(waveform, batch["draws"])
+        return self.hearing(torch.zeros_like(waveform) if self.blind == "audio" else waveform)
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple:
+        """Return what a method sees and hears of a batch."""
+        return self.image(batch), self.audio(batch)
+
+
+@torch.no_grad()
+def look(trunk: Trunk, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+    """Return what a frozen trunk makes of images.
+
+    Parameters
+    ----------
+    trunk : Trunk
+    image : Tensor (B, 3, H, W) float in [0, 1]
+    taps : sequence of str
+        Of "early" (layer2), "late" (layer3), "map" (layer4) (B, C, h, w); "pooled" (B, F), the mean of the
+        map; "teacher" (B, T), the class probabilities of the trunk's own classifier.
+    """
+    early = trunk.early(image)
+    late = trunk.late(early)
+    seen = {"early": early, "late": late}
+    if set(taps) - seen.keys():
+        last = trunk.top(late)
+        seen |= {"map": last, "pooled": trunk.pool(last)}
+        if "teacher" in taps:
+            seen["teacher"] = trunk.logits(last).float().softmax(1)
+    return {tap: seen[tap] for tap in taps}
+
+
+def own_trunk(method: nn.Module, trunk: Trunk | None) -> Trunk | None:
+    """The trunk as the method uses it: LLINet may treat its batch normalization otherwise."""
+    return getattr(getattr(method, "network", None), "trunk", trunk)
