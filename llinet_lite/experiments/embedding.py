@@ -284,10 +284,7 @@ def embedded(
     try:
         with float32_arithmetic(at):
             image = torch.cat(
-                [
-                    method.embed_image(x).float()
-                    for x in _seen(inputs, store, split, profile, items.image_row, at)
-                ]
+                [method.embed_image(x).float() for x in _seen(inputs, store, split, profile, items.image_row)]
             )
             audio = torch.cat(
                 [method.embed_audio(inputs.audio({"audio": b["audio"].to(at)})).float() for b in sounds]
