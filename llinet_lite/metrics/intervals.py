@@ -106,16 +106,20 @@ class Cell:
         interval is Student's over seeds, and with neither the bounds are NaN.
         """
         value, seeds = self.value, len(self.each)
-        error = self.each.std(ddof=1) / math.sqrt(seeds) if seeds > 1 else np.nan
+        spread = self.each.std(ddof=1) if seeds > 1 else np.nan
         if self.draws is None:
             from scipy.stats import t as student
 
-            half = student.ppf(0.5 + level / 2, seeds - 1) * error if seeds > 1 else np.nan
+            half = (
+                student.ppf(0.5 + level / 2, seeds - 1) * spread / math.sqrt(seeds) if seeds > 1 else np.nan
+            )
             bounds = [value - half, value + half]
         else:
             means = self.draws[np.isfinite(self.draws).all(1)].mean(1)
             if seeds > 1:
-                means = means[:, None] + error * _student(seeds - 1)  # (D, 1), (K,) -> (D, K)
+                means = means[:, None] + spread / np.sqrt(seeds) * _student(
+                    seeds - 1
+                )  # (D, 1), (K,) -> (D, K)
             bounds = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
         low, high = (float(bound) for bound in np.clip(bounds, *(limits or self.limits)))
         # where all draws are alike, rounding must not leave the value outside its own interval

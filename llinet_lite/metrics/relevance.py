@@ -5,7 +5,7 @@ Notebook: 02
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -14,9 +14,6 @@ import torch
 from torch import Tensor
 
 from llinet_lite.world import family
-from llinet_lite.world.instruments import instrument
-
-__all__ = ["INSTRUMENT_C", "ONTOLOGY_C", "PAPER_C", "Relevance", "relevance_of", "same_class"]
 
 PAPER_C = 20  # what the paper takes for the longest path
 ONTOLOGY_C = 11  # the longest path there is in AudioSet's ontology, with a virtual root
@@ -29,8 +26,7 @@ class Relevance:
 
     .. math:: r_{ij} = C - d_{ij}
 
-    with d the number of edges between classes i and j. Between clips with several labels r is the maximum
-    over the pairs of labels.
+    with d the number of edges between classes i and j in a family tree.
 
     Source: Arandjelovic and Zisserman, *Objects that Sound* (2018), appendix A.2.
 
@@ -45,6 +41,11 @@ class Relevance:
         "AudioSet ontology" or "same class only".
     C : int
         Relevance of a clip of the same class; at least the largest distance, for no relevance is negative.
+
+    Examples
+    --------
+    >>> relevance_of(["violin", "cello", "gong"]).between([0], [0, 1, 2])
+    tensor([[20., 18., 15.]])
 
     Notebook: 02
     """
@@ -68,60 +69,15 @@ class Relevance:
                 f"Give C >= {longest} (the paper: {PAPER_C})."
             )
 
-    def grades(self, query_labels, database_labels) -> tuple[Tensor, Tensor, Tensor]:
-        """Relevance in its compact form: one row or column for every different (set of) label(s).
-
-        Parameters
-        ----------
-        query_labels, database_labels : (Q,), (N,)
-            Integer labels (tensor, array or list), or for each clip a collection of its labels.
-
-        Returns
-        -------
-        table : (A, B) float32 Tensor
-            Relevance of every different query to every different clip of the database, 0 to C.
-        query : (Q,) int64 Tensor, 0 to A - 1, the row of each query
-        database : (N,) int64 Tensor, 0 to B - 1, the column of each clip of the database
-
-        Raises
-        ------
-        ValueError
-            If a clip has no label, or a label is not a position in `names`.
-        """
-        matrix = self.C - np.asarray(self.distances)
-        (rows, query), (columns, database) = (self._sets(part) for part in (query_labels, database_labels))
-        best = np.stack([matrix[list(labels)].max(0) for labels in rows])  # (A, n)
-        table = np.stack([best[:, list(labels)].max(1) for labels in columns], axis=1)  # (A, B)
-        return torch.as_tensor(table, dtype=torch.float32), query, database
-
     def between(self, query_labels, database_labels) -> Tensor:
-        """Relevance of every clip of the database to every query, (Q, N) float32; labels as in `grades`."""
-        table, query, database = self.grades(query_labels, database_labels)
-        return table[query][:, database]
-
-    def _sets(self, labels) -> tuple[list[tuple[int, ...]], Tensor]:
-        """Return the different sets of labels, and which of them each clip has."""
-        plain = isinstance(labels, Tensor | np.ndarray) or not all(isinstance(c, Collection) for c in labels)
-        if not plain:
-            clips = [tuple(sorted({int(label) for label in clip})) for clip in labels]
-            sets = sorted(set(clips))
-            place = {labels: i for i, labels in enumerate(sets)}
-            index = np.array([place[clip] for clip in clips])
-        else:
-            labels = np.asarray(labels)
-            if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-                raise ValueError(
-                    f"labels must be (n,) integers, or a sequence of collections of integers; got "
-                    f"{labels.dtype} of shape {labels.shape}."
-                )
-            present, index = np.unique(labels, return_inverse=True)
-            sets = [(int(label),) for label in present]
-        if not sets or not all(sets):
-            raise ValueError("every clip needs at least one label; leave clips without labels out.")
-        low, high = min(map(min, sets)), max(map(max, sets))
-        if low < 0 or high >= len(self.names):
-            raise ValueError(f"labels run from {low} to {high}, but there are {len(self.names)} classes.")
-        return sets, torch.as_tensor(index, dtype=torch.int64)
+        """Relevance of every clip of the database to every query, (Q, N) float32, 0 to C; integer labels."""
+        labels = [np.asarray(part) for part in (query_labels, database_labels)]
+        for part in labels:
+            if part.ndim != 1 or not part.size or not np.issubdtype(part.dtype, np.integer):
+                raise ValueError(f"labels must be (n,) integers; got {part.dtype} of shape {part.shape}.")
+            if part.min() < 0 or part.max() >= len(self.names):
+                raise ValueError(f"labels run to {part.max()}, but there are {len(self.names)} classes.")
+        return torch.as_tensor((self.C - np.asarray(self.distances))[np.ix_(*labels)], dtype=torch.float32)
 
 
 def relevance_of(
@@ -143,8 +99,7 @@ def relevance_of(
     Raises
     ------
     FileNotFoundError, ValueError
-        If the ontology cannot be read or lacks a class; see
-        :func:`~llinet_lite.world.family.ontology_distances`.
+        If the ontology cannot be read or lacks a class.
 
     Notebook: 02
     """
@@ -152,7 +107,7 @@ def relevance_of(
     if ontology is not None:
         return Relevance(names, family.ontology_distances(ontology, names), "AudioSet ontology", C)
     try:
-        labels = [instrument(name).label for name in names]
+        labels = [family.instrument(name).label for name in names]
     except KeyError:
         return same_class(names, C=C)
     return Relevance(names, family.distances()[np.ix_(labels, labels)], "family tree", C)

@@ -1,0 +1,470 @@
+r"""How well images of classes that no network has trained on are named, alone and among those it has.
+
+Zero-shot: images of unseen classes, and only unseen classes as answers. Generalized zero-shot (GZSL): images
+of both kinds, and every class is an answer. All accuracies are means over classes: a class with many images
+counts no more than one with few. A generalized answer is a trade between the two kinds, of which a
+:class:`GZSLCurve` holds all: for two experts and a gate (LLINet: a classifier of the seen classes answers
+where it is sure, elsewhere the nearest prototype of an unseen class), and for calibrated stacking,
+
+.. math:: \hat y = \arg\max_{c \in S \cup U} f_c(x) - \gamma\, [c \in S]
+
+(Chao et al. 2016, *An empirical study and analysis of generalized zero-shot learning for object recognition
+in the wild*), which is a gate too: an item is called seen as long as its best seen score leads its best
+unseen one by the bias or more.
+
+Notebook: 08
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llinet_lite.metrics.intervals import Cell
+
+# ----------------------------------------------------------------------------------------------- accuracy
+
+
+def per_class_accuracy(labels, predicted, classes) -> np.ndarray:
+    """Share of right answers in each class, (K,) float64 in the order of `classes`.
+
+    Parameters
+    ----------
+    labels : (N,) integers, the true classes; items of a class that is not in `classes` are left out
+    predicted : (N,) integers; an answer that is not in `classes` is wrong like any other
+    classes : (K,) integers, each once, each with an item
+    """
+    labels, classes = _as_labels(labels, "labels"), _as_classes(classes, "classes")
+    predicted = _as_labels(predicted, "predicted", len(labels))
+    _check_items(labels, classes)
+    right = labels == predicted
+    return np.array([right[labels == one].mean() for one in classes])
+
+
+def class_mean(labels, predicted, classes) -> float:
+    r"""Mean of :func:`per_class_accuracy`, which has the parameters and the errors.
+
+    .. math:: acc_Y = \frac{1}{|Y|} \sum_{c \in Y} \frac{\#\text{right in } c}{\#\text{items of } c}
+
+    Source: Xian et al. (2018), *Zero-shot learning: a comprehensive evaluation of the good, the bad and the
+    ugly*. Where classes differ in size it is not the share of right items.
+    """
+    return float(per_class_accuracy(labels, predicted, classes).mean())
+
+
+def predict(scores, among) -> np.ndarray:
+    """Class (N,) of the highest score (N, C) among those that may be answered; column j is class j.
+
+    Of equal scores the class with the lowest number, so a network that gives every class one score is at
+    chance. Scores may be -inf for a class that is ruled out, but neither NaN nor +inf.
+    """
+    scores, among = _as_table(scores, "scores"), np.sort(_as_classes(among, "among"))
+    _check_columns(among, scores.shape[1], "among")
+    return among[_best_column(scores[:, among], "scores")]
+
+
+def harmonic_mean(tr, ts):
+    """Harmonic mean 2 tr ts / (tr + ts) of two accuracies, or of two arrays of them; 0 if both are 0."""
+    tr, ts = np.asarray(tr, np.float64), np.asarray(ts, np.float64)
+    total = tr + ts
+    mean = 2 * tr * ts / np.where(total > 0, total, 1)
+    return float(mean) if mean.ndim == 0 else mean
+
+
+def harmonic(seen, unseen) -> Cell:
+    """Harmonic mean of tr and ts under every seed: the mean of harmonic means, not that of mean tr and ts.
+
+    `seen` and `unseen` are (hits (S, N), labels (N,), clips (N,)), as for `Cell.class_mean`.
+    """
+    rng = np.random.default_rng(0)
+    tr, ts = (Cell.class_mean(*side, rng=rng) for side in (seen, unseen))
+    return tr.combine(ts, harmonic_mean, tr.limits, tr.n + ts.n)
+
+
+def chance(classes) -> float:
+    """Class mean of uniform guessing among `classes`: 1 / K, whatever the sizes of the classes."""
+    return 1 / len(_as_classes(classes, "classes"))
+
+
+# -------------------------------------------------------------------------------------------------- curve
+
+
+@dataclass(frozen=True, eq=False)
+class GZSLCurve:
+    """Accuracy of seen and unseen classes for every value of a threshold or bias.
+
+    At a low value all items are called seen, at a high one all unseen. Accuracies change only at `turns`, and
+    are constant between two of them, so G = T + 1 points are the whole curve.
+
+    Attributes
+    ----------
+    turns : (T,) float64, ascending
+        Values at which tr or ts changes; T may be 0. At a turn itself its items are still called seen.
+    tr : (G,) float64 in [0, 1], class mean of the seen classes, never rising
+    ts : (G,) float64 in [0, 1], class mean of the unseen classes, never falling
+
+    Notebook: 08
+    """
+
+    turns: np.ndarray
+    tr: np.ndarray
+    ts: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """One value for each point, (G,): the middle between two turns, and one beyond either end."""
+        if not len(self.turns):
+            return np.zeros(1)
+        first, last = self.turns[0], self.turns[-1]
+        reach = (last - first) or max(1.0, abs(last))  # so that the ends scale with the scores
+        middle = self.turns[:-1] / 2 + self.turns[1:] / 2
+        # of two neighbouring floats the middle is one of them, and the lower belongs to the point before
+        middle = np.maximum(middle, np.nextafter(self.turns[:-1], np.inf))
+        return np.r_[first - reach, middle, last + reach]
+
+    @property
+    def hm(self) -> np.ndarray:
+        """Harmonic mean of every point, (G,)."""
+        return harmonic_mean(self.tr, self.ts)
+
+    @property
+    def outline(self) -> tuple[np.ndarray, np.ndarray]:
+        """tr and ts, (G + 2,) each, by rising tr, from (0, first ts) to (last tr, 0)."""
+        return np.r_[0, self.tr[::-1], self.tr[0]], np.r_[self.ts[-1], self.ts[::-1], 0]
+
+    @property
+    def area(self) -> float:
+        """Area under ts over tr, by trapezoids along `outline`; for calibrated stacking this is AUSUC."""
+        tr, ts = self.outline
+        return float(np.trapezoid(ts, tr))
+
+    def at(self, value: float) -> tuple[float, float]:
+        """Return tr and ts at a value, as one that was chosen on other items."""
+        point = np.searchsorted(self.turns, value, side="left")
+        return float(self.tr[point]), float(self.ts[point])
+
+    def best(self) -> float:
+        """Return the value with the highest harmonic mean, to be chosen on items of validation.
+
+        Of points that are equally good, the one whose turns lie farthest apart, in their middle; of these the
+        first. The two ends, open to one side, are taken only if nothing between them is as good.
+        """
+        hm = self.hm
+        width = np.r_[0, np.diff(self.turns), 0][: len(hm)]
+        good = hm >= hm.max() * (1 - 1e-12)  # equal but for rounding
+        return float(self.values[np.where(good, width, -1).argmax()])
+
+
+# --------------------------------------------------------------------------------------------------- gate
+
+
+def confidence(logits, temperature: float = 1.0) -> np.ndarray:
+    r"""Highest probability of the classifier, :math:`\max_c \mathrm{softmax}(x / T)_c`, (N,).
+
+    `logits` are (N, S); a temperature above 1 tells the sure from the very sure.
+
+    Notebook: 08
+    """
+    return _probabilities(logits, temperature).max(1)
+
+
+def certainty(logits, temperature: float = 1.0) -> np.ndarray:
+    r"""Minus the entropy of the classifier, :math:`\sum_c p_c \ln p_c` in nats: higher is surer, (N,)."""
+    from scipy.special import entr
+
+    return -entr(_probabilities(logits, temperature)).sum(1)
+
+
+def _probabilities(logits, temperature: float) -> np.ndarray:
+    from scipy.special import softmax
+
+    logits = _as_table(logits, "logits")
+    if not np.isfinite(logits).all() or not 0 < temperature < np.inf:
+        raise ValueError(f"logits must be finite, and the temperature above 0; got T = {temperature}.")
+    return softmax(logits / temperature, axis=1)
+
+
+def gated(seen_scores, unseen_scores, sure, threshold: float, seen_classes, unseen_classes) -> np.ndarray:
+    """Answer (N,) of the seen expert where it is sure enough, else that of the unseen expert.
+
+    Parameters
+    ----------
+    seen_scores, unseen_scores : (N, S), (N, U) float; column j is the j-th of the expert's classes
+    sure : (N,) float, as from :func:`confidence`
+    threshold : float; `sure >= threshold` asks the seen expert
+    seen_classes, unseen_classes : (S,), (U,) integers without a common one
+
+    Notebook: 08
+    """
+    seen, unseen, sure = _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes)
+    if np.isnan(threshold):
+        raise ValueError("threshold must be a number, not NaN.")
+    return np.where(sure >= threshold, seen, unseen)
+
+
+def gate_curve(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_classes) -> GZSLCurve:
+    """tr and ts of :func:`gated` for every threshold there is, exactly; `labels` (N,) tell the kinds apart.
+
+    An item's answer changes once, where the threshold passes how sure it is. So the thresholds that matter
+    are the values of `sure` themselves, and no grid is needed.
+    """
+    seen, unseen, sure = _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes)
+    labels = _as_labels(labels, "labels", len(sure))
+    classes = np.r_[np.asarray(seen_classes), np.asarray(unseen_classes)]
+    if not np.isin(labels, classes).all():
+        raise ValueError(f"labels must be of the classes {classes.tolist()}.")
+    _check_items(labels, classes)
+    # the other items exchange one wrong answer for another, if any
+    turns = np.unique(sure[((seen == labels) | (unseen == labels)) & np.isfinite(sure)])
+    starts = np.r_[-np.inf, turns]  # of the intervals
+
+    def gone(right: np.ndarray) -> np.ndarray:
+        """How many of some items have left the seen expert in each interval, (G,)."""
+        return np.searchsorted(np.sort(sure[right]), starts, side="right")
+
+    tr, ts = np.zeros(len(starts)), np.zeros(len(starts))
+    for one in seen_classes:
+        mine, right = labels == one, (labels == one) & (seen == one)
+        tr += (right.sum() - gone(right)) / mine.sum()
+    for one in unseen_classes:
+        mine, right = labels == one, (labels == one) & (unseen == one)
+        ts += gone(right) / mine.sum()
+    return GZSLCurve(turns, tr / len(seen_classes), ts / len(unseen_classes))
+
+
+def best_threshold(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_classes) -> float:
+    """Threshold of the highest harmonic mean on these items, of validation; as :func:`gate_curve`."""
+    return gate_curve(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_classes).best()
+
+
+def _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes):
+    """Answer of either expert and how sure the first is, (N,) each."""
+    answers = []
+    for name, scores, classes in (
+        ("seen", seen_scores, seen_classes),
+        ("unseen", unseen_scores, unseen_classes),
+    ):
+        scores, classes = _as_table(scores, f"{name}_scores"), _as_classes(classes, f"{name}_classes")
+        if scores.shape[1] != len(classes):
+            raise ValueError(
+                f"{name}_scores has {scores.shape[1]} columns for {len(classes)} {name} classes."
+            )
+        answers.append(classes[_best_column(scores, f"{name}_scores")])
+    _check_apart(seen_classes, unseen_classes)
+    sure = np.asarray(sure, np.float64)
+    if not len(answers[0]) == len(answers[1]) == sure.size or sure.ndim != 1 or np.isnan(sure).any():
+        raise ValueError(
+            f"both scores and sure must be of the same items, and sure without NaN; {sure.shape}."
+        )
+    return answers[0], answers[1], sure
+
+
+# ---------------------------------------------------------------------------------------------- one table
+
+
+@dataclass(frozen=True, eq=False)
+class GZSL:
+    """Generalized zero-shot recognition of one network; every accuracy is a class mean.
+
+    Attributes
+    ----------
+    tr, ts : float, of seen and of unseen items among all classes, at the bias that was asked for
+    zsl : float, of unseen items among unseen classes
+    seen_only : float, of seen items among seen classes
+    curve : GZSLCurve, tr and ts for every bias
+    hits_seen, hits_unseen : (N,), (M,) bool, the right answers behind tr and ts
+    hits_zsl : (M,) bool, those behind zsl
+
+    Notebook: 08
+    """
+
+    tr: float
+    ts: float
+    zsl: float
+    seen_only: float
+    curve: GZSLCurve
+    hits_seen: np.ndarray
+    hits_unseen: np.ndarray
+    hits_zsl: np.ndarray
+
+    @property
+    def hm(self) -> float:
+        """Harmonic mean of tr and ts."""
+        return harmonic_mean(self.tr, self.ts)
+
+    @property
+    def ausuc(self) -> float:
+        """Area under the curve of seen and unseen accuracy."""
+        return self.curve.area
+
+
+def gzsl(
+    scores_seen_items,
+    labels_seen,
+    scores_unseen_items,
+    labels_unseen,
+    seen_classes,
+    unseen_classes=None,
+    bias=0.0,
+) -> GZSL:
+    """Recognize items of seen and unseen classes, among all classes and among their own kind.
+
+    Parameters
+    ----------
+    scores_seen_items, scores_unseen_items : (N, C), (M, C) float
+        Column j is class j, higher is better; -inf for a class that is ruled out.
+    labels_seen, labels_unseen : (N,), (M,) integers; every class has an item
+    seen_classes, unseen_classes : (S,), (U,) integers; by default all other columns are unseen
+    bias : float
+        Taken from the scores of seen classes; choose it with :func:`best_bias` on other items than these. If
+        the best seen and the best unseen class are level, the seen one is the answer.
+
+    Raises
+    ------
+    ValueError
+        For scores that are NaN, +inf or all -inf, a label of the wrong side, a class without an item, or
+        shapes that do not fit.
+
+    Examples
+    --------
+    >>> gzsl([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]], [0, 1], [[1.5, 0.0, 1.0]], [2], [0, 1], bias=0.6).hm
+    1.0
+
+    Notebook: 08
+    """
+    both, labels, seen, unseen = _pooled(
+        scores_seen_items, labels_seen, scores_unseen_items, labels_unseen, seen_classes, unseen_classes
+    )
+    mine, others = (np.isin(labels, side) for side in (seen, unseen))
+    answers, zsl = stacked(both, bias, seen, unseen), predict(both[others], unseen)
+    return GZSL(
+        tr=class_mean(labels[mine], answers[mine], seen),
+        ts=class_mean(labels[others], answers[others], unseen),
+        zsl=class_mean(labels[others], zsl, unseen),
+        seen_only=class_mean(labels[mine], predict(both[mine], seen), seen),
+        curve=_stacking_curve(both, labels, seen, unseen),
+        hits_seen=(answers == labels)[mine],
+        hits_unseen=(answers == labels)[others],
+        hits_zsl=zsl == labels[others],
+    )
+
+
+def stacked(scores, bias: float, seen_classes, unseen_classes=None) -> np.ndarray:
+    """Class (N,) of the highest score once `bias` is taken from the seen classes; parameters as `gzsl`."""
+    scores = _as_table(scores, "scores")
+    seen, unseen = _sides(scores, seen_classes, unseen_classes)
+    return gated(scores[:, seen], scores[:, unseen], _lead(scores, seen, unseen), bias, seen, unseen)
+
+
+def best_bias(
+    scores_seen_items, labels_seen, scores_unseen_items, labels_unseen, seen_classes, unseen_classes=None
+) -> float:
+    """Bias of the highest harmonic mean on these items, by :meth:`GZSLCurve.best`; parameters as `gzsl`.
+
+    Use items of validation, where held-out seen classes play the unseen ones; chosen on the test items it is
+    not a result. Columns that are neither seen nor unseen are not looked at.
+    """
+    items = (scores_seen_items, labels_seen, scores_unseen_items, labels_unseen)
+    return _stacking_curve(*_pooled(*items, seen_classes, unseen_classes)).best()
+
+
+def _stacking_curve(
+    scores: np.ndarray, labels: np.ndarray, seen: np.ndarray, unseen: np.ndarray
+) -> GZSLCurve:
+    lead = _lead(scores, seen, unseen)
+    return gate_curve(scores[:, seen], scores[:, unseen], lead, labels, seen, unseen)
+
+
+def _lead(scores: np.ndarray, seen: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+    """How far the best seen score is ahead of the best unseen one, (N,); the bias that makes them level."""
+    for side in (seen, unseen):
+        _best_column(scores[:, side], "scores")  # for its check
+    ahead, behind = (scores[:, side].max(1) for side in (seen, unseen))
+    none = np.flatnonzero(np.maximum(ahead, behind) == -np.inf)
+    if len(none):
+        raise ValueError(f"all scores of item {none[0]} are -inf, so it has no answer; keep one class.")
+    return ahead - behind
+
+
+def _sides(scores: np.ndarray, seen_classes, unseen_classes) -> tuple[np.ndarray, np.ndarray]:
+    """Seen and unseen classes, ascending, so that ties go to the lowest number."""
+    seen = np.sort(_as_classes(seen_classes, "seen_classes"))
+    others = np.setdiff1d(np.arange(scores.shape[1]), seen) if unseen_classes is None else unseen_classes
+    unseen = np.sort(_as_classes(others, "unseen_classes"))
+    _check_apart(seen, unseen)
+    _check_columns(np.r_[seen, unseen], scores.shape[1], "seen_classes or unseen_classes")
+    return seen, unseen
+
+
+def _pooled(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
+    """Scores (N + M, C) and labels (N + M,) of all items, seen ones first, and the classes of either side."""
+    tables = [_as_table(scores, "scores of items") for scores in (scores_seen, scores_unseen)]
+    if tables[0].shape[1] != tables[1].shape[1]:
+        raise ValueError(
+            f"the scores have {tables[0].shape[1]} and {tables[1].shape[1]} columns; give the same."
+        )
+    sides, pooled = _sides(tables[0], seen_classes, unseen_classes), []
+    for name, labels, table, side in zip(
+        ("seen", "unseen"), (labels_seen, labels_unseen), tables, sides, strict=True
+    ):
+        labels = _as_labels(labels, f"labels_{name}", len(table))
+        wrong = labels[~np.isin(labels, side)]
+        if len(wrong):
+            raise ValueError(f"labels_{name} has class {wrong[0]}, not of that side, {side.tolist()}.")
+        pooled.append(labels)
+    return np.concatenate(tables), np.concatenate(pooled), *sides
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+def _as_labels(labels, name: str, count: int | None = None) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"{name} must be a list of at least one integer class; got {labels.shape} {labels.dtype}."
+        )
+    if count is not None and len(labels) != count:
+        raise ValueError(f"{name} has {len(labels)} labels for {count} items.")
+    return labels
+
+
+def _as_classes(classes, name: str) -> np.ndarray:
+    classes = _as_labels(classes, name)
+    if len(np.unique(classes)) < len(classes):
+        raise ValueError(f"{name} must name each class once; got {classes.tolist()}.")
+    return classes
+
+
+def _as_table(scores, name: str) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 2 or not scores.size:
+        raise ValueError(f"{name} must be (items, classes) and not empty; got shape {scores.shape}.")
+    return scores
+
+
+def _best_column(scores: np.ndarray, name: str) -> np.ndarray:
+    """First column of the highest score, (N,); scores may be -inf, but neither NaN nor +inf."""
+    if not (scores < np.inf).all():  # False for NaN too
+        item = int(np.flatnonzero(~(scores < np.inf).all(1))[0])
+        raise ValueError(f"{name} of item {item} are NaN or +inf, so no class is best; look at the network.")
+    return scores.argmax(1)
+
+
+def _check_apart(seen_classes, unseen_classes) -> None:
+    both = np.intersect1d(seen_classes, unseen_classes).tolist()
+    if both:
+        raise ValueError(f"class {both} is both seen and unseen; name it once.")
+
+
+def _check_columns(classes: np.ndarray, columns: int, name: str) -> None:
+    wrong = classes[(classes < 0) | (classes >= columns)]
+    if len(wrong):
+        raise ValueError(f"{name} has class {wrong[0]}, but the scores have columns 0 to {columns - 1}.")
+
+
+def _check_items(labels: np.ndarray, classes: np.ndarray) -> None:
+    missing = np.setdiff1d(classes, labels).tolist()
+    if missing:
+        raise ValueError(f"no item is of class {missing}: leave such classes out, or complete the items.")
