@@ -98,7 +98,7 @@ def train_classifier(
 def class_hits(model: nn.Module, store: Store, split: str, image_crop: int) -> np.ndarray:
     """Return which pictures (n,) of a split a network of `train_classifier` names rightly, bool.
 
-    With `store.images(split).clip` they are what :func:`llinet_lite.metrics.correspondence.clip_bootstrap`
+    With `store.images(split).clip` they are what :func:`llinet_lite.metrics.intervals.clip_bootstrap`
     makes an interval from.
 
     Notebook: 02, 04

@@ -14,7 +14,7 @@ from torch import Tensor
 from llinet_lite import avc
 from llinet_lite.audit.effects import Effect, mean_interval
 from llinet_lite.avc.plans import IMPRINT
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 
 TRAINING, EVALUATION = "AVE-Net: training", "AVE-Net, AVOL-Net, L3-Net: evaluation"
 ACCURACY, NDCG = "AVC accuracy", "nDCG@30, im-aud"

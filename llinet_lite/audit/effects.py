@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from llinet_lite.metrics.correspondence import Interval, resampled_means
-from llinet_lite.metrics.seeds import DRAWS, with_seeds
-from llinet_lite.results import Result, interval_over_seeds
+from llinet_lite.metrics.intervals import Cell, Interval
+from llinet_lite.results import Result
 from llinet_lite.show import figures as show
 
 # Whose way is compared with ours.
@@ -209,78 +208,11 @@ def published(lesson, effects: Sequence[Effect]) -> list[Effect]:
 # --------------------------------------------------------------------------------------------- intervals
 
 
-def mean_interval(
-    values, clips, weights: Sequence[float] | None = None, level: float = 0.95, lowest: float = -np.inf
-) -> Interval:
-    r"""Bootstrap interval of a mean over seeds of a weighted sum of means over queries.
-
-    .. math:: \frac1S \sum_s \sum_p w_p \frac{1}{|Q_{sp}|} \sum_{q \in Q_{sp}} x_{spq}
-
-    Clips are drawn, the same for all seeds and parts; what is hard for both sides of a
-    difference cancels, whether it is taken query by query or between parts.
-
-    Parameters
-    ----------
-    values : (S, P, Q)
-        Number of every query in every part (as a direction) under every seed; NaN where it was not asked.
-    clips : (Q,), or (Q, 2) for pairs of clips
-        What the queries share.
-    weights : sequence of P float, optional
-        Default: the mean over parts.
-    level : float
-    lowest : float
-        What the mean cannot fall below.
-
-    Returns
-    -------
-    Interval
-        Its n counts queries that were asked at all.
-
-    Raises
-    ------
-    ValueError
-        If values are not (S, P, Q), or a part of a seed has no query.
-
-    Notes
-    -----
-    Seeds as in :func:`llinet_lite.metrics.seeds.with_seeds`. Without NaN and with one part this is
-    :func:`llinet_lite.metrics.seeds.over_clips_and_seeds`.
-    """
-    values = np.asarray(values, np.float64)
-    asked = np.isfinite(values)
-    if values.ndim != 3 or not values.size or not asked.any(2).all():
-        raise ValueError(
-            f"values must be (seeds, parts, queries), each part with a query that was asked; got shape "
-            f"{values.shape}"
-        )
-    seeds, parts, queries = values.shape
-    weights = np.full(parts, 1 / parts) if weights is None else np.asarray(weights, np.float64)
-    filled = np.where(asked, values, 0)
-    each = (filled.sum(2) / asked.sum(2)) @ weights  # (S,)
-    both = np.concatenate([filled, asked]).reshape(2 * seeds * parts, queries)  # (2 S, P, Q) -> (2 S P, Q)
-    drawn = resampled_means(both.T, clips, DRAWS, 0).reshape(-1, 2, seeds, parts)  # sums, counts
-    with np.errstate(invalid="ignore", divide="ignore"):  # a draw may ask a part nothing
-        means = (drawn[:, 0] / drawn[:, 1]) @ weights  # (draws, S)
-    means = means[np.isfinite(means).all(1)]
-    found = with_seeds(each, means, int(asked.any((0, 1)).sum()), level=level, limits=(lowest, np.inf))
-    return around(found.value, found.low, found.high, found.n)
+def mean_interval(values, clips, weights: Sequence[float] | None = None, lowest: float = -np.inf) -> Interval:
+    """Interval of a weighted sum of means over parts (S, P, Q), as `Cell.mean` has it; not below `lowest`."""
+    return Cell.mean(values, clips, weights=weights, limits=(lowest, np.inf)).interval().rounded()
 
 
 def over_seeds(values: Sequence[float], lowest: float = -1.0) -> Interval:
-    """Student's interval of a difference of which every seed has one number, cut to what is possible.
-
-    One seed tells nothing of the spread: its bounds are NaN.
-    """
-    mean, low, high = interval_over_seeds(values)
-    if low is None:
-        return Interval(mean, np.nan, np.nan, len(values))
-    return around(mean, max(low, lowest), min(high, 1.0), len(values))
-
-
-def around(value: float, low: float, high: float, n: int) -> Interval:
-    """Return an interval that holds its value, which may lie outside where it is no mean of the draws.
-
-    Rounded to twelve digits: what is left of two equal numbers must not pass for an effect.
-    """
-    value, low, high = (round(float(number), 12) + 0.0 for number in (value, low, high))  # no -0.0
-    return Interval(value, min(low, value), max(high, value), n)
+    """Student's interval of a difference of which every seed has one number, cut to what is possible."""
+    return Cell(values, n=len(values), limits=(lowest, 1.0)).interval().rounded()

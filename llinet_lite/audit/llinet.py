@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from llinet_lite.audit.effects import Effect, around, mean_interval, over_seeds
+from llinet_lite.audit.effects import Effect, mean_interval, over_seeds
 from llinet_lite.classifier import seen_labels
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 from llinet_lite.metrics.localization import evaluate
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.sounding import Located
@@ -297,7 +297,7 @@ def _one_query(values: np.ndarray, items: Items) -> Interval:
             own = precision[label == k]
             picked += own[(ranks * len(own)).astype(int)] / (2 * len(classes))
     picked -= np.mean([precision.mean() for precision in mean])
-    return around(picked[0], *np.quantile(picked[1:], [0.025, 0.975]), len(classes))
+    return Interval(picked[0], *np.quantile(picked[1:], [0.025, 0.975]), len(classes)).rounded()
 
 
 def _without_last(found: Embedded) -> Embedded:

@@ -15,7 +15,7 @@ from llinet_lite.avc.task import Senses
 from llinet_lite.data.batches import Batches, EvaluationSet, evaluation_pairs
 from llinet_lite.data.store import Store
 from llinet_lite.losses import float32_arithmetic
-from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
+from llinet_lite.metrics.intervals import Interval, clip_bootstrap
 from llinet_lite.models import AVENet
 
 BATCH = 128  # pairs judged at once

@@ -18,8 +18,7 @@ from llinet_lite.avc.task import Plan, Senses, build, matching, train
 from llinet_lite.checkpoint import rounded
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval, is_above_chance
-from llinet_lite.metrics.seeds import DIFFERENCE, over_clips_and_seeds
+from llinet_lite.metrics.intervals import DIFFERENCE, Interval, clip_bootstrap
 from llinet_lite.models import AVENet
 from llinet_lite.results import Result
 
@@ -163,9 +162,9 @@ def result(
 ) -> Result:
     """Return the accuracies of several seeds as one result.
 
-    Its interval draws clips; seeds as in :func:`llinet_lite.metrics.seeds.with_seeds`.
+    Its interval draws clips; seeds as in :mod:`llinet_lite.metrics.intervals`.
     """
-    found = over_clips_and_seeds(_right(scores), scores[0].items)
+    found = clip_bootstrap(_right(scores), scores[0].items)
     return Result(
         name, found.value, found.low, found.high, chance=0.5, paper=paper, seeds=[r.seed for r in runs],
         n=found.n, profile=lesson.settings.name, data_hash=lesson.data_hash,
@@ -175,7 +174,7 @@ def result(
 
 def difference(first: Sequence[Score], second: Sequence[Score]) -> Interval:
     """Return how much more accurate one network is than another on the same pairs, mean over seeds."""
-    return over_clips_and_seeds(_right(first) - _right(second), first[0].items, limits=DIFFERENCE)
+    return clip_bootstrap(_right(first) - _right(second), first[0].items, limits=DIFFERENCE)
 
 
 def _right(scores: Sequence[Score]) -> np.ndarray:
@@ -185,4 +184,4 @@ def _right(scores: Sequence[Score]) -> np.ndarray:
 
 def above_chance(scores: Sequence[Score]) -> bool:
     """Whether every seed is above chance by more than its interval."""
-    return all(is_above_chance(s.interval) for s in scores)
+    return all(s.interval.low > 0.5 for s in scores)

@@ -18,10 +18,9 @@ from llinet_lite.avc.runs import Run, train_or_load
 from llinet_lite.avc.spaces import Vectors, align, combine, embed, matched
 from llinet_lite.avc.standin import vgg_vectors
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval
-from llinet_lite.metrics.directions import DIRECTIONS, cross_modal, protocols, reference_rows
+from llinet_lite.metrics.intervals import DIFFERENCE, Cell, Interval
 from llinet_lite.metrics.relevance import Relevance, relevance_of
-from llinet_lite.metrics.retrieval import SeedMean, compare, summarize
+from llinet_lite.metrics.retrieval import DIRECTIONS, FourDirections
 from llinet_lite.results import Result
 from llinet_lite.rivals.cca import CCA
 from llinet_lite.show import figures
@@ -86,14 +85,15 @@ class Table:
         """What the numbers are, as "nDCG@30, exponential gain"."""
         return f"nDCG@{self.k}, {self.gain} gain"
 
-    def mean(self, name: str, direction: str) -> SeedMean | None:
+    def mean(self, name: str, direction: str) -> Cell | None:
         """Return a cell: interval over queries and seeds, value for every seed; None where there is none."""
         values = self.rows[name].get(direction)
-        return None if values is None else summarize(values)
+        return None if values is None else Cell.mean(values, np.arange(values.shape[1]))
 
-    def difference(self, first: str, second: str, direction: str) -> SeedMean:
+    def difference(self, first: str, second: str, direction: str) -> Cell:
         """Return how much better one row is than another, compared query by query."""
-        return compare(self.rows[first][direction], self.rows[second][direction])
+        gain = self.rows[first][direction] - self.rows[second][direction]  # (S, Q)
+        return Cell.mean(gain, np.arange(gain.shape[1]), limits=DIFFERENCE)
 
     def frame(self) -> pd.DataFrame:
         """One row per method: value and half-width of the interval in each direction, then the paper's."""
@@ -108,7 +108,7 @@ class Table:
         cell = self.mean(name, direction)
         if cell is None:
             return "-"
-        interval = cell.interval
+        interval = cell.interval()
         return f"{interval.value:.3f} ± {(interval.high - interval.low) / 2:.3f}"
 
     def figure(self) -> Figure:
@@ -116,10 +116,10 @@ class Table:
         drawn = [name for name in self.rows if name not in ("random", "oracle")]
         cells = {name: {d: self.mean(name, d) for d in DIRECTIONS} for name in drawn}
         scores = {
-            name: {d: _numbers(cell.interval) for d, cell in row.items() if cell}
+            name: {d: _numbers(cell.interval()) for d, cell in row.items() if cell}
             for name, row in cells.items()
         }
-        chance = {d: self.mean("random", d).interval.value for d in DIRECTIONS}
+        chance = {d: self.mean("random", d).value for d in DIRECTIONS}
         paper = {
             name: {d: value for d, value in zip(DIRECTIONS, PAPER_NDCG[name], strict=True) if value}
             for name in drawn
@@ -142,12 +142,12 @@ class Table:
                 rows.append(
                     Result(
                         f"nDCG@{self.k} {self.gain}, {direction}, {name}",
-                        *_numbers(cell.interval),
-                        chance=self.mean("random", direction).interval.value,
+                        *_numbers(cell.interval()),
+                        chance=self.mean("random", direction).value,
                         paper=PAPER_NDCG.get(name, (None,) * 4)[k],
                         unit="nDCG",
                         seeds=method.seeds if method else (),
-                        n=cell.interval.n,
+                        n=cell.n,
                         profile=lesson.settings.name,
                         data_hash=lesson.data_hash,
                         minutes=method.minutes if method else 0.0,
@@ -214,16 +214,19 @@ def search(
     first = next(iter(methods.values())).vectors[0]
     labels = (first.image_label, first.audio_label)
     how = {"k": k, "gain": gain, "own": "out", "pair": "in" if first.paired else "none"}
-    known = reference_rows(*labels, relevance, **how)
+    directions = FourDirections(*labels, relevance, **how)
+    known = directions.references()
     rows = {name: {d: v.numpy()[None] for d, v in known[name].items()} for name in ("random", "same class")}
     for name, method in methods.items():
         for items in method.vectors:
             if not np.array_equal(items.image_row, first.image_row):
                 raise ValueError(f"{name} was given other items than the first method: embed the same split")
-        scored = [cross_modal(v.image, v.audio, *_labels(v), relevance, **how) for v in method.vectors]
+        scored = [
+            FourDirections(*_labels(v), relevance, **how).ndcg(v.image, v.audio) for v in method.vectors
+        ]
         rows[name] = {d: torch.stack([one[d] for one in scored]).numpy() for d in scored[0]}
     rows["oracle"] = {d: v.numpy()[None] for d, v in known["oracle"].items()}
-    stated = protocols(*labels, relevance, **how)
+    stated = directions.statements()
     statement = "\n".join(f"{direction:8} {protocol}" for direction, protocol in stated.items())
     return Table(rows, gain, statement, methods, k)
 

@@ -35,7 +35,7 @@ from torch import Tensor
 from llinet_lite.data.bandstand import WORLD_VERSION, first_images
 from llinet_lite.data.media import MediaError, open_audio, open_image, resample, resize_short_side, to_int16
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.localization.rules import Rule, overlap, resize
+from llinet_lite.metrics.localization import Rule, overlap, resize
 from llinet_lite.show import figures
 from llinet_lite.show.page import jpeg_uri, mp3_uri
 from llinet_lite.world.scenes import Scene

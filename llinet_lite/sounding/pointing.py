@@ -15,9 +15,8 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval, resampled_means
-from llinet_lite.metrics.localization.pointing import on_mask, points
-from llinet_lite.metrics.seeds import DRAWS, SHARE, over_clips_and_seeds, with_seeds
+from llinet_lite.metrics.intervals import SHARE, Cell, Interval
+from llinet_lite.metrics.localization import on_mask, points
 from llinet_lite.results import Result
 from llinet_lite.sounding.located import Located
 from llinet_lite.world.instruments import instrument
@@ -60,11 +59,8 @@ def _centre(masks: np.ndarray) -> np.ndarray:
 
 
 def over_clips(values: np.ndarray, clip: np.ndarray, limits: tuple[float, float] = SHARE) -> Interval:
-    """Return the mean of values (S, N) of S seeds over N pictures, as :func:`over_clips_and_seeds` has it.
-
-    Every picture counts once, `n` is the number of clips, and `limits` are what is possible.
-    """
-    return replace(over_clips_and_seeds(values, clip, limits=limits), n=len(np.unique(clip)))
+    """Return the mean of values (S, N) of S seeds over N pictures; `n` is the number of clips."""
+    return replace(Cell.mean(values, clip, limits=limits), n=len(np.unique(clip))).interval()
 
 
 def ratio_over_clips(above: np.ndarray, below: np.ndarray, clip: np.ndarray) -> Interval:
@@ -77,9 +73,8 @@ def ratio_over_clips(above: np.ndarray, below: np.ndarray, clip: np.ndarray) -> 
     """
     if not below.any(1).all():
         raise ValueError("a ratio to a map that is zero everywhere: the network that draws it is dead")
-    drawn = [resampled_means(values.T.astype(float), clip, DRAWS, 0) for values in (above, below)]
-    each, count = above.mean(1) / below.mean(1), len(np.unique(clip))
-    return with_seeds(each, drawn[0] / drawn[1], count, limits=(0, np.inf))
+    ratio = Cell.mean(above, clip) / Cell.mean(below, clip)
+    return replace(ratio, n=len(np.unique(clip))).interval()
 
 
 @dataclass(frozen=True)

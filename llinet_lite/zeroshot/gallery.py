@@ -14,6 +14,7 @@ from IPython.display import HTML
 from torch import Tensor
 
 from llinet_lite.data.store import Store
+from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.metrics.retrieval import (
     chance_mean_average_precision,
     class_confusion,
@@ -21,7 +22,6 @@ from llinet_lite.metrics.retrieval import (
     nearest,
     released_map_of_scores,
 )
-from llinet_lite.metrics.seeds import over_clips_and_seeds
 from llinet_lite.show import Card, figures
 from llinet_lite.show import nearest as page
 from llinet_lite.world.instruments import INSTRUMENTS, instrument
@@ -128,7 +128,7 @@ def two_protocols(
         for direction in ("I2A", "A2I"):
             clips = first.items.image_clip if direction == "I2A" else first.items.sound_clip
             values = np.stack([np.asarray(result[direction].precisions) for result in results])
-            cell = over_clips_and_seeds(values, clips)
+            cell = clip_bootstrap(values, clips)
             honest[name][f"mAP {direction}"] = (cell.value, cell.low, cell.high)
             low, high = _spread(values[0], first, direction)
             released[name][f"mAP {direction}"] = (_released(first, direction), low, high)

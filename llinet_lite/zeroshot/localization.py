@@ -17,18 +17,18 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval, resampled_means
+from llinet_lite.metrics.intervals import DIFFERENCE, Cell, Interval, clip_bootstrap
 from llinet_lite.metrics.localization import (
+    PROTOCOLS,
     Localization,
     baselines,
     evaluate,
+    resize,
     size_groups,
+    step_share,
     success_curve,
+    touched,
 )
-from llinet_lite.metrics.localization.measures import step_share
-from llinet_lite.metrics.localization.protocols import PROTOCOLS, touched
-from llinet_lite.metrics.localization.rules import resize
-from llinet_lite.metrics.seeds import DIFFERENCE, DRAWS, over_clips_and_seeds, with_seeds
 from llinet_lite.results import Result
 from llinet_lite.show import figures
 from llinet_lite.sounding import CONTROLS, LISTENING, Located
@@ -142,15 +142,9 @@ class LocalizationTable:
 
     @cached_property
     def _intervals(self) -> dict[tuple[str, str], Interval]:
-        """Every cell as :func:`over_clips_and_seeds` has it; the clips are drawn once for all cells."""
+        """Every cell; the clips are drawn once for all cells."""
         cells = {(row.name, column): self.values(row.name, column) for row in self.rows for column in COLUMNS}
-        means = resampled_means(np.concatenate([*cells.values()]).T, self.clip, DRAWS, 0)
-        ends = np.cumsum([len(values) for values in cells.values()])
-        parts = np.split(means, ends[:-1], axis=1)  # (draws, S) each
-        return {
-            key: with_seeds(values.mean(1), part, values.shape[1])
-            for (key, values), part in zip(cells.items(), parts, strict=True)
-        }
+        return {key: cell.interval() for key, cell in Cell.means(cells, self.clip).items()}
 
     def difference(self, first: str, second: str, column: str = "mIoU") -> Interval:
         """Return how much better one row is than another, picture by picture and seed by seed.
@@ -162,7 +156,7 @@ class LocalizationTable:
             raise ValueError(
                 f"{first} has {len(both[0])} seeds and {second} {len(both[1])}: pair as many of both"
             )
-        return over_clips_and_seeds(both[0] - both[1], self.clip, limits=DIFFERENCE)
+        return clip_bootstrap(both[0] - both[1], self.clip, limits=DIFFERENCE)
 
     def gaps(self, column: str = "mIoU") -> dict[str, Interval]:
         """Return, for every control, what its method loses: method minus control."""

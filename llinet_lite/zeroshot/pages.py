@@ -18,7 +18,7 @@ from llinet_lite.classifier import class_hits, seen_labels
 from llinet_lite.data.batches import EvaluationSet
 from llinet_lite.data.store import Store
 from llinet_lite.features import LogMel, center_crop, to_image, to_waveform
-from llinet_lite.metrics.correspondence import clip_bootstrap
+from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.metrics.retrieval import chance_recall_at_1
 from llinet_lite.models import LLINet
 from llinet_lite.models.trunks import Trunk

@@ -181,8 +181,8 @@ class Answers:
     zsl: np.ndarray
     confused: np.ndarray
     hits: dict[str, tuple[np.ndarray, np.ndarray]]
-    curve: measures.Curve
-    gate_curve: measures.Curve
+    curve: measures.GZSLCurve
+    gate_curve: measures.GZSLCurve
     chosen: dict
 
 

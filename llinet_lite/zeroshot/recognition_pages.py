@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from llinet_lite.data.store import Store
 from llinet_lite.metrics import recognition as measures
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import DIFFERENCE, Cell, Interval
 from llinet_lite.results import Result
 from llinet_lite.show import figures
 from llinet_lite.zeroshot.exam import Exam
@@ -49,7 +49,7 @@ def ask_ours(asked: Sequence[tuple[Exam, Exam]], choice: str = "held-out clips, 
     papers = [final for _, final in asked]
     part = papers[0].unseen_items
     hits = np.stack([_hits(exam, choice) for exam in papers])
-    return measures.class_mean_interval(hits, papers[0].labels(part), part.items.image_clip)
+    return Cell.class_mean(hits, papers[0].labels(part), part.items.image_clip).interval()
 
 
 def prototype_choices(
@@ -74,8 +74,9 @@ def prototype_choices(
         hits = {choice: np.stack([_hits(exam, choice) for exam in papers]) for choice in CHOICES}
         honest = hits[next(iter(CHOICES))]
         for choice, of in hits.items():
-            gain = None if of is honest else measures.class_mean_difference(of, honest, *told)
-            found[name, choice] = measures.class_mean_interval(of, *told), gain
+            gain = of.astype(float) - honest  # (S, N)
+            gain = None if of is honest else Cell.class_mean(gain, *told, limits=DIFFERENCE).interval()
+            found[name, choice] = Cell.class_mean(of, *told).interval(), gain
     return found
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from llinet_lite.data.store import Store
 from llinet_lite.metrics import recognition as measures
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import DIFFERENCE, Cell, Interval
 from llinet_lite.results import Result, interval_over_seeds
 from llinet_lite.rivals import RECOGNITION
 from llinet_lite.zeroshot.exam import Exam
@@ -81,15 +81,14 @@ class RecognitionTable:
         """
         if measure == "hm":
             both = [(self._hits(name, m, calibration), *self._items(m == "tr")) for m in ("tr", "ts")]
-            return measures.harmonic_interval(*both[0], *both[1])
-        return measures.class_mean_interval(
-            self._hits(name, measure, calibration), *self._items(measure == "tr")
-        )
+            return measures.harmonic(*both).interval()
+        hits = self._hits(name, measure, calibration)
+        return Cell.class_mean(hits, *self._items(measure == "tr")).interval()
 
     def difference(self, first: str, second: str) -> Interval:
         """Return how much more accurate one method is than another on unseen classes (acc), paired."""
-        hits = [self._hits(name, "acc", "none") for name in (first, second)]
-        return measures.class_mean_difference(*hits, *self._items(False))
+        hits = [self._hits(name, "acc", "none").astype(float) for name in (first, second)]
+        return Cell.class_mean(hits[0] - hits[1], *self._items(False), limits=DIFFERENCE).interval()
 
     def means_between(self) -> bool:
         """Whether every harmonic mean lies between its tr and ts, under all calibrations."""

@@ -13,9 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from llinet_lite.data.store import Store
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import DIFFERENCE, Interval, clip_bootstrap
 from llinet_lite.metrics.retrieval import ClassRetrieval, class_confusion, precision_by_class
-from llinet_lite.metrics.seeds import DIFFERENCE, over_clips_and_seeds
 from llinet_lite.results import Result
 from llinet_lite.show import figures
 from llinet_lite.zeroshot.evaluation import Embedded, Items
@@ -103,12 +102,12 @@ class RetrievalTable:
 
     def interval(self, name: str, column: str) -> Interval:
         """Return a cell: mean over seeds and queries, and an interval over both."""
-        return over_clips_and_seeds(self.row(name).values(column), self._clips(column))
+        return clip_bootstrap(self.row(name).values(column), self._clips(column))
 
     def difference(self, first: str, second: str, column: str) -> Interval:
         """Return how much better one method is than another, query by query and seed by seed."""
         both = [self.row(name).values(column) for name in (first, second)]
-        return over_clips_and_seeds(both[0] - both[1], self._clips(column), limits=DIFFERENCE)
+        return clip_bootstrap(both[0] - both[1], self._clips(column), limits=DIFFERENCE)
 
     def frame(self) -> pd.DataFrame:
         """One row for chance, the oracle and every method: our value, its interval, the paper's value."""

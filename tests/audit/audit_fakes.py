@@ -11,7 +11,7 @@ from torch import Tensor
 
 from llinet_lite.data.media import encode_jpeg, encode_png
 from llinet_lite.data.store import Store, StoreWriter
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.profiles import PROFILES
 from llinet_lite.zeroshot.evaluation import Embedded, Items, items_of

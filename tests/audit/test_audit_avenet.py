@@ -14,7 +14,7 @@ from audit_fakes import SETTINGS, score
 
 from llinet_lite import avc
 from llinet_lite.audit import Effect, avenet
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 
 MODULE = importlib.import_module("llinet_lite.audit.avenet")
 CLIPS = np.stack([np.repeat(np.arange(40), 3), np.tile(np.arange(40), 3)], axis=1)  # 120 pairs

@@ -13,9 +13,8 @@ from scipy.stats import t as student
 
 from llinet_lite import audit
 from llinet_lite.audit import COMPARED, Effect
-from llinet_lite.audit.effects import around, mean_interval, over_seeds
-from llinet_lite.metrics.correspondence import Interval
-from llinet_lite.metrics.seeds import over_clips_and_seeds
+from llinet_lite.audit.effects import mean_interval, over_seeds
+from llinet_lite.metrics.intervals import Interval, clip_bootstrap
 
 BARE = Effect("gate", "network", "axis", "cells", "batch", "cells", 'LLINet(gate="batch")', "Name it.")
 MEASURED = [
@@ -116,7 +115,7 @@ def test_one_part_without_gaps_is_the_interval_of_the_tables():
     rng = np.random.default_rng(0)
     for seeds in (1, 3):
         values, clips = rng.random((seeds, 60)), np.repeat(np.arange(20), 3)
-        one, other = mean_interval(values[:, None], clips), over_clips_and_seeds(values, clips)
+        one, other = mean_interval(values[:, None], clips), clip_bootstrap(values, clips)
         assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(other), abs=1e-12)
 
 
@@ -164,10 +163,8 @@ def test_what_is_hard_for_both_parts_cancels():
 
 
 def test_values_that_nobody_asked_are_refused():
-    with pytest.raises(ValueError, match="each part with a query that was asked"):
+    with pytest.raises(ValueError, match="each row with a finite"):
         mean_interval(np.full((1, 1, 4), np.nan), np.arange(4))
-    with pytest.raises(ValueError, match=r"shape \(2, 4\)"):
-        mean_interval(np.zeros((2, 4)), np.arange(4))
 
 
 def test_over_seeds_is_students_and_one_seed_tells_nothing():
@@ -186,5 +183,5 @@ def test_over_seeds_is_students_and_one_seed_tells_nothing():
 
 
 def test_an_interval_holds_its_value():
-    assert around(0.3, 0.1, 0.2, 4) == Interval(0.3, 0.1, 0.3, 4)
-    assert around(0.0, 0.1, 0.2, 4) == Interval(0.0, 0.0, 0.2, 4)
+    assert Interval(0.3, 0.1, 0.2, 4).rounded() == Interval(0.3, 0.1, 0.3, 4)
+    assert Interval(0.0, 0.1, 0.2, 4).rounded() == Interval(0.0, 0.0, 0.2, 4)

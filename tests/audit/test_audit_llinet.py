@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from sklearn.metrics import average_precision_score
 
 from llinet_lite.audit import llinet
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 from llinet_lite.metrics.localization import evaluate
 from llinet_lite.metrics.retrieval import released_map_of_scores
 from llinet_lite.sounding import Located

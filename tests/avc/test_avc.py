@@ -14,7 +14,7 @@ from llinet_lite import avc
 from llinet_lite.avc.plans import LONGEST
 from llinet_lite.checkpoint import rounded
 from llinet_lite.data.batches import PairBatches
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 from llinet_lite.models import AVENetMF, AVENetOF, AVOLNet
 from llinet_lite.world.room import imprint
 

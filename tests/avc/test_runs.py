@@ -18,7 +18,7 @@ from llinet_lite.avc.task import WARM_RATE
 from llinet_lite.checkpoint import rounded
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import PairBatches
-from llinet_lite.metrics.correspondence import Interval, clip_bootstrap
+from llinet_lite.metrics.intervals import Interval, clip_bootstrap
 from llinet_lite.models import AVENet, AVENetMF, AVENetOF
 from llinet_lite.profiles import PROFILES
 

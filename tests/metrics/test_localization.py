@@ -1,17 +1,33 @@
-"""Every named protocol against hand-computed cases and independent implementations."""
+"""Every named protocol against hand-computed cases and independent implementations; constants by hand."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import zoom
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import auc as area
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from llinet_lite.metrics.localization import PROTOCOLS, consensus, evaluate, oracle_maps, points
-from llinet_lite.metrics.localization.protocols import touched
+from llinet_lite.metrics.intervals import clip_bootstrap
+from llinet_lite.metrics.localization import (
+    PROTOCOLS,
+    PrecisionRecall,
+    baselines,
+    by_group,
+    compare,
+    consensus,
+    evaluate,
+    oracle_maps,
+    points,
+    size_groups,
+    step_share,
+    success_curve,
+    touched,
+    trapezoid_share,
+)
 
 NEEDS_OBJECTS = [name for name, known in PROTOCOLS.items() if not known.negatives and name != "iiou"]
+ROWS = ["oracle ceiling", "ground-truth mask as map", "centre disc", "mean mask", "whole image"]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +50,6 @@ def slow_iou(predicted, truth):
     return inside / (area + outside)
 
 
-# ---- pointing
-
-
 def test_a_cell_points_at_its_centre():
     maps = torch.zeros(3, 14, 14)
     maps[0, 0, 0] = maps[1, 13, 5] = maps[2, 4, 9] = 1
@@ -52,9 +65,6 @@ def test_objects2018_asks_whether_that_point_is_on_the_mask():
     result = evaluate(maps, masks, "objects2018")
     assert result.success.tolist() == [True, False] and result.numbers == {"pointing": 0.5}
     assert np.isnan(result.iou).all() and "2x2" in result.text
-
-
-# ---- cIoU at the median
 
 
 def test_lvs2021_by_hand():
@@ -82,25 +92,6 @@ def test_cut_maps_against_a_slow_count(some, protocol, keep):
     assert (result.success == (result.iou >= 0.5)).all()
 
 
-def test_adaptive_predicts_the_true_size(some):
-    maps, masks = some
-    result = evaluate(maps, masks, "adaptive")
-    assert result.predicted == pytest.approx(masks.mean((1, 2)))
-
-
-def test_maps_are_interpolated_as_the_papers_do(some):
-    small, masks = some[0][:6, ::3, ::3], some[1][:6]
-    for protocol, enlarge in (
-        ("lvs2021", lambda m: cv2.resize(m, (24, 24), interpolation=cv2.INTER_LINEAR)),
-        ("ezvsl2022", lambda m: zoom(m, 3, order=1)),
-    ):
-        large = np.stack([enlarge(m) for m in small]).astype(np.float32)
-        got, want = (evaluate(m, masks, protocol, size=24).iou for m in (small, large))
-        assert got == pytest.approx(want, abs=0.01)  # a pixel next to the level may fall to either side
-        other = evaluate(small, masks, protocol, size=24, align_corners=protocol == "lvs2021").iou
-        assert abs(got - other).max() > 0.01
-
-
 def test_consensus_counts_partly_agreed_pixels_by_half():
     seen = np.zeros((3, 2, 4), bool)
     seen[0, 0, :3] = seen[1, 0, 1:] = seen[2, 0, 1] = True
@@ -110,9 +101,6 @@ def test_consensus_counts_partly_agreed_pixels_by_half():
     result = evaluate(maps, truth[None], "ezvsl2022", size=(2, 4))
     assert result.iou == pytest.approx(2.5 / (3 + 1))
     assert result.iou == pytest.approx(slow_iou(maps[0] >= 5, truth))
-
-
-# ---- LLINet
 
 
 def test_llinet2020_chooses_k_where_it_is_told(some):
@@ -156,9 +144,6 @@ def test_llinet2020_shrinks_masks_as_pillow_does(some):
     assert evaluate(maps, masks, "llinet2020", empty="fail").iou == pytest.approx(want)
     more = evaluate(np.ones_like(maps), masks, "llinet2020", mask_resize="bicubic", empty="fail").iou
     assert (more >= evaluate(np.ones_like(maps), masks, "llinet2020", empty="fail").iou).all()
-
-
-# ---- universal, ranking, every object
 
 
 def test_universal_by_hand():
@@ -216,87 +201,12 @@ def test_iiou_wants_every_sounding_object():
     assert evaluate(strange, masks, "iiou", keep=">=").success.all()
 
 
-# ---- properties
-
-
-@pytest.mark.parametrize("protocol", ["adaptive", "mask_ap", "max_iou", "objects2018", "lvs2021", "strict"])
-def test_only_the_order_of_pixels_matters(some, protocol):
-    maps, masks = np.round(some[0], 3), some[1]  # steps that float32 can tell apart after the change too
-    size = {"size": 24} if protocol in ("lvs2021", "strict") else {}
-    first = evaluate(maps, masks, protocol, **size)
-    for change in (np.exp, lambda m: 3 * m**3 - 1, lambda m: np.log(m + 0.5)):
-        again = evaluate(change(maps.astype(np.float64)), masks, protocol, **size)
-        assert (again.success == first.success).all()
-        assert again.iou == pytest.approx(first.iou, nan_ok=True, abs=1e-9)
-
-
-@pytest.mark.parametrize("protocol", NEEDS_OBJECTS)
-def test_more_light_on_the_object_is_no_loss(some, protocol):
-    maps, masks = some
-    size = {"size": 24} if protocol in ("lvs2021", "ezvsl2022") else {}
-    better = evaluate(maps + masks, masks, protocol, **size).value
-    assert better >= evaluate(maps, masks, protocol, **size).value
-    assert evaluate(oracle_maps(masks), masks, protocol, **size).value >= better - 0.02
-
-
-def test_tensors_and_arrays_and_blocks_are_the_same(some, monkeypatch):
-    maps, masks = some
-    first = evaluate(maps, masks, "strict")
-    monkeypatch.setattr("llinet_lite.metrics.localization.rules.PIXELS", 3 * 224 * 224)
-    tensors = evaluate(torch.from_numpy(maps).requires_grad_(), torch.from_numpy(masks), "strict")
-    assert (tensors.iou == first.iou).all() and tensors.numbers == first.numbers
-
-
 def test_constant_maps_are_settled_by_the_comparison(some):
     masks = some[1]
     flat = np.full((40, 7, 7), 0.3)
     assert evaluate(flat, masks, "lvs2021").predicted.max() == 0
     assert evaluate(flat, masks, "ezvsl2022").predicted.min() == 1
     assert evaluate(flat, masks, "mask_ap").iou == pytest.approx(masks.mean((1, 2)))
-
-
-# ---- what is refused
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"iiou"}))
-def test_nan_is_refused(some, protocol, bad):
-    maps, masks = some[0].copy(), some[1].copy()
-    masks[0] = ~PROTOCOLS[protocol].negatives & masks[0]
-    maps[7, 3, 3] = bad
-    with pytest.raises(ValueError, match="map 7 holds NaN"):
-        evaluate(maps, masks, protocol)
-
-
-@pytest.mark.parametrize(
-    ("maps", "masks", "says"),
-    [
-        ((4, 7, 7), (5, 8, 8), "one mask for every map"),
-        ((4, 1, 7, 7), (4, 8, 8), r"needs maps and masks \(N, H, W\)"),
-        ((4, 7, 7), (4, 8, 8, 3), r"needs maps and masks \(N, H, W\)"),
-        ((0, 7, 7), (0, 8, 8), "There must be images"),
-    ],
-)
-def test_wrong_shapes_are_refused(maps, masks, says):
-    with pytest.raises(ValueError, match=says):
-        evaluate(np.zeros(maps), np.ones(masks, bool), "lvs2021")
-
-
-def test_wrong_kinds_are_refused(some):
-    maps, masks = some
-    with pytest.raises(ValueError, match="maps must be floats"):
-        evaluate(maps.astype(int), masks, "lvs2021")
-    with pytest.raises(ValueError, match="masks must be bool, got uint8"):
-        evaluate(maps, masks.astype(np.uint8) * 255, "lvs2021")
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
-        evaluate(maps, masks * 2.0, "lvs2021")
-    for protocol in ("objects2018", "llinet2020", "mask_ap", "max_iou"):
-        with pytest.raises(ValueError, match="yes and no"):
-            evaluate(maps, masks * 0.5, protocol)
-    with pytest.raises(ValueError, match="negative values"):
-        evaluate(maps - 1, masks, "llinet2020")
-    with pytest.raises(ValueError, match=r"annotators|annotations"):
-        consensus(masks.astype(float))
 
 
 @pytest.mark.parametrize("protocol", NEEDS_OBJECTS)
@@ -311,33 +221,234 @@ def test_protocols_without_silence_refuse_it(some, protocol):
         evaluate(maps, masks & False, protocol)
 
 
+@pytest.fixture(scope="module")
+def boxes():
+    """Thirty box masks of 32 x 32; the last six empty."""
+    rng = np.random.default_rng(4)
+    masks = np.zeros((30, 32, 32), bool)
+    for mask in masks[:24]:
+        top, left = rng.integers(0, 18, 2)
+        mask[top : top + rng.integers(3, 14), left : left + rng.integers(3, 28)] = True
+    return masks
+
+
+def test_the_oracle_at_the_median_is_the_closed_form(boxes):
+    masks = boxes[:24]
+    area, half = masks.sum((1, 2)), 32 * 32 // 2
+    inside = np.minimum(area, half)
+    rows = baselines(masks, "ezvsl2022", size=32)
+    assert rows["oracle ceiling"].iou == pytest.approx(inside / (area + half - inside))
+    assert rows["whole image"].iou == pytest.approx(area / 1024)
+    rng = np.random.default_rng(0)
+    for _ in range(5):  # no map without ties does better on any image
+        tried = evaluate(rng.permuted(oracle_maps(masks), axis=2), masks, "ezvsl2022", size=32)
+        assert (tried.iou <= rows["oracle ceiling"].iou + 1e-9).all()
+
+
+def test_a_true_map_reaches_the_ceiling_of_the_strict_count(boxes):
+    """At a fixed level everything is found; at the median only what fills a quarter of the image or more."""
+    fixed = baselines(boxes, "strict", size=32, level=0.5)
+    assert fixed["oracle ceiling"].numbers["AP"] == pytest.approx(1)
+    assert fixed["oracle ceiling"].numbers["cIoU"] == 1
+    share = boxes[:24].mean((1, 2))
+    median = baselines(boxes, "strict", size=32)["oracle ceiling"].numbers
+    assert median["cIoU"] == pytest.approx((share >= 0.25).mean())
+    assert median["AP"] == pytest.approx(median["cIoU"])  # the located come first
+
+
+@pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"iiou"}))
+def test_every_protocol_has_its_rows(boxes, protocol):
+    masks = boxes if PROTOCOLS[protocol].negatives else boxes[:24]
+    rows = baselines(masks, protocol, radius=0.4, **options_of(protocol))
+    expected = ROWS if protocol != "objects2018" else [*ROWS[:2], "image centre", "mean mask"]
+    assert list(rows) == expected
+    table = compare(rows)
+    assert list(table.index) == expected and (table["low"] <= table.iloc[:, 0] + 1e-9).all()
+    maps = np.random.default_rng(0).random(masks.shape)
+    assert list(compare({"a model": evaluate(maps, masks, protocol, **options_of(protocol)), **rows}).index)
+
+
+def test_the_mean_mask_leaves_each_image_out():
+    masks = np.zeros((3, 4, 4), bool)
+    masks[0, 0] = masks[1, 0] = masks[2, 3] = True
+    found = baselines(masks, "mask_ap")["mean mask"].iou
+    assert found == pytest.approx([1 / 2, 1 / 2, 4 / 16])  # rows 0 and 3 tie; rows 0 only; not its own row
+    train = baselines(masks, "mask_ap", train=masks[2:])["mean mask"].iou
+    assert train == pytest.approx([4 / 16, 4 / 16, 1])
+    with pytest.raises(ValueError, match="needs two masks"):
+        baselines(masks[:1], "mask_ap")
+
+
+def options_of(protocol):
+    return {"size": 32} if "size" in PROTOCOLS[protocol].changes and protocol != "llinet2020" else {}
+
+
+@pytest.fixture(scope="module")
+def extended():
+    """Sixty images, a third of them with nothing sounding, as masks of 8 x 8 with maps."""
+    rng = np.random.default_rng(1)
+    masks = np.zeros((60, 8, 8), bool)
+    for k in range(40):
+        top, left = rng.integers(0, 5, 2)
+        masks[k, top : top + 4, left : left + 6] = True
+    maps = rng.random((60, 8, 8)) + 0.6 * masks * (rng.random((60, 1, 1)) < 0.6)
+    return maps.astype(np.float32), masks
+
+
+def test_auc_is_scikit_learns_area_and_the_mean_iou():
+    iou = np.random.default_rng(0).beta(2, 3, size=5000)
+    thresholds, shares = success_curve(iou)
+    assert len(thresholds) == 21 and shares[0] == 1
+    given, of_given = success_curve(iou, [0.5, 0.25])
+    assert given.tolist() == [0.5, 0.25] and of_given.tolist() == [(iou >= t).mean() for t in given]
+    assert trapezoid_share(iou, 21).mean() == pytest.approx(area(thresholds, shares))
+    assert trapezoid_share(iou, 21).mean() == pytest.approx(iou.mean(), abs=1e-3)
+    assert trapezoid_share(iou, 2001).mean() == pytest.approx(iou.mean(), abs=1e-5)
+    for k in range(50):  # of a single image, half a step at most
+        assert abs(trapezoid_share(iou[k : k + 1], 21)[0] - iou[k]) <= 0.025 + 1e-12
+
+
+def slow_counts(confidence, located, positive, threshold):
+    tp = fp = missed = 0
+    for c, hit, there in zip(confidence, located, positive, strict=True):
+        if c >= threshold:
+            tp, fp = tp + (there and hit), fp + (not (there and hit))
+        elif there:
+            missed += 1
+    return tp, fp, missed
+
+
+def test_strict_is_scikit_learns_average_precision(extended):
+    maps, masks = extended
+    for confidence in (None, np.round(np.random.default_rng(2).random(60), 1)):  # the second with ties
+        result = evaluate(maps, masks, "strict", size=8, confidence=confidence)
+        located, positives = result.success, masks.any((1, 2)).sum()
+        # scikit-learn's recall is of the located images; the strict one is of all with an object
+        want = average_precision_score(located, result.confidence) * located.sum() / positives
+        assert result.numbers["AP"] == pytest.approx(want)
+        precision, recall, _ = precision_recall_curve(located, result.confidence)
+        recall = recall * located.sum() / positives
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        assert result.numbers["max-F1"] == pytest.approx(f1.max())
+
+
+def test_slavc2022_is_a_slow_count(extended):
+    maps, masks = extended
+    result = evaluate(maps, masks, "slavc2022", size=8)
+    confidence, positive = result.confidence, masks.any((1, 2))
+    top = [np.sort(m.ravel())[-16:].mean() for m in maps]
+    assert confidence == pytest.approx(top, abs=1e-6)
+
+    def both(threshold):
+        tp, fp, missed = slow_counts(confidence, result.success, positive, threshold)
+        return tp / (tp + fp), tp / (tp + missed) if tp + missed else 1.0
+
+    falling = sorted(confidence, reverse=True)[1:]  # 60 images: every one but the highest is a threshold
+    precision, recall = zip(*map(both, falling), strict=True)
+    steps = range(len(falling) - 1)
+    want = sum(max(precision[k:]) * (recall[k + 1] - recall[k]) for k in steps)
+    assert result.numbers["AP"] == pytest.approx(want)
+    tried = [both(t) for t in sorted(confidence)[::6]]
+    f1 = [2 * p * r / (p + r) if p + r else 0 for p, r in tried]
+    assert result.numbers["max-F1"] == pytest.approx(max(f1))
+    best = int(np.argmax(f1[::-1]))  # of equals, the higher threshold or the lower: the same numbers
+    assert (result.numbers["precision"], result.numbers["recall"]) == pytest.approx(tried[::-1][best])
+
+
+def test_a_misplaced_detection_is_missing_from_slavcs_recall():
+    located = np.array([True, True, False, False, False, False])
+    positive = np.array([True, True, True, True, True, False])
+    confidence = np.array([6.0, 3, 5, 4, 2, 1])
+    once = np.ones((1, 6))
+    slavc, strict = (PrecisionRecall(confidence, located, positive, once, strict=s) for s in (False, True))
+    # above 3: two located, two misplaced; one positive missed
+    assert slavc.recall[0, 3] == pytest.approx(2 / 3) and strict.recall[0, 3] == pytest.approx(2 / 5)
+    assert slavc.precision[0, 3] == strict.precision[0, 3] == pytest.approx(2 / 4)
+    assert slavc.recall[0, -1] == 1 and strict.recall[0, -1] == pytest.approx(2 / 5)
+
+
+def test_the_mean_success_of_the_released_code_is_lifted():
+    iou = np.random.default_rng(0).beta(2, 3, size=5000)
+    assert step_share(iou, 51).mean() == pytest.approx(0.98 * iou.mean() + 0.0098, abs=1e-3)
+
+
+def test_intervals_are_bootstraps_of_clips(extended):
+    maps, masks = extended[0][:40], extended[1][:40]
+    clips = np.arange(40) // 2
+    result = evaluate(maps, masks, "lvs2021", size=8, clips=clips)
+    assert result.interval() == clip_bootstrap(result.success, clips)
+    other = evaluate(maps[::-1].copy(), masks, "lvs2021", size=8, clips=clips)
+    gap = (result.cell() - other.cell()).interval()
+    want = clip_bootstrap(result.success.astype(float) - other.success, clips, limits=(-1, 1))
+    assert gap.numbers == pytest.approx(want.numbers, abs=1e-12)
+    with pytest.raises(ValueError, match="lvs2021 gives cIoU"):
+        result.interval("pointing")
+
+
+@pytest.mark.parametrize("protocol", ["slavc2022", "strict", "universal"])
+def test_every_number_has_an_interval(extended, protocol):
+    result = evaluate(*extended, protocol, **({"size": 8} if protocol != "universal" else {}))
+    for name, value in result.numbers.items():
+        interval = result.interval(name)
+        assert 0 <= interval.low <= value <= interval.high <= 1, name
+
+
+def test_tables(extended):
+    maps, masks = extended
+    rows = {name: evaluate(m, masks, "strict", size=8) for name, m in (("a", maps), ("b", maps * 0 + 1))}
+    table = compare(rows)
+    assert list(table.index) == ["a", "b"] and list(table.columns[:3]) == ["AP", "low", "high"]
+    assert table.loc["a", "cIoU"] == rows["a"].numbers["cIoU"] and (table["n"] == 60).all()
+    masks = masks.copy()
+    masks[0], masks[1] = False, True
+    masks[0, 0, 0] = True
+    sizes = size_groups(masks, edges=(0.05, 0.5))
+    assert sizes[0] == "small" and sizes[1] == "large" and sizes[2] == "medium" and sizes[-1] == "none"
+    result = evaluate(maps, masks, "strict", size=8)
+    table = by_group(result, sizes)
+    assert list(table.index) == ["small", "large", "medium"] and table["n"].tolist() == [1, 1, 38]
+    assert table.loc["medium", "cIoU"] == pytest.approx(result.success[sizes == "medium"].mean())
+    said = str(result)
+    assert said.startswith("AP ") and "recall=TP / all positives" in said and "20 of them with" in said
+
+
+M, T = np.ones((4, 7, 7)), np.ones((4, 8, 8), bool)
+N = np.where(np.arange(4)[:, None, None] == 2, np.nan, M)
+
+
+@pytest.mark.parametrize("protocol", sorted(set(PROTOCOLS) - {"iiou"}))
+def test_nan_is_refused(protocol):
+    truth = T & (np.arange(4)[:, None, None] > 0) if PROTOCOLS[protocol].negatives else T
+    with pytest.raises(ValueError, match="map 2 holds NaN"):
+        evaluate(N, truth, protocol)
+
+
 @pytest.mark.parametrize(
-    ("protocol", "options", "says"),
+    ("maps", "masks", "protocol", "options", "says"),
     [
-        ("cIoU", {}, "choose one of objects2018"),
-        ("objects2018", {"k": 3}, "takes no option"),
-        ("lvs2021", {"quantile": 0.5}, "does not know quantile"),
-        ("lvs2021", {"keep": "<"}, "keep must be"),
-        ("lvs2021", {"interpolation": "area"}, "interpolation must be"),
-        ("lvs2021", {"level": "mean"}, "level must be"),
-        ("lvs2021", {"empty": "skip"}, "'refuse' or 'fail'"),
-        ("lvs2021", {"clips": [1, 2]}, "one clip for each of 40"),
-        ("strict", {"empty": "fail"}, "nothing sounds"),
-        ("strict", {"confidence": [1.0]}, "confidence must be"),
-        ("universal", {}, "every mask here has an object"),
-        ("universal", {"level": 1.0, "negatives": np.zeros((1, 2, 2))}, "not both"),
-        ("universal", {"negatives": np.zeros((2, 2))}, r"maps \(M, h, w\)"),
-        ("llinet2020", {"k": 7}, "k must be"),
-        ("llinet2020", {"k": "validation"}, "goes with validation"),
-        ("llinet2020", {"mask_resize": "area"}, "mask_resize must be"),
+        (M[:3], T, "lvs2021", {}, "one mask for every map"),
+        (M[:, None], T, "lvs2021", {}, r"needs maps and masks \(N, H, W\)"),
+        (M[:0], T[:0], "lvs2021", {}, "There must be images"),
+        (M.astype(int), T, "lvs2021", {}, "maps must be floats"),
+        (M, T.astype(np.uint8), "lvs2021", {}, "yes and no"),
+        (M, T * 2.0, "lvs2021", {}, r"must lie in \[0, 1\]"),
+        (M, T * 0.5, "mask_ap", {}, "yes and no"),
+        (M - 2, T, "llinet2020", {}, "negative values"),
+        (M, T, "cIoU", {}, "choose one of objects2018"),
+        (M, T, "objects2018", {"k": 3}, "takes no option"),
+        (M, T, "lvs2021", {"quantile": 0.5}, "does not know quantile"),
+        (M, T, "lvs2021", {"keep": "<"}, "keep must be"),
+        (M, T, "lvs2021", {"level": "mean"}, "level must be"),
+        (M, T, "lvs2021", {"empty": "skip"}, "'refuse' or 'fail'"),
+        (M, T, "strict", {"empty": "fail"}, "leave empty alone"),
+        (M, T, "lvs2021", {"clips": [1, 2]}, "one clip for each of 4"),
+        (M, T, "llinet2020", {"k": 7}, "k must be"),
+        (M, T, "llinet2020", {"k": "validation"}, "goes with validation"),
+        (M, T, "strict", {"confidence": [1.0]}, "finite numbers"),
+        (M, T, "universal", {}, "nothing sounds"),
+        (M, T, "universal", {"level": 1.0, "negatives": M}, "not both"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(some, protocol, options, says):
+def test_what_is_refused(maps, masks, protocol, options, says):
     with pytest.raises(ValueError, match=says):
-        evaluate(*some, protocol, **options)
-
-
-def test_a_changed_rule_shows_in_the_text(some):
-    text = evaluate(*some, "lvs2021", interpolation="bicubic", level=0.6).text
-    assert "interpolation=bicubic" in text and "level=0.6" in text and "size=224x224" in text
-    assert "\n" not in text and "40 images" in text
+        evaluate(maps, masks, protocol, **options)

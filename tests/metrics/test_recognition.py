@@ -1,4 +1,6 @@
-"""Class means and calibrated stacking against scikit-learn, a loop over every bias, and arithmetic."""
+"""Zero-shot recognition against scikit-learn, a loop over every bias or threshold, and arithmetic."""
+
+import math
 
 import numpy as np
 import pytest
@@ -6,10 +8,15 @@ import torch
 from sklearn.metrics import auc, balanced_accuracy_score, f1_score, recall_score
 
 from llinet_lite.metrics.recognition import (
-    Curve,
+    GZSLCurve,
     best_bias,
+    best_threshold,
+    certainty,
     chance,
     class_mean,
+    confidence,
+    gate_curve,
+    gated,
     gzsl,
     harmonic_mean,
     per_class_accuracy,
@@ -48,9 +55,6 @@ def by_loop(scores, labels, classes, bias):
     return sum(right[one] / count[one] for one in right) / len(right)
 
 
-# ---- accuracy
-
-
 def test_shares_are_scikit_learns():
     rng = np.random.default_rng(0)
     labels = labels_of(np.arange(5), 200, rng)
@@ -60,12 +64,6 @@ def test_shares_are_scikit_learns():
     assert per_class_accuracy(labels, predicted, classes) == pytest.approx(wanted, abs=1e-15)
     got = class_mean(torch.from_numpy(labels), torch.from_numpy(predicted), torch.tensor(classes))
     assert got == pytest.approx(balanced_accuracy_score(labels, predicted), abs=1e-15)
-
-
-def test_it_is_not_the_share_of_right_items():
-    labels, predicted = np.array([0] * 9 + [1]), np.zeros(10, int)
-    assert (predicted == labels).mean() == 0.9
-    assert class_mean(labels, predicted, [0, 1]) == 0.5
 
 
 def test_answers_and_items_of_other_classes():
@@ -106,36 +104,13 @@ def test_harmonic_mean():
     assert harmonic_mean([0.0, 1.0], [0.0, 0.5]) == pytest.approx([0, 2 / 3])
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: per_class_accuracy([0, 0], [0, 0], [0, 1, 2]), r"no item is of class \[1, 2\]"),
-        (lambda: per_class_accuracy([0, 0], [0], [0]), "same items"),
-        (lambda: per_class_accuracy([0.0], [0], [0]), "integer"),
-        (lambda: per_class_accuracy([0], [0], [0, 0]), "once"),
-        (lambda: chance([]), "at least one"),
-        (lambda: predict([[0.0, np.nan]], [0, 1]), "item 0 are NaN"),
-        (lambda: predict([[0.0, 1.0], [0.0, np.inf]], [0, 1]), "item 1 are NaN or"),
-        (lambda: predict([[0.0, 1.0]], [0, 2]), "class 2"),
-        (lambda: predict([[0.0, 1.0]], [-1, 0]), "class -1"),
-        (lambda: predict([0.0, 1.0], [0]), "items, classes"),
-    ],
-)
-def test_errors_of_accuracy(call, says):
-    with pytest.raises(ValueError, match=says):
-        call()
-
-
-# ---- the curve
-
-
 @pytest.mark.parametrize("levels", [None, 2, 4])  # rounded scores: many items turn at once
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_point_is_what_a_loop_finds(seed, levels):
     first, labels_first, second, labels_second = data = task(seed, levels=levels)
     found = gzsl(*data, SEEN, UNSEEN)
-    assert len(found.bias) == len(found.curve.turns) + 1 > 10
-    for bias, tr, ts in zip(found.bias, found.curve_tr, found.curve_ts, strict=True):
+    assert len(found.curve.values) == len(found.curve.turns) + 1 > 10
+    for bias, tr, ts in zip(found.curve.values, found.curve.tr, found.curve.ts, strict=True):
         assert tr == pytest.approx(by_loop(first, labels_first, SEEN, bias), abs=1e-12)
         assert ts == pytest.approx(by_loop(second, labels_second, UNSEEN, bias), abs=1e-12)
 
@@ -144,7 +119,7 @@ def test_every_point_is_what_a_loop_finds(seed, levels):
 def test_no_bias_of_a_dense_grid_finds_another_point(seed):
     first, labels_first, second, labels_second = data = task(seed, items=(20, 15), levels=8)
     found = gzsl(*data, SEEN)
-    points = set(zip(found.curve_tr.round(12), found.curve_ts.round(12), strict=True))
+    points = set(zip(found.curve.tr.round(12), found.curve.ts.round(12), strict=True))
     grid = np.arange(-6, 7, 1 / 16) + 1 / 32  # between all multiples of 1 / 8
     swept = [
         (by_loop(first, labels_first, SEEN, bias), by_loop(second, labels_second, UNSEEN, bias))
@@ -162,10 +137,10 @@ def test_no_bias_of_a_dense_grid_finds_another_point(seed):
 
 def test_the_ends_of_the_curve_know_one_kind_only():
     found = gzsl(*task(), SEEN)
-    assert (found.curve_tr[0], found.curve_ts[0]) == pytest.approx((found.seen_only, 0), abs=1e-15)
-    assert (found.curve_tr[-1], found.curve_ts[-1]) == pytest.approx((0, found.zsl), abs=1e-15)
-    assert (np.diff(found.curve_tr) <= 0).all() and (np.diff(found.curve_ts) >= 0).all()
-    assert (np.diff(found.bias) > 0).all()
+    assert (found.curve.tr[0], found.curve.ts[0]) == pytest.approx((found.seen_only, 0), abs=1e-15)
+    assert (found.curve.tr[-1], found.curve.ts[-1]) == pytest.approx((0, found.zsl), abs=1e-15)
+    assert (np.diff(found.curve.tr) <= 0).all() and (np.diff(found.curve.ts) >= 0).all()
+    assert (np.diff(found.curve.values) > 0).all()
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.5, -1.0])
@@ -207,59 +182,19 @@ def test_one_that_knows_only_one_kind_has_no_area(known, ruled_out):
         one[:, ruled_out] = -np.inf
     found = gzsl(scores[0], first, scores[1], second, SEEN)
     assert (found.tr, found.ts) == ((1, 0) if known is SEEN else (0, 1))
-    assert found.ausuc == 0 and found.hm == 0 and found.bias.tolist() == [0]
-
-
-def test_one_that_is_always_wrong_about_unseen_items_has_no_area():
-    _, first, _, second = task()
-    wrong = np.where(second == 1, 4, 1)  # of the unseen classes, never the right one
-    found = gzsl(one_hot(first), first, one_hot(wrong), second, SEEN)
-    assert found.tr == 1 and found.ts == found.zsl == found.ausuc == 0
+    assert found.ausuc == 0 and found.hm == 0 and found.curve.values.tolist() == [0]
 
 
 def test_items_that_never_turn_extend_the_curve():
     # two seen classes, one whose items rule the unseen class out: tr stays at 1/2, and ts reaches 1
     first = np.array([[2.0, 0.0, -np.inf], [0.0, 2.0, 1.0]])
     found = gzsl(first, [0, 1], [[0.0, 0.0, 1.0]], [2], [0, 1])
-    assert found.curve_tr.tolist() == [1, 1, 0.5] and found.curve_ts.tolist() == [0, 1, 1]
+    assert found.curve.tr.tolist() == [1, 1, 0.5] and found.curve.ts.tolist() == [0, 1, 1]
     assert found.ausuc == 1.0, "from tr 1/2 to 0 at the first ts"
 
 
-def test_order_of_items_and_what_all_scores_share_do_not_matter():
-    first, labels_first, second, labels_second = data = task(5, levels=16)  # sums are exact
-    rng = np.random.default_rng(1)
-    found, bias = gzsl(*data, SEEN), best_bias(*data, SEEN)
-    a, b = rng.permutation(60), rng.permutation(40)
-    shifted = [scores + rng.integers(-9, 9, (len(scores), 1)) for scores in (first, second)]
-    for other in (
-        (first[a], labels_first[a], second[b], labels_second[b]),
-        (shifted[0], labels_first, shifted[1], labels_second),
-        tuple(map(torch.from_numpy, data)),
-    ):
-        again = gzsl(*other, SEEN[::-1].copy())
-        assert again.bias.tolist() == found.bias.tolist() and again.ausuc == found.ausuc
-        assert again.curve_tr.tolist() == found.curve_tr.tolist()
-        assert (again.tr, again.ts, again.zsl) == (found.tr, found.ts, found.zsl)
-        assert best_bias(*other, SEEN) == bias
-    moved = [scores.copy() for scores in (first, second)]
-    for scores in moved:
-        scores[:, SEEN] -= 3
-    again = gzsl(moved[0], labels_first, moved[1], labels_second, SEEN)
-    assert again.curve.turns == pytest.approx(found.curve.turns - 3) and again.ausuc == found.ausuc
-
-
-def test_columns_of_neither_side_are_not_looked_at():
-    first, labels_first, second, labels_second = task()
-    keep = labels_second != 5
-    wanted = gzsl(first, labels_first, second[keep], labels_second[keep], SEEN, [1, 4])
-    for scores in (first, second):
-        scores[:, 5] = np.nan
-    again = gzsl(first, labels_first, second[keep], labels_second[keep], SEEN, [1, 4])
-    assert again.ausuc == wanted.ausuc and again.zsl == wanted.zsl
-
-
 def test_the_best_value_is_far_from_any_turn():
-    curve = Curve(
+    curve = GZSLCurve(
         np.array([0.0, 1.0, 2.0, 6.0]), np.array([1, 0.8, 0.8, 0.6, 0]), np.array([0, 0.6, 0.5, 0.8, 0.9])
     )
     assert curve.values.tolist() == [-6, 0.5, 1.5, 4, 12]
@@ -267,39 +202,120 @@ def test_the_best_value_is_far_from_any_turn():
     assert [curve.at(value) for value in (-1, 0, 0.1, 9)] == [(1, 0), (1, 0), (0.8, 0.6), (0, 0.9)]
     with pytest.raises(AttributeError):
         curve.tr = curve.ts
-    close = Curve(
+    close = GZSLCurve(
         np.array([1.0, np.nextafter(1, 2), 2.0]), np.array([1, 1, 0.1, 0]), np.array([0, 1, 1, 1.0])
     )
     assert close.at(close.best()) == (1, 1), "even between neighbouring floats"
-    alone = Curve(np.array([1.0]), np.array([1, 0.0]), np.array([0, 1.0]))
+    alone = GZSLCurve(np.array([1.0]), np.array([1, 0.0]), np.array([0, 1.0]))
     assert alone.values.tolist() == [0, 2] and alone.best() == 0
 
 
-def test_a_seen_and_an_unseen_class_that_are_level():
-    assert stacked([[1.0, 1.0, 0.0]], 0, [1]).tolist() == [1]
-    assert stacked([[1.0, 1.0, 0.0]], 0, [0]).tolist() == [0]
-    assert stacked([[1.0, 0.0, 1.0]], 0, [1]).tolist() == [0]
+def test_confidence_and_certainty():
+    logits, temperature = np.random.default_rng(0).standard_normal((20, 5)) * 4, 3.0
+    for row, high, sure in zip(
+        logits.tolist(), confidence(logits, temperature), certainty(logits, temperature), strict=True
+    ):
+        parts = [math.exp(value / temperature) for value in row]
+        shares = [part / math.fsum(parts) for part in parts]
+        assert high == pytest.approx(max(shares), abs=1e-14)
+        assert sure == pytest.approx(math.fsum(share * math.log(share) for share in shares), abs=1e-14)
+    entropy = torch.distributions.Categorical(logits=torch.from_numpy(logits)).entropy()
+    assert certainty(torch.from_numpy(logits)) == pytest.approx(-entropy.numpy(), abs=1e-12)
+    assert confidence(np.zeros((1, 4)))[0] == 0.25
+    assert certainty(np.zeros((1, 4)))[0] == pytest.approx(-math.log(4))
+    assert confidence([[1e4, 0.0]])[0] == 1 and certainty([[1e4, 0.0]])[0] == 0
+
+
+def gate_task(seed=0, digits=None):
+    """Scores of both experts that favour the right class, and how sure the first is; rounded if `digits`."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(7), [4, 8, 12, 16, 20, 24, 16]))  # unequal classes
+    scores = rng.standard_normal((100, 7)) + 2.0 * (labels[:, None] == np.arange(7))
+    sure = confidence(scores[:, SEEN], 2.0)
+    return (
+        scores[:, SEEN],
+        scores[:, UNSEEN],
+        sure if digits is None else sure.round(digits),
+        labels,
+        SEEN,
+        UNSEEN,
+    )
+
+
+@pytest.mark.parametrize("digits", [None, 1, 2])
+def test_the_gate_is_what_a_loop_finds(digits):
+    seen, unseen, sure, labels, *_ = data = gate_task(digits=digits)
+    curve = gate_curve(*data)
+    for threshold, tr, ts in zip(curve.values, curve.tr, curve.ts, strict=True):
+        answers = [
+            SEEN[s.argmax()] if c >= threshold else UNSEEN[u.argmax()]
+            for s, u, c in zip(seen, unseen, sure, strict=True)
+        ]
+        assert gated(seen, unseen, sure, threshold, SEEN, UNSEEN).tolist() == answers
+        assert tr == pytest.approx(recall_score(labels, answers, labels=SEEN, average="macro"), abs=1e-12)
+        assert ts == pytest.approx(recall_score(labels, answers, labels=UNSEEN, average="macro"), abs=1e-12)
+    tried = {}
+    for threshold in [*np.unique(sure).tolist(), 2.0]:  # every threshold that asks other items
+        answers = gated(seen, unseen, sure, threshold, SEEN, UNSEEN)
+        tried[threshold] = tuple(class_mean(labels, answers, side) for side in (SEEN, UNSEEN))
+    points = set(zip(curve.tr.round(12), curve.ts.round(12), strict=True))
+    assert {(round(tr, 12), round(ts, 12)) for tr, ts in tried.values()} == points
+    tr, ts = zip(*sorted(tried.values(), key=lambda point: (point[0], -point[1])), strict=True)
+    assert curve.area == pytest.approx(auc([0, *tr, tr[-1]], [ts[0], *ts, 0]), abs=1e-12)
+    chosen = gated(seen, unseen, sure, best_threshold(*data), SEEN, UNSEEN)
+    got = harmonic_mean(*(class_mean(labels, chosen, side) for side in (SEEN, UNSEEN)))
+    assert got == pytest.approx(max(harmonic_mean(*point) for point in tried.values()), abs=1e-12)
+
+
+def test_a_gate_that_knows_decides_for_two_perfect_experts():
+    labels = np.array([0, 1, 2, 3])
+    scores = np.eye(4)
+    curve = gate_curve(scores[:, :2], scores[:, 2:], [0.9, 0.8, 0.4, 0.1], labels, [0, 1], [2, 3])
+    assert curve.area == 1 and curve.best() == pytest.approx(0.6)
+    upside_down = gate_curve(scores[:, :2], scores[:, 2:], [0.1, 0.4, 0.8, 0.9], labels, [0, 1], [2, 3])
+    assert upside_down.area == 0 and upside_down.hm.max() == 0
+    no_idea = gate_curve(scores[:, :2], scores[:, 2:], [0.5] * 4, labels, [0, 1], [2, 3])
+    assert no_idea.area == 0.5, "a diagonal from (1, 0) to (0, 1)"
+
+
+def changed(**change):
+    names = ("scores_seen_items", "labels_seen", "scores_unseen_items", "labels_unseen")
+    return lambda: gzsl(**(dict(zip(names, task(), strict=True)) | {"seen_classes": SEEN} | change))
+
+
+def gate(**change):
+    names = ("seen_scores", "unseen_scores", "sure", "labels", "seen_classes", "unseen_classes")
+    return lambda: gate_curve(**(dict(zip(names, gate_task(), strict=True)) | change))
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("call", "says"),
     [
-        ({"scores_seen_items": np.full((60, 7), np.nan)}, "item 0 are NaN"),
-        ({"scores_unseen_items": np.full((40, 7), np.inf)}, "NaN or .inf"),
-        ({"scores_unseen_items": np.full((40, 7), -np.inf)}, "all scores of item 60 are -inf"),
-        ({"scores_unseen_items": np.zeros((40, 6))}, "7 and 6"),
-        ({"labels_seen": np.full(60, 1)}, "labels_seen has class 1"),
-        ({"labels_unseen": np.full(40, 2)}, "labels_unseen has class 2"),
-        ({"labels_unseen": np.full(40, 8)}, "labels_unseen has class 8"),
-        ({"labels_unseen": np.full(40, 1)}, r"no item is of class \[4, 5\]"),
-        ({"labels_seen": np.zeros(59, int)}, "59 labels for 60 items"),
-        ({"seen_classes": [0, 7]}, "class 7"),
-        ({"seen_classes": range(7)}, "unseen_classes must be a list of at least one"),
-        ({"unseen_classes": [0, 1]}, r"class \[0\] is both"),
-        ({"bias": np.nan}, "not NaN"),
+        (lambda: per_class_accuracy([0, 0], [0, 0], [0, 1, 2]), r"no item is of class \[1, 2\]"),
+        (lambda: per_class_accuracy([0, 0], [0], [0]), "1 labels for 2 items"),
+        (lambda: per_class_accuracy([0.0], [0], [0]), "integer"),
+        (lambda: per_class_accuracy([0], [0], [0, 0]), "once"),
+        (lambda: predict([[0.0, np.nan]], [0, 1]), "item 0 are NaN"),
+        (lambda: predict([[0.0, 1.0]], [0, 2]), "class 2"),
+        (lambda: predict([0.0, 1.0], [0]), "items, classes"),
+        (changed(scores_seen_items=np.full((60, 7), np.nan)), "item 0 are NaN"),
+        (changed(scores_unseen_items=np.full((40, 7), -np.inf)), "all scores of item 60 are -inf"),
+        (changed(scores_unseen_items=np.zeros((40, 6))), "7 and 6"),
+        (changed(labels_seen=np.full(60, 1)), "labels_seen has class 1"),
+        (changed(labels_unseen=np.full(40, 1)), r"no item is of class \[4, 5\]"),
+        (changed(labels_seen=np.zeros(59, int)), "59 labels for 60 items"),
+        (changed(seen_classes=[0, 7]), "class 7"),
+        (changed(seen_classes=range(7)), "unseen_classes must be a list of at least one"),
+        (changed(unseen_classes=[0, 1]), r"class \[0\] is both"),
+        (changed(bias=np.nan), "not NaN"),
+        (gate(sure=np.full(100, np.nan)), "without NaN"),
+        (gate(seen_scores=np.zeros((100, 3))), "3 columns for 4 seen"),
+        (gate(unseen_scores=np.zeros((99, 3))), "same items"),
+        (gate(labels=np.full(100, 8)), "of the classes"),
+        (lambda: confidence([[0.0, 1.0]], 0), "temperature"),
+        (lambda: certainty([[0.0, np.inf]]), "finite"),
     ],
 )
-def test_errors_of_gzsl(change, says):
-    names = ("scores_seen_items", "labels_seen", "scores_unseen_items", "labels_unseen")
+def test_what_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
-        gzsl(**(dict(zip(names, task(), strict=True)) | {"seen_classes": SEEN} | change))
+        call()

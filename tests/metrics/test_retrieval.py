@@ -1,32 +1,43 @@
-"""nDCG against scikit-learn, torchmetrics and brute force; reference rows against simulation."""
+"""Retrieval against scikit-learn, torchmetrics and brute force; chance against every order there is."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import average_precision_score, confusion_matrix, ndcg_score
+from sklearn.metrics.pairwise import cosine_similarity
 from torch.nn.functional import normalize
 
-from llinet_lite.metrics.correspondence import clip_bootstrap
-from llinet_lite.metrics.directions import DIRECTIONS, Protocol, cross_modal, protocols, reference_rows
-from llinet_lite.metrics.relevance import relevance_of, same_class
+from llinet_lite.metrics.relevance import relevance_of
 from llinet_lite.metrics.retrieval import (
-    compare,
+    DIRECTIONS,
+    FourDirections,
+    average_precision,
+    chance_average_precision,
+    class_confusion,
+    class_retrieval,
+    cosine_scores,
+    hit_at_1,
+    mean_average_precision,
     ndcg,
     nearest,
-    oracle_row,
-    random_row,
-    same_class_row,
+    precision_by_class,
+    recall_at_1,
+    released_map,
     score_embeddings,
-    summarize,
 )
 from llinet_lite.world.instruments import INSTRUMENTS
 
-GAINS = ("linear", "exponential")
+GAINS, TIES = ("linear", "exponential"), ("stable", "average")
 KIN = relevance_of([row.name for row in INSTRUMENTS])
+
+
+def random_row(relevance, k=30, gain="linear", exclude=None):
+    return ndcg(torch.zeros(relevance.shape), relevance, k, gain, exclude, ties="average")
 
 
 def task(queries=20, count=50, seed=0, best=20):
@@ -53,9 +64,6 @@ def by_hand(scores, relevance, k, gain):
     everything = range(len(scores))
     ideal = dcg(sorted(everything, key=lambda i: -relevance[i]))
     return dcg(sorted(everything, key=lambda i: (-scores[i], i))) / ideal if ideal else 0.0
-
-
-# ---- the measure
 
 
 @pytest.mark.parametrize("gain", GAINS)
@@ -91,13 +99,6 @@ def test_equal_scores_follow_the_database_or_are_averaged(k, gain):
     assert np.abs(np.array(stable) - averaged).max() > 1e-3
 
 
-def test_averaged_ties_are_the_mean_over_all_orders():
-    scores, relevance = torch.tensor([[1.0, 0.0, 0.0, 0.0, 2.0]]), torch.tensor([[1, 5, 0, 2, 3]])
-    orders = [[4, 0, *rest] for rest in itertools.permutations((1, 2, 3))]
-    each = [by_hand(-np.argsort(order), relevance[0].tolist(), 3, "linear") for order in orders]
-    assert ndcg(scores, relevance, 3, ties="average").item() == pytest.approx(np.mean(each), abs=1e-12)
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_it_is_the_plain_definition(data):
@@ -119,19 +120,13 @@ def test_nearest_is_a_stable_sort_whatever_is_equal():
             assert torch.equal(nearest(scores, k), wanted[:, :k])
 
 
-def test_the_ideal_is_that_of_the_whole_database():
-    scores, relevance = torch.tensor([[3.0, 2.0, 1.0, 0.0]]), torch.tensor([[0, 1, 0, 2]])
-    found = 1 / np.log2(3)
-    assert ndcg(scores, relevance, 2).item() == pytest.approx(found / (2 + 1 / np.log2(3)))  # not found / 1
-
-
 def test_nothing_relevant_is_zero_as_in_scikit_learn():
     scores, relevance = task(queries=3)
     relevance[1] = 0
     got = ndcg(scores, relevance)
     assert got[1] == 0 == ndcg_score([relevance[1].numpy()], [scores[1].numpy()])
     assert (got[[0, 2]] > 0).all()
-    assert oracle_row(relevance).tolist() == [1, 0, 1] and random_row(relevance)[1] == 0
+    assert random_row(relevance)[1] == 0
 
 
 @pytest.mark.parametrize("ties", ["stable", "average"])
@@ -147,27 +142,6 @@ def test_leaving_the_own_item_out_is_deleting_it(k, ties):
         got = ndcg(scores, relevance, k, gain, own, ties)
         assert torch.allclose(got, ndcg(*less, k, gain, ties=ties), atol=1e-12, rtol=0)
     assert torch.equal(scores, before[0]) and torch.equal(relevance, before[1])
-
-
-def test_pieces_of_a_large_matrix_make_the_whole(monkeypatch):
-    scores, relevance = task()
-    scores = torch.round(scores * 8) / 8
-    own = torch.arange(20)
-    whole = [ndcg(scores, relevance, 30, exclude=own, ties=ties) for ties in ("stable", "average")]
-    distances = score_embeddings(scores, scores)
-    monkeypatch.setattr("llinet_lite.metrics.retrieval.graded.CELLS", 130)
-    pieces = [ndcg(scores, relevance, 30, exclude=own, ties=ties) for ties in ("stable", "average")]
-    assert torch.equal(torch.stack(whole), torch.stack(pieces))
-    assert torch.equal(score_embeddings(scores, scores), distances)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_short_floats_are_ranked_as_they_are(dtype):
-    scores, relevance = task()
-    assert torch.equal(ndcg(scores.to(dtype), relevance), ndcg(scores.to(dtype).double(), relevance))
-
-
-# ---- distances
 
 
 def test_scores_are_minus_distances():
@@ -189,9 +163,6 @@ def test_equal_embeddings_tie_and_an_item_is_at_no_distance_of_itself():
     assert torch.equal(scores[:, :257], scores[:, 257:])
     assert (scores.diagonal() == 0).all() and (scores < 0).sum() == 257 * 512
     assert torch.equal(nearest(scores, 2), torch.stack([torch.arange(257), torch.arange(257) + 257], 1))
-
-
-# ---- reference rows
 
 
 @pytest.mark.parametrize("gain", GAINS)
@@ -217,33 +188,6 @@ def test_the_random_row_is_the_mean_gain_at_every_place(gain):
     assert random_row(relevance, 30, gain).numpy() == pytest.approx(wanted, abs=1e-12)
 
 
-def test_the_same_class_row_knows_the_class_alone():
-    labels = torch.arange(32).repeat(5)
-    graded = KIN.between(labels, labels)
-    own = torch.arange(160)
-    generator = torch.Generator().manual_seed(0)
-    for k in (3, 30):  # four others are of the same class
-        got = same_class_row(graded, 20, k, "exponential", own)
-        draws = [
-            ndcg((graded == 20) + 0.9 * torch.rand(graded.shape, generator=generator), graded, k,
-                 "exponential", own)
-            for _ in range(400)
-        ]  # fmt: skip
-        assert torch.allclose(got, torch.stack(draws).mean(0), atol=0.01)
-        assert (random_row(graded, k, "exponential", own) < got).all() and (got <= 1 + 1e-12).all()
-    assert torch.allclose(same_class_row(graded, 20, 3, "linear", own), torch.ones(160, dtype=torch.float64))
-
-
-def test_the_oracle_is_one_and_nobody_beats_it():
-    scores, relevance = task()
-    own = torch.arange(20)
-    assert oracle_row(relevance, exclude=own).numpy() == pytest.approx(np.ones(20), abs=1e-15)
-    assert (ndcg(scores, relevance, exclude=own) <= 1).all()
-
-
-# ---- four directions
-
-
 @pytest.fixture(scope="module")
 def clips():
     """Images and sounds of 64 clips: class means, the clip's own part, noise."""
@@ -257,12 +201,214 @@ def clips():
     return image, audio, labels
 
 
+def precision_by_hand(relevant):
+    """AP of one ranking, a list of bool, by its definition."""
+    hits = [place for place, one in enumerate(relevant, 1) if one]
+    return sum(nth / place for nth, place in enumerate(hits, 1)) / len(hits)
+
+
+def over_all_orders(scores, relevant):
+    """Mean AP over all orders that fall, in plain Python."""
+    orders = itertools.permutations(range(len(scores)))
+    falling = [order for order in orders if all(scores[i] >= scores[j] for i, j in itertools.pairwise(order))]
+    return math.fsum(precision_by_hand([relevant[i] for i in order]) for order in falling) / len(falling)
+
+
+def precision_task(queries=30, count=60, share=0.2, seed=0):
+    """Scores below 0 without ties; the first item is relevant to all."""
+    rng = np.random.default_rng(seed)
+    relevant = rng.random((queries, count)) < share
+    relevant[:, 0] = True
+    return torch.from_numpy(-rng.random((queries, count)) - 0.1), torch.from_numpy(relevant)
+
+
+def classes(items=200, sounds=150, count=5, seed=0):
+    """Scores that favour the own class, and labels, of unequal classes 10, 11, ..."""
+    rng = np.random.default_rng(seed)
+    share = np.arange(1, count + 1) / np.arange(1, count + 1).sum()
+    image, audio = (np.r_[:count, rng.choice(count, n - count, p=share)] + 10 for n in (items, sounds))
+    scores = rng.standard_normal((items, sounds)) + 1.0 * (image[:, None] == audio)
+    return torch.from_numpy(scores), torch.from_numpy(image), torch.from_numpy(audio)
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("offset", [-3.0, 0.0, 0.6])  # all below 0, as they are, of both signs
+def test_average_precision_is_scikit_learns(offset, dtype, ties):
+    scores, relevant = precision_task()
+    scores = (scores + offset).to(dtype)
+    assert all(len(row.unique()) == 60 for row in scores), "no ties"
+    wanted = [average_precision_score(r, s) for r, s in zip(relevant.numpy(), scores.numpy(), strict=True)]
+    got = average_precision(scores, relevant, ties)
+    assert got.dtype == torch.float64 and got.shape == (30,)
+    assert got.numpy() == pytest.approx(np.array(wanted), abs=1e-12)
+    assert mean_average_precision(scores, relevant, ties) == pytest.approx(np.mean(wanted), abs=1e-12)
+
+
+def test_values_that_are_known():
+    scores = torch.tensor([[0.4, 0.3, 0.2, 0.1]])
+    for relevant, value in (
+        ([1, 1, 0, 0], 1.0),
+        ([1, 1, 1, 1], 1.0),
+        ([0, 1, 0, 0], 0.5),
+        ([0, 0, 0, 1], 0.25),
+        ([1, 0, 1, 0], (1 + 2 / 3) / 2),
+    ):
+        assert average_precision(scores, torch.tensor([relevant]).bool()).tolist() == [value]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_ties_follow_the_database_or_are_averaged(data):
+    count = data.draw(st.integers(1, 6))
+    scores = data.draw(st.lists(st.sampled_from([-2.5, -1.0, 0.0, 3.0]), min_size=count, max_size=count))
+    relevant = data.draw(st.lists(st.booleans(), min_size=count, max_size=count).filter(any))
+    given_ = torch.tensor([scores]), torch.tensor([relevant])
+    stable = [relevant[i] for i in sorted(range(count), key=lambda i: (-scores[i], i))]
+    assert average_precision(*given_).item() == pytest.approx(precision_by_hand(stable), abs=1e-12)
+    wanted = over_all_orders(scores, relevant)
+    assert average_precision(*given_, ties="average").item() == pytest.approx(wanted, abs=1e-12)
+
+
+def test_minus_zero_is_zero():
+    scores, relevant = torch.tensor([[-0.0, 0.0, -1.0]]), torch.tensor([[False, True, False]])
+    assert average_precision(scores, relevant).item() == 0.5
+    assert average_precision(scores, relevant, "average").item() == 0.75
+
+
+def test_chance_is_the_mean_over_all_orders():
+    for count in range(1, 8):
+        for relevant in range(1, count + 1):
+            places = itertools.combinations(range(count), relevant)
+            each = [precision_by_hand([i in chosen for i in range(count)]) for chosen in places]
+            assert chance_average_precision(relevant, count).item() == pytest.approx(np.mean(each), abs=1e-13)
+
+
+def test_chance_is_the_formula():
+    for count, relevant in ((747, 150), (747, 54), (10, 1), (2, 1)):
+        harmonic = math.fsum(1 / i for i in range(1, count + 1))
+        wanted = (harmonic + (relevant - 1) / (count - 1) * (count - harmonic)) / count
+        assert chance_average_precision(relevant, count).item() == pytest.approx(wanted, abs=1e-13)
+    got = chance_average_precision(torch.tensor([[1, 4], [7, 7]]), 7)
+    assert got.shape == (2, 2) and got.dtype == torch.float64 and got[1].tolist() == pytest.approx([1, 1])
+    assert (got[0] > torch.tensor([1 / 7, 4 / 7])).all()
+
+
+def test_one_score_for_all_is_chance_when_ties_are_averaged():
+    _, image, audio = classes()
+    nothing = torch.zeros(200, 150)
+    for found in class_retrieval(nothing, image, audio, ties="average").values():
+        assert found.mean_average_precision == pytest.approx(found.chance_precision, abs=1e-13)
+
+
+def test_hits_are_nearest_items_of_the_class():
+    scores, image, audio = classes()
+    wanted = [int(audio[max(range(150), key=lambda j: row[j])]) for row in scores.tolist()]
+    hits = hit_at_1(scores, image, audio)
+    assert hits.dtype == torch.bool and hits.tolist() == [
+        a == int(b) for a, b in zip(wanted, image, strict=True)
+    ]
+    assert recall_at_1(scores, image.tolist(), audio.numpy()) == np.mean(hits.tolist())
+    assert 0.3 < recall_at_1(scores, image, audio) < 1
+
+
+def test_confusion_is_scikit_learns():
+    scores, image, audio = classes()
+    order = [12, 10, 14, 13, 11]
+    got = class_confusion(scores, image, audio, order)
+    answers = audio[scores.argmax(1)]
+    wanted = confusion_matrix(image, answers, labels=order, normalize="true")
+    assert got.numpy() == pytest.approx(wanted, abs=1e-15)
+    hits = hit_at_1(scores, image, audio)
+    assert got.diagonal().tolist() == pytest.approx([hits[image == c].double().mean().item() for c in order])
+
+
+def test_confusion_of_the_first_answers():
+    scores, image, audio = classes()
+    got = class_confusion(scores, image, audio, range(10, 15), k=7)
+    wanted = np.zeros((5, 5))
+    for row, own in zip(scores.tolist(), image.tolist(), strict=True):
+        for item in sorted(range(150), key=lambda j: -row[j])[:7]:
+            wanted[own - 10, int(audio[item]) - 10] += 1
+    assert got.numpy() == pytest.approx(wanted / wanted.sum(1, keepdims=True), abs=1e-15)
+    whole = class_confusion(scores, image, audio, range(10, 15), k=150)
+    assert (whole == whole[0]).all()  # the shares of the database
+
+
+def test_both_directions_are_two_calls():
+    scores, image, audio = classes()
+    found = class_retrieval(scores, image, audio)
+    assert list(found) == ["I2A", "A2I"]
+    for name, score, queries, gallery in (("I2A", scores, image, audio), ("A2I", scores.T, audio, image)):
+        one, same = found[name], (queries[:, None] == gallery).numpy()
+        wanted = [average_precision_score(r, s) for r, s in zip(same, score.numpy(), strict=True)]
+        assert one.precisions.numpy() == pytest.approx(np.array(wanted), abs=1e-12)
+        assert one.mean_average_precision == pytest.approx(np.mean(wanted), abs=1e-12)
+        assert torch.equal(one.hits, hit_at_1(score, queries, gallery))
+        assert one.recall_at_1 == recall_at_1(score, queries, gallery)
+        assert one.chance_hit == pytest.approx(same.mean())
+    swapped = class_retrieval(scores.T, audio, image)
+    assert torch.equal(swapped["A2I"].precisions, found["I2A"].precisions)
+    assert torch.equal(swapped["I2A"].hits, found["A2I"].hits)
+
+
+def test_cosine_scores_are_cosines():
+    image, audio = torch.randn(2, 30, 16, generator=torch.Generator().manual_seed(0))
+    image[3] = 0
+    got = cosine_scores(5 * image, audio[:20])
+    assert got.dtype == torch.float32 and got.shape == (30, 20) and (got[3] == 0).all()
+    assert got.numpy() == pytest.approx(cosine_similarity(image.numpy(), audio[:20].numpy()), abs=1e-6)
+
+
+def three_classes():
+    """Six pairs of three classes on a circle: angles of images and sounds, in degrees."""
+    image, audio = torch.tensor([[0.0, 50, 20, 120, 300, 70], [8.0, 88, 200, 40, 310, 130]]).deg2rad()
+    labels = torch.tensor([4, 2, 9, 4, 2, 9])
+    return *(3 * torch.stack([angle.cos(), angle.sin()], 1) for angle in (image, audio)), labels
+
+
+def test_the_released_map_by_hand():
+    """First items: 1 of class 2, 0 of class 4, 2 of class 9.
+
+    Sounds in the order of their distance from images at 50, 0 and 20 degrees:
+    3 1 0 5 4 2, 0 3 4 1 5 2 and 0 3 1 4 5 2; the class's own are 1 4, 0 3 and 2 5.
+    Images from sounds at 88, 8 and 200 degrees:
+    5 3 1 2 0 4, 0 2 1 5 4 3 and 3 4 5 1 0 2; own 1 4, 0 3, 2 5.
+    """
+    got = released_map(*three_classes(), drop_last=None)
+    assert got.queries == (1, 0, 2) and got.items == 6
+    image_to_audio = np.mean([(1 / 2 + 2 / 5) / 2, (1 + 1) / 2, (1 / 5 + 2 / 6) / 2])
+    audio_to_image = np.mean([(1 / 3 + 2 / 6) / 2, (1 + 2 / 6) / 2, (1 / 3 + 2 / 6) / 2])
+    assert got.image_to_audio == pytest.approx(image_to_audio, abs=1e-12)
+    assert got.audio_to_image == pytest.approx(audio_to_image, abs=1e-12)
+    assert got.mAPi2a == got.audio_to_image != got.image_to_audio  # the names are exchanged
+
+
+def test_the_released_loader_drops_its_last_batch():
+    labels = torch.arange(8).repeat_interleave(torch.tensor([150, 70, 113, 77, 54, 62, 150, 71]))
+    image, audio = torch.randn(2, 747, 12, generator=torch.Generator().manual_seed(0))
+    got, full = (released_map(image, audio, labels, drop_last=size) for size in (32, None))
+    assert (got.items, full.items) == (736, 747)
+    assert got.queries == full.queries == (0, 150, 220, 333, 410, 464, 526, 676)
+    assert got == released_map(image[:736], audio[:736], labels[:736], drop_last=None) != full
+    assert got == released_map(image, audio, labels)
+
+
+def test_precision_by_class_is_the_average_precision_of_each_class():
+    rng = np.random.default_rng(5)
+    scores, labels = torch.from_numpy(rng.normal(size=(7, 40))), rng.integers(0, 4, 40)
+    found = precision_by_class(scores, labels, range(4))
+    for k in range(4):
+        oracle = [average_precision_score(labels == k, row) for row in scores.numpy()]
+        np.testing.assert_allclose(found[:, k], oracle, atol=1e-12)
+
+
 @pytest.mark.parametrize(("own", "pair"), [("out", "in"), ("in", "out"), ("out", "none")])
 def test_four_directions_are_four_calls(clips, own, pair):
     image, audio, labels = clips
-    got = cross_modal(image, audio, labels, labels, KIN, k=10, gain="exponential", own=own, pair=pair)
+    directions = FourDirections(labels, labels, KIN, k=10, gain="exponential", own=own, pair=pair)
+    got = directions.ndcg(image, audio)
     assert tuple(got) == DIRECTIONS
-    diagonal = torch.arange(64)
     for name, queries, database, state in (
         ("im-im", image, image, own),
         ("im-aud", image, audio, pair),
@@ -270,145 +416,63 @@ def test_four_directions_are_four_calls(clips, own, pair):
         ("aud-aud", audio, audio, own),
     ):
         scores = -torch.cdist(queries.double(), database.double())
-        left_out = diagonal if state == "out" else None
+        left_out = torch.arange(64) if state == "out" else None
         wanted = ndcg(scores, KIN.between(labels, labels), 10, "exponential", left_out)
         assert torch.allclose(got[name], wanted, atol=1e-9, rtol=0), name
+        random, same, oracle = (row[name].mean() for row in directions.references().values())
+        assert random < got[name].mean() < oracle == pytest.approx(1) and random < same < oracle
+    for side, alone in ((0, "im-im"), (1, "aud-aud")):
+        only = directions.ndcg(*(part if k == side else None for k, part in enumerate((image, audio))))
+        assert list(only) == [alone] and torch.equal(only[alone], got[alone])
 
 
 def test_sets_that_share_only_classes(clips):
     image, audio, labels = clips
-    with pytest.raises(ValueError, match=r'64 images and 40 sounds are not pairs.*pair="none"'):
-        cross_modal(image, audio[:40], labels, labels[:40], KIN)
-    got = cross_modal(image, audio[:40], labels, labels[:40], KIN, pair="none")
-    assert {name: len(row) for name, row in got.items()} == dict(
-        zip(DIRECTIONS, (64, 64, 40, 40), strict=True)
-    )
+    directions = FourDirections(labels, labels[:40], KIN, own="in", pair="none")
+    assert [len(row) for row in directions.ndcg(image, audio[:40]).values()] == [64, 64, 40, 40]
+    assert FourDirections([0, 1], None, KIN, k=5, gain="exponential").statements() == {
+        "im-im": "nDCG@5, exponential gain 2^r - 1, r = 20 - d, d from family tree; database of 2 items, the "
+        "query's own clip is left out; ideal ranking over all of it; ties in its order"
+    }
 
 
-def test_a_sense_that_is_missing_has_no_directions(clips):
-    image, audio, labels = clips
-    full = cross_modal(image, audio, labels, labels, KIN)
-    seen = cross_modal(image, None, labels, labels, KIN)
-    heard = cross_modal(None, audio, None, labels, KIN)
-    assert tuple(seen) == ("im-im",) and tuple(heard) == ("aud-aud",)
-    for name, row in (seen | heard).items():
-        assert torch.equal(row, full[name])
-    with pytest.raises(ValueError, match=r"Spaces of two sizes need a common one: CCA"):
-        cross_modal(image, audio[:, :8], labels, labels, KIN)
+S, R = task(queries=3, count=4)
+P, HIT = precision_task(queries=3, count=4)
+NONE = HIT & (torch.arange(3)[:, None] != 1)
+Z = torch.zeros
 
 
-def test_reference_rows_and_protocols_go_with_the_numbers(clips):
-    image, audio, labels = clips
-    setting = {"k": 10, "gain": "exponential", "own": "out", "pair": "out"}
-    rows = reference_rows(labels, labels, KIN, **setting)
-    method = cross_modal(image, audio, labels, labels, KIN, **setting)
-    assert tuple(rows) == ("random", "same class", "oracle")
-    for name in DIRECTIONS:
-        random, same, oracle = (rows[row][name].mean() for row in rows)
-        assert random < method[name].mean() < oracle == pytest.approx(1) and random < same < oracle
-    stated = protocols(labels, labels[:40], KIN, own="in", pair="none")
-    assert [p.database for p in stated.values()] == [64, 40, 64, 40]
-    assert [p.own for p in stated.values()] == ["in", "none", "none", "in"]
-
-
-def test_a_protocol_states_everything():
-    said = str(protocols([0, 1], None, KIN, k=5, gain="exponential")["im-im"])
-    assert said == (
-        "nDCG@5, exponential gain 2^r - 1, r = 20 - d, d from family tree; database of 2 items, the query's "
-        "own clip is left out; ideal ranking over all of it; ties in its order"
-    )
-    other = str(Protocol(30, "linear", 11, "AudioSet ontology", 4361, "in"))
-    assert "nDCG@30, linear gain r, r = 11 - d, d from AudioSet ontology" in other
-    assert "4361 items, the query's own clip stays in" in other
-    assert "no clip of the query's own" in str(Protocol(30, "linear", 11, "same class only", 9, "none"))
-
-
-# ---- intervals
-
-
-def test_the_interval_of_one_seed_is_the_clip_bootstrap():
-    hits = (np.random.default_rng(0).random(300) < 0.6).astype(float)
-    got, wanted = summarize(torch.from_numpy(hits)), clip_bootstrap(hits, np.arange(300))
-    assert got.interval == wanted and got.seeds == (wanted.value,)
-
-
-def test_queries_and_seeds_widen_the_interval():
-    rng = np.random.default_rng(0)
-    hard = rng.random(400)
-    values = hard + 0.3 * rng.standard_normal((3, 400)) + np.array([[0.0], [0.1], [0.2]])
-    got = summarize(values)
-    assert got.seeds == pytest.approx(values.mean(1)) and got.interval.value == pytest.approx(values.mean())
-    queries, seeds = values.mean(0).std() / 20, values.mean(1).std(ddof=1) / np.sqrt(3)
-    half = (got.interval.high - got.interval.low) / 2
-    assert max(1.96 * queries, 4.2 * seeds) < half < 1.96 * queries + 4.4 * seeds
-    assert got.interval.n == 400 and got == summarize(values) != summarize(values, seed=1)
-
-
-def test_a_paired_difference_cancels_what_is_hard_for_both():
-    rng = np.random.default_rng(0)
-    hard = rng.random(200)
-    first = hard + 0.02 + 0.02 * rng.standard_normal((3, 200))
-    second = hard + 0.02 * rng.standard_normal((3, 200))
-    difference, alone = compare(first, second), summarize(first)
-    assert difference.interval.low > 0.01 and difference.interval.value == pytest.approx(0.02, abs=0.005)
-    assert difference.interval.high - difference.interval.low < 0.2 * (
-        alone.interval.high - alone.interval.low
-    )
-    assert len(difference.seeds) == 3
-    assert compare(first, hard).seeds == pytest.approx((first - hard).mean(1))
-    assert str(compare([0.5, 0.25], [0.25, 0.25], level=0.5)).startswith("0.125 [0.")
-
-
-# ---- refusals
-
-
-def test_refusals_of_the_measure():
-    scores, relevance = task(queries=2, count=3)
-    with pytest.raises(ValueError, match=r"got \(2, 3\) and \(2, 2\)"):
-        ndcg(scores, relevance[:, :2])
-    with pytest.raises(ValueError, match="not empty"):
-        ndcg(scores[:0], relevance[:0])
-    with pytest.raises(ValueError, match="scores must be finite floats"):
-        ndcg(scores.masked_fill(scores > -0.5, torch.nan), relevance)
-    with pytest.raises(ValueError, match="scores must be finite floats"):
-        ndcg(relevance, relevance)
-    with pytest.raises(ValueError, match="relevance must be finite and at least 0"):
-        ndcg(scores, relevance - 21)
-    with pytest.raises(ValueError, match="relevance must be finite and at least 0"):
-        ndcg(scores, relevance.float() * torch.nan)
-    with pytest.raises(ValueError, match="k must be at least 1"):
-        ndcg(scores, relevance, 0)
-    with pytest.raises(ValueError, match="gain must be"):
-        ndcg(scores, relevance, gain="log")
-    with pytest.raises(ValueError, match="ties must be"):
-        ndcg(scores, relevance, ties="random")
-    with pytest.raises(ValueError, match="too large for a float64"):
-        ndcg(scores, relevance + 2000, gain="exponential")
-    for bad in (torch.tensor([0]), torch.tensor([0, 3]), torch.tensor([-1, 0])):
-        with pytest.raises(ValueError, match=r"exclude must be \(2,\) positions in the database, 0 to 2"):
-            ndcg(scores, relevance, exclude=bad)
-
-
-def test_refusals_around_it(clips):
-    image, audio, labels = clips
-    with pytest.raises(ValueError, match="NaN or infinite"):
-        score_embeddings(image / 0, audio)
-    with pytest.raises(ValueError, match="64 image embeddings need as many labels; got 63"):
-        cross_modal(image, audio, labels[:63], labels, KIN)
-    with pytest.raises(ValueError, match="64 audio embeddings need as many labels; got none"):
-        cross_modal(None, audio, None, None, KIN)
-    with pytest.raises(ValueError, match="got own='yes', pair='in'"):
-        cross_modal(image, audio, labels, labels, same_class("abc"), own="yes")
-    with pytest.raises(ValueError, match="values must be finite"):
-        summarize([0.5, np.nan])
-    with pytest.raises(ValueError, match="over the same queries"):
-        compare(np.zeros((2, 5)), np.zeros((2, 6)))
-    with pytest.raises(ValueError, match="and seeds"):
-        compare(np.zeros((2, 5)), np.zeros((3, 5)))
-
-
-def test_a_constant_lies_in_its_own_interval():
-    for value in (0.1445049884897186, 0.1, 1 / 3):
-        for count in (3, 81, 200):
-            mean = summarize(np.full((1, count), value)).interval
-            assert mean.low <= mean.value <= mean.high
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: ndcg(S, R[:, :2]), r"\(3, 4\) and \(3, 2\)"),
+        (lambda: ndcg(S / 0, R), "finite floats"),
+        (lambda: ndcg(S, R - 30), "relevance must be finite"),
+        (lambda: ndcg(S, R, 0), "k at least 1"),
+        (lambda: ndcg(S, R, gain="square"), "gain must be"),
+        (lambda: ndcg(S, R, ties="random"), "ties must be"),
+        (lambda: ndcg(S, R, exclude=torch.tensor([0, 1, 4])), "exclude must be"),
+        (lambda: ndcg(S, R * 200, gain="exponential"), "too large"),
+        (lambda: score_embeddings(Z(2, 3), Z(2, 4)), "Spaces of two sizes"),
+        (lambda: cosine_scores(Z(2, 3) / 0, Z(2, 3)), "NaN or infinite"),
+        (lambda: FourDirections([0, 1], [0], KIN), 'pair="none"'),
+        (lambda: FourDirections([0], [0], KIN, own="none"), "own is"),
+        (lambda: FourDirections([0], [0], KIN).ndcg(Z(2, 3), None), "as many labels"),
+        (lambda: average_precision(P, HIT.long()), "must be bool"),
+        (lambda: average_precision(P[:0], HIT[:0]), "not empty"),
+        (lambda: average_precision(P * torch.nan, HIT), "finite floats"),
+        (lambda: average_precision(P, HIT, "random"), "ties must be"),
+        (lambda: average_precision(P, NONE), r"nothing is relevant to 1 of 3 queries \(first: \[1\]\)"),
+        (lambda: chance_average_precision(0, 4), "relevant must be 1 to 4"),
+        (lambda: hit_at_1(P, [0, 1], [0, 1, 2, 3]), r"query labels must be \(3,\) integers"),
+        (lambda: class_retrieval(P, [0, 1, 2], Z(4)), "gallery labels"),
+        (lambda: class_confusion(P, [0, 1, 1], [0, 1, 0, 2], [0, 1]), "must be those of"),
+        (lambda: class_confusion(P, [0, 1, 1], [0, 1, 0, 1], [0, 1], 5), "k must be 1 to 4"),
+        (lambda: precision_by_class(P, [0, 1, 0, 1], [9]), "class 9 has no item"),
+        (lambda: released_map(*three_classes()), "no full batch of 32"),
+        (lambda: released_map(Z(6, 2), Z(5, 2), [0] * 6), "6 images and 5 sounds"),
+    ],
+)
+def test_what_is_refused(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

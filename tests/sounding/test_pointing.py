@@ -11,7 +11,7 @@ import torch
 from sounding_fakes import CLASSES, LESSON, RUNS, Album, seeing, squares
 
 from llinet_lite import sounding
-from llinet_lite.metrics.correspondence import clip_bootstrap
+from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.sounding import Duets, Pointing, boxed, hits, nearer, over_clips
 from llinet_lite.sounding.pointing import MEANS, ratio_over_clips
 

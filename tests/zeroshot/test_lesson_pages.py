@@ -10,7 +10,7 @@ import pytest
 from test_zeroshot_recognition import exam
 
 from llinet_lite.metrics import recognition as measures
-from llinet_lite.metrics.correspondence import Interval
+from llinet_lite.metrics.intervals import Interval
 from llinet_lite.zeroshot import recognition_pages, sounding_pages
 from llinet_lite.zeroshot.recognition import nearest
 from llinet_lite.zeroshot.recognition_pages import (

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from llinet_lite.metrics.localization import baselines, evaluate
-from llinet_lite.metrics.localization.rules import resize
-from llinet_lite.metrics.seeds import over_clips_and_seeds
+from llinet_lite.metrics.intervals import clip_bootstrap
+from llinet_lite.metrics.localization import baselines, evaluate, resize
 from llinet_lite.sounding import Located, other_class
 from llinet_lite.zeroshot.localization import COLUMNS, PAPER, LocalizationTable, localize
 from llinet_lite.zeroshot.sounding import HEATS
@@ -151,7 +150,7 @@ def test_a_cell_is_the_mean_over_seeds_and_pictures_and_its_interval_draws_both(
         for column in COLUMNS:
             values, cell = table.values(name, column), table.interval(name, column)
             assert cell.value == pytest.approx(values.mean()) and cell.n == 30
-            expected = over_clips_and_seeds(values, np.arange(30) // 2)
+            expected = clip_bootstrap(values, np.arange(30) // 2)
             assert (cell.low, cell.high) == pytest.approx((expected.low, expected.high))
     every = localize({"LLINet": [located(3)]})
     wide = [located(3), dataclasses.replace(located(3), cells=torch.ones(30, 3, SIDE, SIDE))]

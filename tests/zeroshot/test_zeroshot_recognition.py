@@ -162,7 +162,7 @@ def test_luck_of_perfect_answers_is_one_link_in_all():
     exam_ = exam(0.01)
     labels = exam_.labels(exam_.unseen_items)
     right = np.ones(len(labels), bool)
-    one = Answers(0, right, labels, {}, measures.Curve(np.zeros(0), np.ones(1), np.ones(1)), None, {})
+    one = Answers(0, right, labels, {}, measures.GZSLCurve(np.zeros(0), np.ones(1), np.ones(1)), None, {})
     luck = RecognitionTable({"LLINet": [one]}, exam_).luck(draws=3000)
     assert float(luck.loc["LLINet", "p"]) == pytest.approx(1 / 6, abs=0.03)
 
