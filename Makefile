@@ -70,7 +70,7 @@ lab: setup  ## open the course in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir . notebooks/00_welcome.ipynb
 
 bench: setup  ## speed of every stage beside the usual way -> results/bench.json
-	$(BIN)/python -m pytest -q tests/bench --benchmark-enable --benchmark-json results/bench.json
+	$(BIN)/python -m pytest -q tests/bench --benchmark-enable --benchmark-columns mean,ops --benchmark-json results/bench.json
 
 notebooks: setup  ## execute the committed notebooks again, in place, as they stand
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --log-level WARN \

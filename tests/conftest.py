@@ -114,6 +114,41 @@ def tiny_photos(tmp_path_factory):
         return writer.finish(manifest, dict.fromkeys(sizes, 1))
 
 
+@pytest.fixture
+def tiny_workspace(tiny_store, tmp_path, monkeypatch):
+    """Maker of workspaces under a tiny laptop profile on the tiny world, in a home without weights.
+
+    `tiny_workspace()`; arguments as of Workspace, and numbers of the profile, as `epochs_ave=2`.
+    """
+    import dataclasses
+
+    from llinet_lite import workspace
+    from llinet_lite.profiles import PROFILES
+
+    sizes = {
+        "name": "laptop",
+        "image_size": 40,
+        "image_crop": 32,
+        "batch_size": 8,
+        "width": 8,
+        "embedding": 16,
+    }
+    sizes |= {name: 1 for name in dataclasses.asdict(PROFILES["smoke"]) if name.startswith("epochs")}
+    tiny = dataclasses.replace(PROFILES["smoke"], **sizes)
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("LLINET_CACHE", raising=False)
+    monkeypatch.setattr(workspace, "WEIGHTS", tmp_path / "packaged")
+    monkeypatch.setitem(PROFILES, "laptop", tiny)
+    monkeypatch.setattr(workspace, "world", lambda profile, **changes: tiny_store)
+
+    def make(data=None, *, retrain=False, publish=False, lesson="", **numbers):
+        profile = dataclasses.replace(tiny, **numbers)
+        return workspace.Workspace(profile, data, retrain=retrain, publish=publish, lesson=lesson)
+
+    return make
+
+
 @contextlib.contextmanager
 def shared_folder(tmp_path_factory, name: str):
     """A folder that all workers of a run share, held while it is filled."""
