@@ -1,30 +1,25 @@
-"""The explorer's answers on a store known by heart: maps, overlap, searches, moments, what readers bring."""
+"""The attention explorer without a browser: maps, searches, films, every control, what a reader brings."""
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import soundfile
-from explorer_fakes import NAMES, RATE, SIDE, listener, photo_store, tone
+from explorer_fakes import NAMES, RATE, SIDE, listener, parts_of, photo_store, png, tone, upload, wav
 from PIL import Image
 
+from llinet_lite.data.bandstand import WorldSet, build
 from llinet_lite.data.media import MediaError
-from llinet_lite.show.explorer import (
-    Answer,
-    Picture,
-    Sound,
-    Stage,
-    cell_of,
-    crop,
-    mixture,
-    photo,
-    recording,
-    seen_at,
-    silence,
-)
+from llinet_lite.show import explorer
+from llinet_lite.show.explorer import Answer, Picture, Sound, Stage, cell_of, crop, mixture, photo, seen_at
+from llinet_lite.world.scenes import Scene
+
+SAID = {"type": "said", "of": "change"}
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +28,29 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    plan = WorldSet("tiny", 40, 8000, 2.0, 2, train_share=0.0, unseen_share=0.01, held_out=1, mixed=2)
+    folder = tmp_path_factory.mktemp("world") / "tiny"
+    return build(folder, plan, splits=("unseen",), workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
 def stage(store):
     return Stage({"Colour": listener()}, store, "test")
+
+
+@pytest.fixture
+def tool(store):
+    both = {"Colour": listener(), "Deaf": listener("Deaf", hears=False, scale="probability")}
+    return explorer.Explorer(both, store, "test")
+
+
+@pytest.fixture
+def sent(tool, monkeypatch):
+    """Messages that the page gets."""
+    messages = []
+    monkeypatch.setattr(tool, "send", lambda content, buffers=None: messages.append(content))
+    return messages
 
 
 def bilinear(heat: np.ndarray, side: int) -> np.ndarray:
@@ -50,9 +66,6 @@ def bilinear(heat: np.ndarray, side: int) -> np.ndarray:
             above = heat[i, j] * (1 - u) + heat[i, m] * u
             out[y, x] = above * (1 - v) + (heat[k, j] * (1 - u) + heat[k, m] * u) * v
     return out
-
-
-# ---- maps and overlap
 
 
 def test_the_map_is_the_product_of_colour_and_tone(stage):
@@ -81,25 +94,12 @@ def test_overlap_is_counted_pixel_by_pixel(scale):
         assert answer.iou(threshold) == pytest.approx((said & truth).sum() / (said | truth).sum(), abs=2e-3)
 
 
-def test_a_dark_map_predicts_nothing_and_its_shares_are_zero():
-    dark = Answer("", np.zeros((8, 8, 3), np.uint8), np.zeros((2, 2), np.float32), "maximum", np.eye(8) > 0)
-    assert not dark.prediction(0.0).any() and dark.iou(0.5) == 0 and not dark.shares.any()
-
-
 def test_there_is_no_overlap_where_what_sounds_is_not_seen(stage):
     picture = stage.pictures[0]
     for kind in ("another class", "silence"):
         assert stage.answer("Colour", picture, stage.choose(kind, picture, 2)).iou(0.5) is None
     mixed = stage.answer("Colour", picture, stage.choose("mixture", picture, 2))
     assert np.array_equal(mixed.truth, crop(picture.objects == 1, SIDE))
-
-
-def test_the_map_of_silence_is_dark(stage):
-    picture = stage.pictures[0]
-    assert not stage.answer("Colour", picture, stage.choose("silence", picture, 0)).heat.any()
-
-
-# ---- searches
 
 
 def test_nearest_sounds_and_pictures_are_of_the_class(stage):
@@ -120,16 +120,6 @@ def test_a_spot_is_asked_for_its_sounds(stage):
     assert best[1] == pytest.approx(float(cell[2]), abs=1e-3), "a pure tone weighs its colour with 1"
 
 
-def test_a_map_that_hears_nothing_has_no_fitting_sounds(store):
-    deaf = Stage({"Deaf": listener("Deaf", hears=False)}, store, "test")
-    picture = deaf.pictures[0]
-    assert deaf.fitting("Deaf", picture, (0.5, 0.5)) is None
-    loud, quiet = (
-        deaf.answer("Deaf", picture, deaf.choose(kind, picture, 1)) for kind in ("own sound", "silence")
-    )
-    assert np.array_equal(loud.heat, quiet.heat)
-
-
 def test_a_spot_judges_by_who_is_there_and_not_by_who_is_in_the_picture(stage):
     """A drum at the left, a flute at the right: at each only its own sounds are right, between them none."""
     objects = np.zeros((40, 40), np.uint8)
@@ -139,14 +129,6 @@ def test_a_spot_judges_by_who_is_there_and_not_by_who_is_in_the_picture(stage):
     for spot, there in (((0.4, 0.1), {1}), ((0.6, 0.9), {2}), ((0.4, 0.4), set()), ((0.05, 0.1), set())):
         assert seen_at(both, spot, SIDE, (4, 4)) == there, spot
     assert seen_at(replace(both, objects=None), (0.4, 0.1), SIDE, (4, 4)) == frozenset()
-
-
-@pytest.mark.parametrize(("spot", "cell"), [((0, 0), (0, 0)), ((0.99, 0.5), (3, 2)), ((1, 1), (3, 3))])
-def test_spots_and_cells(spot, cell):
-    assert cell_of(spot, (4, 4)) == cell
-
-
-# ---- sounds, moments and films
 
 
 def test_a_moment_is_heard_and_not_what_is_around_it(stage):
@@ -191,14 +173,6 @@ def test_a_mixture_has_both_sounds_equally_loud():
     spectrum = np.abs(np.fft.rfft(mixed.waveform.astype(float)))
     assert spectrum[1500] == pytest.approx(spectrum[4500], rel=0.01), "1000 and 3000 Hz in 1.5 s"
     assert mixture(quiet, Sound("c", "?", tone(500, 2), RATE)).labels is None
-    assert not silence(RATE, 10).waveform.any() and silence(RATE, 10).labels == frozenset()
-
-
-def test_sounds_of_a_class_take_turns(stage):
-    drums = {stage.sound_of(1, picture).key for picture in stage.pictures}
-    assert len(drums) == 3
-    with pytest.raises(ValueError, match="has no sound of its own"):
-        stage.own_sound(photo("x.png", png(), 40))
 
 
 def test_few_of_many_are_spread_over_the_class(store):
@@ -208,52 +182,6 @@ def test_few_of_many_are_spread_over_the_class(store):
     full = Stage({"Colour": listener()}, store, "test", most=0)
     ends = [full.sounds[k].seconds for k in (0, 2)]
     assert [few.sounds[k].seconds for k in (0, 1)] == ends, "first and last"
-
-
-@pytest.mark.parametrize(
-    ("listeners", "options", "said"),
-    [
-        ({}, {}, "needs a localizer"),
-        ({"a": listener(side=64)}, {}, "holds no square of 64"),
-        ({"a": listener(whole=5.0)}, {}, "choose a longer sound"),
-    ],
-)
-def test_what_does_not_suit_the_store_is_refused(store, listeners, options, said):
-    with pytest.raises(ValueError, match=said):
-        Stage(listeners, store, "test", **options)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [({"scale": "percent"}, "scale must be one of")],
-)
-def test_an_impossible_listener_is_refused(changes, said):
-    with pytest.raises(ValueError, match=said):
-        listener(**changes)
-
-
-# ---- what a reader brings
-
-
-def png(size=(60, 50), form="PNG") -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, (255, 0, 0)).save(file, form)
-    return file.getvalue()
-
-
-def wav(seconds: float, rate: int = 44100, channels: int = 2) -> bytes:
-    file, t = io.BytesIO(), np.arange(round(seconds * rate)) / rate
-    wave = 0.5 * np.sin(2 * np.pi * 1000 * t)
-    soundfile.write(file, np.stack([wave] * channels, 1), rate, format="WAV")
-    return file.getvalue()
-
-
-def test_a_photo_is_brought_to_size(stage):
-    brought = photo("some/folder/red.png", png(), 40)
-    assert brought.image.shape == (40, 48, 3) and (brought.image == [255, 0, 0]).all()
-    assert brought.caption == "red.png" and brought.objects is None
-    heat = stage.answer("Colour", brought, stage.sounds[0]).heat
-    assert np.allclose(heat, 1, atol=1e-3), "red everywhere, and a bell"
 
 
 def saved(image: Image.Image, form: str = "PNG", **options) -> bytes:
@@ -270,33 +198,6 @@ def test_a_picture_of_16_bits_keeps_its_greys():
     assert np.abs(brought.image.astype(int) - (slope >> 8)[..., None]).max() <= 1
 
 
-def see_through(mode: str) -> Image.Image:
-    """Red whose left half is not there at all; with RGBA its last quarter is there by half."""
-    image = Image.new("RGBA", (80, 40), (255, 0, 0, 255))
-    image.paste((0, 0, 0, 0), (0, 0, 40, 40))
-    if mode == "RGBA":
-        image.paste((255, 0, 0, 128), (60, 0, 80, 40))
-        return image
-    single = Image.new("P", image.size, 1)
-    single.putpalette([0, 0, 0, 255, 0, 0])
-    single.paste(0, (0, 0, 40, 40))
-    return single
-
-
-@pytest.mark.parametrize(("mode", "options"), [("RGBA", {}), ("P", {"transparency": 0})])
-def test_what_shines_through_lies_on_white(mode, options):
-    image = photo("logo.png", saved(see_through(mode), **options), 40).image
-    assert (image[:, :38] == 255).all() and (image[:, 42:58] == [255, 0, 0]).all()
-    assert mode == "P" or np.abs(image[:, 62:].astype(int) - [255, 127, 127]).max() <= 1
-
-
-def test_a_picture_with_transparency_is_turned_upright_too():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held on its side: turn by a quarter, clockwise
-    image = photo("phone.png", saved(see_through("RGBA"), exif=exif), 40).image
-    assert image.shape == (80, 40, 3) and (image[:38] == 255).all() and (image[42:58] == [255, 0, 0]).all()
-
-
 def test_a_long_sound_is_refused_by_its_header(monkeypatch):
     """20 MB of mp3 may be an hour of sound: it is never decoded."""
     monkeypatch.setattr("llinet_lite.show.explorer.open_audio", lambda *_: pytest.fail("decoded"))
@@ -304,53 +205,10 @@ def test_a_long_sound_is_refused_by_its_header(monkeypatch):
         file = io.BytesIO()
         soundfile.write(file, tone(1000, 62.0), RATE, format=form)
         with pytest.raises(MediaError, match=r"long: lasts 6\d\.\d\d s; choose a sound of 1 to 60 s"):
-            recording("long", file.getvalue(), RATE)
-
-
-def test_a_sound_is_mixed_and_resampled(stage):
-    brought = recording("tone.wav", wav(2.0), RATE)
-    assert len(brought.waveform) == pytest.approx(2 * RATE, abs=2) and brought.labels is None
-    assert np.allclose(stage.heard("Colour", brought).key[0].numpy(), [1, 0, 0], atol=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"", r"x: the file is empty \(0 bytes\); choose a JPEG or PNG"),
-        (b"no picture", "x: is no picture that can be decoded .*; choose a JPEG or PNG"),
-        (png(form="JPEG")[:-200], "x: the picture is truncated; choose a JPEG or PNG"),
-        (b"0" * 20_000_001, "x: the file has 20 MB, more than 20; choose a smaller one"),
-        (png((2000, 20)), "is a strip"),
-    ],
-)
-def test_a_bad_photo_gets_a_sentence(data, said):
-    with pytest.raises(MediaError, match=said) as caught:
-        photo("x", data, 40)
-    assert "\n" not in str(caught.value) and "object at" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"", "empty"),
-        (b"RIFF no sound", "is no sound that can be decoded.*; choose a wav, flac, ogg or mp3"),
-        (wav(2)[:9000], "truncated: the header promises .*; choose a wav"),
-        (wav(0.4), "lasts 0.40 s; choose a sound of 1 to 60 s"),
-        (wav(61, 8000, 1), "lasts 61.00 s"),
-    ],
-)
-def test_a_bad_sound_gets_a_sentence(data, said):
-    with pytest.raises(MediaError, match=said) as caught:
-        recording("x.wav", data, RATE)
-    assert "object at" not in str(caught.value) and "_io" not in str(caught.value)
-
-
-# ---- what the page is told
+            explorer.recording("long", file.getvalue(), RATE)
 
 
 def test_the_page_is_told_maps_and_masks_that_can_be_read_back(stage):
-    import base64
-
     picture = stage.pictures[1]
     answer = stage.answer("Colour", picture, stage.own_sound(picture))
     told = answer.canvas()
@@ -358,3 +216,167 @@ def test_the_page_is_told_maps_and_masks_that_can_be_read_back(stage):
     packed = np.frombuffer(base64.b64decode(told["mask"]), np.uint8)
     back = np.array([(packed[k >> 3] >> (7 - (k & 7))) & 1 for k in range(SIDE * SIDE)], bool)
     assert np.array_equal(back.reshape(SIDE, SIDE), answer.truth)
+
+
+def heat(tool, k: int = 0) -> np.ndarray:
+    told = tool.scene["canvases"][k]
+    return np.reshape(told["heat"], told["grid"])
+
+
+def test_the_first_answer_is_there_at_once(tool):
+    lines = tool.status.split("\n")
+    assert lines[0] == "bell 1, heard: own sound (bell)." and len(lines) == 3
+    assert (
+        lines[1].startswith("Colour: peak ")
+        and "IoU 0." in lines[1]
+        and "best match bell (right)" in lines[1]
+    )
+    assert [told["title"] for told in tool.scene["canvases"]] == ["Colour", "Deaf"]
+    assert tool.menu["classes"] == list(NAMES) and tool.menu["listeners"] == ["Colour", "Deaf"]
+    assert np.shape(tool.menu["colours"]) == (256, 3)
+    assert tool.clip["seconds"] == 2.0 and tool.other != "bell"
+
+
+def test_a_clip_of_the_world_moves(world, monkeypatch):
+    tool = explorer.Explorer({"Colour": listener()}, world, "unseen")
+    picture = tool.stage.pictures[0]
+    facts = world.images("unseen").factors(0)
+    scene = Scene(facts["name"], facts["seed"], facts["kind"], seconds=2.0)
+    tool.time = 0.8
+    assert np.array_equal(tool.answers["Colour"].image, scene.frame(0.8, 40)[4:36, 4:36])
+    assert np.array_equal(tool.answers["Colour"].truth, scene.mask(0.8, 40)[4:36, 4:36])
+    messages = []
+    monkeypatch.setattr(tool, "send", messages.append)
+    tool._handle_custom_msg({"type": "film"}, [])
+    images = [frame["image"] for frame in messages[0]["canvases"][0]]
+    assert len(set(images)) > 2, "players move"
+    stored = world.images("unseen").image(0).astype(float)
+    assert np.abs(picture.at(picture.time).image - stored).mean() < 4, "the same frame, but for JPEG"
+
+
+def test_a_photo_comes_in_parts_and_needs_another_sound(tool):
+    upload(tool, "photo", "pictures\\green.png", png(), size=50)
+    assert tool.picture == -1 and tool.brought == {"photo": "green.png"} and tool.sound == "another class"
+    assert tool.status.startswith("green.png (its middle square), heard: another class")
+    assert tool.scene["caption"].startswith("green.png (its middle square), heard: another class")
+    assert "no IoU: this picture has no mask" in tool.status
+    tool.sound = "own sound"
+    assert tool.status == "green.png has no sound of its own: choose another sound."
+    tool.other, tool.sound = "drum", "another class"
+    assert np.allclose(heat(tool), 1, atol=1e-3), "green everywhere, and a drum"
+    upload(tool, "photo", "square.png", png((50, 50)))
+    assert tool.status.startswith("square.png, heard: another class")
+
+
+def test_a_sound_is_heard_at_once(tool):
+    upload(tool, "sound", "beat.wav", wav())
+    assert tool.sound == "uploaded" and tool.brought == {"uploaded": "beat.wav"}
+    assert "heard: uploaded (beat.wav)" in tool.status and "what sounds here is not known" in tool.status
+    upload(tool, "recording", "recording.wav", wav(1.5, 3000))
+    assert tool.sound == "recorded" and set(tool.brought) == {"uploaded", "recorded"}
+    upload(tool, "photo", "green.png", png())
+    assert tool.sound == "recorded", "what was brought stays"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "data", "said"),
+    [
+        ("photo", "notes.png", b"hello", "notes.png: is no picture that can be decoded"),
+        ("sound", "notes.wav", b"hello", "notes.wav: is no sound that can be decoded"),
+        ("sound", "cut.wav", wav()[:9000], "cut.wav: truncated"),
+        ("sound", "short.wav", wav(0.5), "short.wav: lasts 0.50 s; choose a sound of 1 to 60 s."),
+        ("photo", "empty.png", b"", "empty.png: the file is empty"),
+    ],
+)
+def test_a_bad_file_gets_a_sentence_and_nothing_else_changes(tool, sent, kind, name, data, said):
+    scene, sound = tool.scene, tool.sound
+    upload(tool, kind, name, data, size=10**6)
+    assert sent == [{"type": "said", "of": "change"}], "the page is told, even if the line stays"
+    assert tool.status.startswith(said) and tool.status.endswith(".") and "\n" not in tool.status
+    assert tool.scene is scene and tool.sound == sound and tool.picture == 0 and tool.brought == {}
+    tool.picture = 1
+    assert tool.status.startswith("bell 2"), "it goes on"
+
+
+def test_what_is_not_there_is_said(tool):
+    tool.sound = "recorded"
+    assert tool.status == "no sound was recorded yet: record one first."
+    tool.sound = "own sound"
+    tool.picture = -1
+    assert tool.status.startswith("there is no uploaded photo yet")
+    tool.picture = 99
+    assert tool.status == "picture must be 0 to 8, not 99."
+    tool.picture, tool.sound = 2, "another class"
+    tool.other = "gong"
+    assert tool.status == "there is no class 'gong': choose one of the list."
+
+
+def test_the_still_shows_every_listener_and_says_what_to_see(tool):
+    tool.picture, tool.threshold = 3, 0.6
+    figure, alt = tool.still()
+    titles = [ax.get_title() for ax in figure.axes]
+    iou = tool.answers["Colour"].iou(0.6)
+    assert titles[0] == "drum 1" and titles[1] == f"Colour\nIoU {iou:.2f}" and len(titles) == 3
+    assert (
+        "drum 1, heard: own sound (drum)" in alt
+        and f"Colour IoU {iou:.2f}" in alt
+        and "threshold 0.60" in alt
+    )
+    tool.sound = "silence"
+    figure, alt = tool.still()
+    assert "heard: silence" in alt and "no IoU" in figure.axes[1].get_title()
+    plt.close("all")
+
+
+def test_a_map_that_is_the_same_everywhere_has_no_highest_cell(store):
+    """Neither words nor cross point at a cell; the outline of what sounds is still drawn."""
+    even = listener("Even", heat=lambda cells, key: cells.mean(1) * 0 + 0.25)
+    tool = explorer.Explorer({"Colour": listener(), "Even": even}, store, "test")
+    colour, same = tool.scene["canvases"]
+    assert same["flat"] and not colour["flat"]
+    assert "Even: 0.25, the same everywhere, IoU 0." in tool.status and "Colour: peak" in tool.status
+    figure, _ = tool.still()
+    crosses = [sum(line.get_marker() == "x" for line in ax.lines) for ax in figure.axes[1:]]
+    assert crosses == [1, 0] and figure.axes[2].collections, "a cross on the one, outlines on both"
+    plt.close("all")
+    tool.sound = "silence"
+    assert "Colour: 0, the same everywhere, no IoU: nobody plays" in tool.status
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("picture", 4), ("sound", "another class"), ("sound", "recorded"), ("other", "flute"), ("time", 0.5),
+        ("shown", []), ("threshold", 0.7), ("spot", [0.5, 0.5]), ("picture", 99),
+    ],
+)  # fmt: skip
+def test_every_change_is_answered_once(tool, sent, name, value):
+    """Also where the line stays the same, or says what is wrong."""
+    setattr(tool, name, value)
+    assert sent == [SAID]
+
+
+def test_a_file_that_lost_a_part_is_refused(tool, sent):
+    first, _lost, *others = parts_of("sound", "beat.wav", wav(), 8000)
+    for message in [first, *others]:
+        tool._handle_custom_msg(*message)
+    assert tool.status == "beat.wav: a part of the file was lost on its way here; choose it again."
+    assert sent == [SAID] and tool.brought == {} and not tool._parts
+    upload(tool, "sound", "beat.wav", wav(), 8000)
+    assert tool.brought == {"uploaded": "beat.wav"}, "the second try"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda store: Stage({}, store, "test"), "needs a localizer"),
+        (lambda store: Stage({"a": listener(side=64)}, store, "test"), "holds no square of 64"),
+        (lambda store: Stage({"a": listener(whole=5.0)}, store, "test"), "choose a longer sound"),
+        (lambda store: listener(scale="percent"), "scale must be one of"),
+        (lambda store: photo("x", b"0" * 20_000_001, 40), "has 20 MB, more than 20; choose a smaller one"),
+        (lambda store: photo("x", png((2000, 20)), 40), "is a strip"),
+    ],
+)
+def test_refusals(store, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        wrong(store)
