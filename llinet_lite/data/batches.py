@@ -27,7 +27,7 @@ from torch.utils.data import Dataset
 
 from llinet_lite.data.bandstand import FIELDS, Motion, first_images
 from llinet_lite.data.store import Store
-from llinet_lite.world.room import imprint
+from llinet_lite.world import room
 
 DRAWS = 8  # uniforms per row for augmentation on the device
 VIEWS = ("frame", "middle", "frames", "flow")  # what a network sees of a clip
@@ -309,13 +309,7 @@ class PairBatches:
         What is seen. "frame": every image of the split. The other three take the first image of every clip
         and share their pairs and draws: "middle" shows that image alone, "frames" the 25 frames around it,
         "flow" that image and ten fields of optical flow (*Objects that Sound*, section 3.2).
-
-    Raises
-    ------
-    ValueError
-        Settings that the store cannot fulfil; the message says which.
-    StoreError
-        The frames or the flow are not built (:func:`llinet_lite.data.bandstand.build_motion`).
+        The last two need :func:`llinet_lite.data.bandstand.build_motion`.
 
     Examples
     --------
@@ -345,7 +339,8 @@ class PairBatches:
         self.batch_size, self.pairs, self.match, self.grid = batch_size, pairs, match, grid
         self.seed, self.shuffle_pairs = seed, shuffle_pairs
         if imprint:
-            source.trace = _trace(store.sample_rate, int(source.sounds.length.max()), imprint)
+            rate, longest = store.sample_rate, int(source.sounds.length.max())
+            source.trace = room.imprint(longest / rate, rate, imprint) * 32768
         _fits(batch_size, 2, len(source.pool), f"the images of {split}")
         clip = source.images.clip
         self.by_class = bool((clip < 0).all())
@@ -418,10 +413,6 @@ class PairBatches:
         return Batches(self.source, rows, size)
 
 
-def _trace(rate: int, samples: int, strength: float) -> np.ndarray:
-    return imprint(samples / rate, rate, strength) * 32768
-
-
 class ClassPairs:
     """Images, each with a sound of its class that is drawn anew in every epoch: the training pairs of LLINet.
 
@@ -443,11 +434,6 @@ class ClassPairs:
     shuffle_labels : bool
         Control: the labels of the sounds are permuted once, so an image is paired with sounds of any class.
     seed : int
-
-    Raises
-    ------
-    ValueError
-        If a batch is larger than the split (`distinct`: than the number of classes), or a class has no sound.
     """
 
     def __init__(

@@ -146,15 +146,8 @@ def _json(value) -> str:
 class StoreWriter:
     """Builds a store, shard by shard; killed at any moment, it goes on where it stopped.
 
-    Use it as a context manager: it holds a lock on the folder.
-
-    Parameters
-    ----------
-    folder : str or Path
-    plan : dict
-        JSON-able settings that determine every row. A folder begun with another plan is refused (StoreError).
-    rebuild : bool
-        Throw such a store away and begin anew instead.
+    A context manager that holds a lock on the folder. `plan` are the JSON-able settings that determine every
+    row: a folder begun with another plan is refused (StoreError), or with `rebuild` thrown away.
     """
 
     def __init__(self, folder, plan: dict, rebuild: bool = False):
@@ -178,21 +171,17 @@ class StoreWriter:
 
     def _claim(self) -> None:
         """Check the folder's plan against ours, or write ours."""
-        begun = self.folder / "plan.json"
+        begun, new = self.folder / "plan.json", self.plan
         if begun.exists():
             try:
                 old = json.loads(begun.read_text("utf-8"))
             except ValueError:
                 old = {"plan": "damaged"}
-            if old == self.plan:
+            if old == new:
                 return
             if not self.rebuild:
-                keys = [
-                    key for key in sorted(old.keys() | self.plan.keys()) if old.get(key) != self.plan.get(key)
-                ]
-                changes = (
-                    f"{k}: {str(old.get(k))[:60]} there, {str(self.plan.get(k))[:60]} now" for k in keys
-                )
+                keys = [key for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
+                changes = [f"{k}: {str(old.get(k))[:60]} there, {str(new.get(k))[:60]} now" for k in keys]
                 raise StoreError(
                     f"{self.folder}: this store was begun with other settings ({'; '.join(changes)}). "
                     "Name another folder, or rebuild it from scratch (rebuild=True)."
@@ -201,7 +190,7 @@ class StoreWriter:
                 file.unlink(missing_ok=True)
         elif any(path.name != ".lock" for path in self.folder.iterdir()):
             raise StoreError(f"{self.folder}: not empty, and holds no store; name another folder")
-        write_atomic(begun, json.dumps(self.plan, indent=1, ensure_ascii=False).encode())
+        write_atomic(begun, json.dumps(new, indent=1, ensure_ascii=False).encode())
 
     def missing(self, split: str, shards: int) -> list[int]:
         """Numbers of the shards of a split that are still to be written."""
@@ -215,12 +204,8 @@ class StoreWriter:
     def finish(self, manifest: dict, shards: dict[str, int]) -> Store:
         """Count and hash the new splits, write the manifest, and open the store.
 
-        Parameters
-        ----------
-        manifest : dict
-            name, sample_rate, seconds, image_size, classes, and whatever else is to be known.
-        shards : dict of str to int
-            Number of shards of every split that is complete.
+        `manifest` says name, sample_rate, seconds, image_size, classes, and whatever else is to be known;
+        `shards` how many there are of every split that is complete.
         """
         path = self.folder / "manifest.json"
         splits = json.loads(path.read_text("utf-8"))["splits"] if path.exists() else {}
@@ -229,14 +214,8 @@ class StoreWriter:
                 tables = {name: open_table(self.folder, split, name, count) for name in SCHEMAS}
                 sizes = {name: len(table) for name, table in tables.items()}
                 splits[split] = {**sizes, "shards": count, "sha256": hash_rows(tables)}
-        full = {
-            "format": FORMAT,
-            "excluded": [],
-            "warnings": [],
-            **manifest,
-            "splits": splits,
-            "plan": self.plan,
-        }
+        full = {"format": FORMAT, "excluded": [], "warnings": []} | manifest
+        full |= {"splits": splits, "plan": self.plan}
         facts = {key: full[key] for key in ("sample_rate", "seconds", "image_size", "classes")}
         content = _json([facts, {split: one["sha256"] for split, one in splits.items()}])
         full |= {"content_hash": hashlib.sha256(content.encode()).hexdigest()}
@@ -252,7 +231,7 @@ def hash_rows(tables: dict) -> str:
         for batch in tables[name].data.to_batches():
             for row in zip(*(batch.column(field.name) for field in schema), strict=True):
                 for value in row:
-                    if pa.types.is_binary(value.type) or pa.types.is_string(value.type):
+                    if hasattr(value, "as_buffer"):  # text or bytes
                         data = value.as_buffer()
                         digest.update(len(data).to_bytes(8, "little"))
                         digest.update(data)
@@ -323,14 +302,8 @@ class Table:
 class ImageTable(Table):
     """The images of a split.
 
-    Attributes
-    ----------
-    label : (n,) int32 array
-        Index into the manifest's classes.
-    clip : (n,) int32 array
-        Row of the image's own sound; -1 where pairs are by class only.
-    time : (n,) float32 array
-        Seconds into that sound; -1 for photos.
+    `label` (n,) int32 is the index into the manifest's classes, `clip` (n,) int32 the row of the image's own
+    sound (-1 where pairs are by class only), `time` (n,) float32 the seconds into it (-1 for photos).
     """
 
     clip = cached_property(lambda self: self.column("clip").to_numpy())
@@ -367,7 +340,7 @@ class SoundTable(Table):
 
 
 class Store:
-    """A packed data set, opened for reading.
+    """A packed data set, opened for reading; StoreError where there is none, or an unfinished one.
 
     Parameters
     ----------
@@ -376,20 +349,13 @@ class Store:
     Attributes
     ----------
     manifest : dict
-        name, sample_rate (Hz), seconds, image_size (short side, pixels), classes, splits, excluded, warnings,
-        content_hash and more.
-    classes : list of {"name", "seen"}, by label
-    splits : dict, for every split its numbers of images, sounds and shards and its hash
-    content_hash : str, sha256 over all rows in order: the name of this very data
-
-    Raises
-    ------
-    StoreError
-        No store there, an unfinished one, or one of another format.
+        name, sample_rate (Hz), seconds, image_size (short side, pixels), classes ({"name", "seen"} by label),
+        splits (their numbers of images, sounds and shards, and hashes), content_hash (sha256 over all rows in
+        order: the name of this very data), excluded, warnings and more.
 
     Examples
     --------
-    >>> store = Store("runs/data/bandstand-smoke-v2")                        # doctest: +SKIP
+    >>> store = Store("runs/data/bandstand-smoke")                                # doctest: +SKIP
     >>> store.images("test").image(0).shape, len(store.sounds("test").audio(0))   # doctest: +SKIP
     ((72, 72, 3), 32000)
     """
@@ -411,8 +377,8 @@ class Store:
             raise StoreError(f"{self.folder}: {what}") from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); build the store again") from error
-        if self.manifest.get("format") != FORMAT:
-            found = self.manifest.get("format")
+        found = self.manifest.get("format")
+        if found != FORMAT:
             raise StoreError(f"{path}: format {found!r}, but this version reads {FORMAT}; build it again")
         self._tables = {}
 
