@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llinet_lite.data.batches import PairBatches
 from llinet_lite.data.folders import FolderError, import_folders, report
 from llinet_lite.data.media import write_audio, write_image
 from llinet_lite.data.store import StoreError
@@ -67,12 +66,12 @@ def bring_in(tree, **settings):
     return import_folders(tree, tree.parent / "store", **settings)
 
 
-def reasons(store) -> dict[str, str]:
-    return {entry["file"]: entry["reason"] for entry in store.manifest["excluded"]}
+def reasons(store, part="excluded") -> dict[str, str]:
+    return {entry["file"]: entry["reason"] for entry in store.manifest[part]}
 
 
 def remarks(store) -> dict[str, str]:
-    return {entry["file"]: entry["reason"] for entry in store.manifest["warnings"]}
+    return reasons(store, "warnings")
 
 
 def used(store) -> set[str]:
@@ -94,9 +93,9 @@ def check(said: dict[str, str], expected: dict[str, str]) -> None:
 def test_a_good_tree(tree):
     store = bring_in(tree)
     assert store.manifest["excluded"] == [] and store.manifest["warnings"] == []
-    names = {c["name"]: c["seen"] for c in store.classes}
-    assert list(names) == ["kazoo", "steel pan", "violin", "french horn", "theremin"]
-    assert list(names.values()) == [True, True, True, False, False]
+    names = [(c["name"], c["seen"]) for c in store.classes]
+    assert names[:3] == [("kazoo", True), ("steel pan", True), ("violin", True)]
+    assert names[3:] == [("french horn", False), ("theremin", False)]
     counts = {split: (facts["images"], facts["sounds"]) for split, facts in store.splits.items()}
     assert counts["unseen"] == counts["scenes_unseen"] == (8, 8)
     assert [sum(counts[s][k] for s in ("train", "val", "test")) for k in (0, 1)] == [30, 24]
@@ -109,8 +108,6 @@ def test_a_good_tree(tree):
     assert set(np.unique(mask)) == {0, 1} and 0.1 < mask.mean() < 0.2
     assert sounds.audio(0).std() / 32768 == pytest.approx(sound(1).std(), rel=0.1)
     assert "train: " in report(store) and "left out: 0" in report(store)
-    batch = PairBatches(store, "train", batch_size=6, image_crop=20, seconds=1.0, match="class").epoch(0)[0]
-    assert batch["image"].shape == (6, 20, 20, 3) and batch["match"].sum() == 3
 
 
 def test_held_out_files_depend_on_their_names_only(tmp_path):
@@ -143,10 +140,10 @@ def defects(tree: Path) -> tuple[dict[str, str], dict[str, str]]:
         elif made is not None:
             write_audio(path, made, rate)
 
-    v, s, t = (
-        "train/Violin/video/Violin001",
-        "train/Violin/sound/Violin001",
+    v, s = (f"train/Violin/{role}/Violin001" for role in ("video", "sound"))
+    t, a_sound = (
         "train/Steelpan/sound/Steelpan001",
+        (tree / "train/Violin/sound/Violin00000.wav").read_bytes(),
     )
     first, recording, noise = tree / "train/Violin/video/Violin00000.jpg", sound(998), sound(999)
     put(bad, v + "00.jpg", r"empty \(0 bytes\)", b"")
@@ -161,12 +158,7 @@ def defects(tree: Path) -> tuple[dict[str, str], dict[str, str]]:
     put(bad, other, "same content lies under kazoo and violin")
     put(bad, s + "00.wav", r"empty \(0 bytes\)", b"")
     put(bad, s + "01.wav", "no sound", b"hello, this is no sound")
-    put(
-        bad,
-        s + "02.wav",
-        "truncated: the header",
-        (tree / "train/Violin/sound/Violin00000.wav").read_bytes()[:-5000],
-    )
+    put(bad, s + "02.wav", "truncated: the header", a_sound[:-5000])
     put(bad, s + "03.wav", "silent: -7", noise * 1e-3)
     put(bad, s + "04.wav", "too short: 0.50 s", noise[:4000])
     put(bad, s + "05.wav", "silent after the mix", np.stack([noise, -noise], 1))
@@ -312,9 +304,8 @@ def test_a_class_that_vanishes_from_any_split_is_an_error(tree, split):
     lost = [file for file in bring_in(tree).images(split).id if name in file]
     for file in lost:
         (tree / file).write_bytes(b"broken")
-    with pytest.raises(
-        FolderError, match=f"{split} is left without a usable picture of {name.lower()}"
-    ) as error:
+    says = f"{split} is left without a usable picture of {name.lower()}"
+    with pytest.raises(FolderError, match=says) as error:
         bring_in(tree)
     assert lost[0] in str(error.value) and "mend or add files" in str(error.value)
 
@@ -329,22 +320,16 @@ def test_native_rate_must_be_one(tree):
     assert "resampled from 8000 to 16000" in remarks(store)["train/Violin/sound/Violin00001.wav"]
 
 
-def test_the_same_bytes_from_one_and_two_processes_and_other_data_refused(tree):
+def test_the_same_bytes_from_two_processes_and_what_is_refused(tree):
     settings = {"sample_rate": RATE, "image_size": 24, "progress": False}
     first = import_folders(tree, tree.parent / "twin", workers=2, **settings)
     assert bring_in(tree).content_hash == first.content_hash
-    assert import_folders(tree, tree.parent / "twin", **settings).content_hash == first.content_hash
     write_image(tree / "train/Violin/video/Violin00000.jpg", photo(31337))
     with pytest.raises(StoreError, match=r"other settings .*files"):
         import_folders(tree, tree.parent / "twin", **settings)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"holdout": 1.0}, {"sample_rate": 100}, {"sample_rate": "fast"}, {"image_size": 4}]
-)
-def test_settings_are_checked(tmp_path, settings):
-    with pytest.raises(ValueError, match=str(next(iter(settings)))):
-        import_folders(tmp_path, tmp_path / "store", **settings)
+    for wrong in ({"holdout": 1.0}, {"sample_rate": 100}, {"sample_rate": "fast"}, {"image_size": 4}):
+        with pytest.raises(ValueError, match=str(next(iter(wrong)))):
+            bring_in(tree, **wrong)
 
 
 def test_real_photos_and_recordings(real, tmp_path):
