@@ -117,17 +117,7 @@ class AVENet(nn.Module):
         return self.calibrate(self.distances(image_embeddings, audio_embeddings))
 
     def forward(self, image: Tensor, spectrogram: Tensor) -> Tensor:
-        """Judge pair i = (image i, audio i).
-
-        Parameters
-        ----------
-        image : Tensor (B, 3, H, W) float in [0, 1]
-        spectrogram : Tensor (B, 1, F, T) float
-
-        Returns
-        -------
-        Tensor (B, 2): logits; class 1 = corresponds
-        """
+        """Judge pair i: (B, 3, H, W) in [0, 1], (B, 1, F, T) -> logits (B, 2); class 1 = corresponds."""
         refuse_unequal(image, spectrogram)
         return self.pairs(self.embed_image(image), self.embed_audio(spectrogram))
 
@@ -148,8 +138,7 @@ class VideoTower(Tower):
     """Frames (B, 3, T, H, W) -> features (B, 8 width): the vision tower with a time axis.
 
     The paper turns all vision convolutions from 2-D to 3-D and gives no temporal sizes. Ours: kernels 3x3x3;
-    stride 2 in conv1_1 and pools 2x2x2 in time as in space; the global maximum over both. No frame is left
-    out: 25 frames become 13, 7, 4 and 3, and any number from 1 on will do.
+    stride 2 in conv1_1 and pools 2x2x2 in time as in space. 25 frames become 13, 7, 4 and 3.
     """
 
     channels, axes = 3, 3

@@ -106,18 +106,7 @@ class AVOLNet(nn.Module):
         return _two_classes(self.conv7(torch.einsum("bdhw,cd->bchw", image_vectors, audio_vectors)))
 
     def forward(self, image: Tensor, spectrogram: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge pair i = (image i, audio i), and show where.
-
-        Parameters
-        ----------
-        image : Tensor (B, 3, H, W) float in [0, 1]
-        spectrogram : Tensor (B, 1, F, T) float
-
-        Returns
-        -------
-        logit : Tensor (B,): its sigmoid is the probability that the pair corresponds
-        map : Tensor (B, h, w) in [0, 1]: the probability of every cell
-        """
+        """Judge pair i: -> logit (B,), whose sigmoid is its probability, and that of every cell (B, h, w)."""
         refuse_unequal(image, spectrogram)
         logits = self.logit_map(self.embed_image(image), self.embed_audio(spectrogram))
         return logits.amax((-2, -1)), logits.sigmoid()

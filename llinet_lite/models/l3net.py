@@ -62,33 +62,13 @@ class L3Net(nn.Module):
         return self.fc2(F.relu(self.fc1(both)))
 
     def all_pairs(self, image_features: Tensor, audio_features: Tensor) -> Tensor:
-        """Judge every image with every audio.
-
-        Parameters
-        ----------
-        image_features : Tensor (B, 8 width)
-        audio_features : Tensor (C, 8 width), usually C = B
-
-        Returns
-        -------
-        Tensor (B, C, 2): [i, j] are the logits of image i with audio j, as `pairs` gives them
-        """
+        """Judge every image with every audio: (B, 8 width), (C, 8 width) -> logits (B, C, 2)."""
         image_part, audio_part = self.fc1.weight.split(self.features, dim=1)
         image = F.linear(image_features, image_part, self.fc1.bias)  # (B, hidden)
         audio = F.linear(audio_features, audio_part)  # (C, hidden)
         return self.fc2(F.relu(image[:, None] + audio[None]))  # (B, C, hidden) -> (B, C, 2)
 
     def forward(self, image: Tensor, spectrogram: Tensor) -> Tensor:
-        """Judge pair i = (image i, audio i).
-
-        Parameters
-        ----------
-        image : Tensor (B, 3, H, W) float in [0, 1]
-        spectrogram : Tensor (B, 1, F, T) float
-
-        Returns
-        -------
-        Tensor (B, 2): logits; class 1 = corresponds
-        """
+        """Judge pair i: (B, 3, H, W) in [0, 1], (B, 1, F, T) -> logits (B, 2); class 1 = corresponds."""
         refuse_unequal(image, spectrogram)
         return self.pairs(self.embed_image(image), self.embed_audio(spectrogram))

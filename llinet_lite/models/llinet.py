@@ -193,14 +193,7 @@ class LLINet(nn.Module):
         return self._scores(self.attention(early), self.embed_audio(logmel))
 
     def forward(self, image: Tensor, logmel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Embed the images and audio of a batch, and score every cell of image i with audio i.
-
-        Returns
-        -------
-        image : Tensor (B, size), not normalized
-        audio : Tensor (B, size), of length 1
-        scores : Tensor (B, h, w), as from `localize`
-        """
+        """Image and log-mel -> embeddings (B, size), (B, size), and scores of the cells (B, h, w)."""
         (embedding, local), audio = self.embed_image(image), self.embed_audio(logmel)
         return embedding, audio, self._scores(local, audio)
 

@@ -80,16 +80,6 @@ def test_the_gate_is_a_plain_loop(gate):
     assert local.min() >= 0
 
 
-def test_only_the_batch_gate_looks_at_the_other_pictures():
-    image, _ = batch()
-    other = image.clone()
-    other[1:] = batch(3, seed=5)[0]
-    for gate, depends in {"spatial": False, "batch": True, "none": False}.items():
-        model = small(gate).eval()
-        one, two = model.embed_image(image)[0][0], model.embed_image(other)[0][0]
-        assert torch.allclose(one, two, rtol=1e-4, atol=1e-6) != depends, gate
-
-
 @torch.no_grad()
 def test_the_map_is_a_plain_loop():
     model = small().double().eval()
@@ -155,21 +145,6 @@ def test_statistics_of_the_trunk(frozen_bn):
     model.eval()(*batch())
     assert all(torch.equal(value, own[key]) for key, value in statistics(model.attention).items())
     assert all(torch.equal(value, after[key]) for key, value in statistics(model.trunk).items())
-
-
-def test_three_groups_hold_every_trained_weight_once():
-    model = small()
-    groups = {group["name"]: group["params"] for group in model.parameter_groups()}
-    assert list(groups) == ["image", "audio", "transform"]
-    ours = [id(weight) for group in groups.values() for weight in group]
-    assert len(ours) == len(set(ours))
-    assert set(ours) == {id(weight) for weight in model.parameters() if weight.requires_grad}
-    assert {id(weight) for weight in model.attention.parameters()} <= {
-        id(weight) for weight in groups["image"]
-    }
-    assert sum(weight.numel() for weight in groups["audio"]) == count(model.audio)
-    optimizer = torch.optim.SGD(model.parameter_groups(), lr=0.1)
-    assert [group["name"] for group in optimizer.param_groups] == list(groups)
 
 
 @pytest.mark.parametrize("frozen_bn", ["eval", "train"])
@@ -260,19 +235,6 @@ def test_a_block_written_out(inside, outside, stride):
     module = unsettled(ResidualBlock(inside, outside, stride))
     x = torch.randn(2, inside, 7, 5, dtype=torch.float64)
     torch.testing.assert_close(module(x), block(x, module, stride))
-
-
-def test_the_encoder_written_out():
-    torch.manual_seed(0)
-    model, sound = unsettled(AudioEncoder(2, 6)), logmel().double()
-    y = norm(F.conv2d(sound[:, None], model.conv1.conv.weight, stride=2, padding=3), model.conv1.norm)
-    y = F.max_pool2d(y.clamp(min=0), 3, 2, 1)
-    y = block(block(y, model.stage1[0]), model.stage1[1])
-    y = block(block(y, model.stage2[0], 2), model.stage2[1])
-    torch.testing.assert_close(model.maps(sound), y)
-    pooled = y.sum((2, 3)) / (y.shape[2] * y.shape[3])
-    torch.testing.assert_close(model.pooled(sound), pooled)
-    torch.testing.assert_close(model(sound), pooled @ model.fc.weight.T + model.fc.bias)
 
 
 @pytest.mark.parametrize(
