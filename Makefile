@@ -10,7 +10,7 @@ KERNEL  := --env GOMP_SPINCOUNT 5000 --env MALLOC_MMAP_THRESHOLD_ 4294967296 --e
 
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help course setup test lint unit hygiene smoke nbval browser lab bench notebooks lock clean-safe
+.PHONY: help course setup test lint unit hygiene smoke nbval browser lab book bench notebooks lock clean-safe
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -68,6 +68,11 @@ lab: setup  ## open the course in JupyterLab
 	@echo "building the world of the lessons, if it is not there yet: about a minute on 2 cores, 0.6 GB"
 	$(BIN)/llinet world build --profile laptop
 	$(BIN)/jupyter lab --notebook-dir . notebooks/00_welcome.ipynb
+
+book: setup  ## the committed lessons as a book -> runs/book: pages with search, and an EPUB; no network needed
+	$(BIN)/sphinx-build -q -W --keep-going -n -b html -c book notebooks runs/book
+	$(BIN)/sphinx-build -q -W --keep-going -n -b epub -D html_math_renderer=mathml -c book notebooks runs/book/epub
+	@echo "open runs/book/index.html, or runs/book/epub/LookListenandInfer.epub"
 
 bench: setup  ## speed of every stage beside the usual way -> results/bench.json
 	$(BIN)/python -m pytest -q tests/bench --benchmark-enable --benchmark-columns mean,ops --benchmark-json results/bench.json

@@ -1,6 +1,6 @@
 """Write requirements.lock: one exact version for everything that pyproject.toml asks for, directly or not.
 
-pip resolves `.[test]` against an empty environment without installing it; what it
+pip resolves `.[test,book]` against an empty environment without installing it; what it
 would install becomes the pins. Run it through `make lock`, on Linux, with the oldest
 Python that pyproject.toml allows, so that every pin exists for the newer ones too.
 What only a newer Python needs, pip does not see from there: that is named in `LATER`,
@@ -25,15 +25,15 @@ LATER = {
     "standard-chunk": ("3.13.0", "3.13"),
     "standard-sunau": ("3.13.0", "3.13"),
 }
-HEADER = "# Written by `make lock`; do not edit. Every package of `.[test]` and of its dependencies.\n"
+HEADER = "# Written by `make lock`; do not edit. Every package of `.[test,book]` and of its dependencies.\n"
 
 
 def resolve() -> dict[str, str]:
-    """Return {package: version} of everything that `pip install .[test]` installs on an empty machine."""
+    """Return {package: version} of all that `pip install .[test,book]` installs on an empty machine."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-        subprocess.run([*command, "--report", str(report), f"{ROOT}[test]"], check=True)
+        subprocess.run([*command, "--report", str(report), f"{ROOT}[test,book]"], check=True)
         found = json.loads(report.read_text(encoding="utf-8"))["install"]
     packages = (item["metadata"] for item in found)
     return {p["name"].lower().replace("_", "-"): p["version"] for p in packages}

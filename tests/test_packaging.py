@@ -73,7 +73,11 @@ def test_conda_users_get_the_same_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert python == f"python {project['requires-python']}" and pip == "pip"
     assert by_pip["pip"][0] == "--constraint requirements.lock" and by_pip["pip"][-1] == "--editable ."
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["test"],
+        *project["optional-dependencies"]["book"],
+    ]
     assert by_pip["pip"][1:-1] == wanted, "environment.yml and pyproject.toml have drifted apart"
 
 
