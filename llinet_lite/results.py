@@ -568,8 +568,7 @@ ROWS = {
     "pointing: audio of another class": "03 pointing, {seen|unseen}, box, shuffled sound",
     "pointing: image center": "03 pointing, {seen|unseen}, box, image centre",
     **{
-        f"{measure}: {name}": f"06 {measure} {{I2A|A2I}}, {name}"
-        for measure in ("R@1", "mAP")
+        f"R@1: {name}": f"06 R@1 {{I2A|A2I}}, {name}"
         for name in ("DAR", "ULSLVC", "SIR", "SCAN", "DSCMR", "TIMAM", "CMPM", "CME", "LLINet")
     },
     **{
@@ -608,13 +607,13 @@ def _side(result: Result | None, name: str) -> str:
 
 
 def _short(result: Result | None) -> str:
-    """A number for a narrow cell: "86.2 \u00b1 1.8", its seeds raised where they are not `SEEDS`."""
+    """A number for a narrow cell: "86.2\u00b11.8", its seeds raised where they are not `SEEDS`."""
     if result is None:
         return "-"
     text = _number(result.value, result.unit, other=".3f")
     if result.low is not None:
         half = max(result.high - result.value, result.value - result.low)
-        text += f" \u00b1 {_number(half, result.unit, other='.3f')}"
+        text += f"\u00b1{_number(half, result.unit, other='.3f')}"
     raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
     return text if len(result.seeds) in (0, SEEDS) else text + str(len(result.seeds)).translate(raised)
 
