@@ -186,15 +186,6 @@ def around(pixels: np.ndarray, x: float, y: float) -> np.ndarray:
     return np.median(pixels[row - 3 : row + 4, column - 3 : column + 4], (0, 1))
 
 
-def without(pixels: np.ndarray, *places: np.ndarray, reach: float = 0.04) -> np.ndarray:
-    """Blacken what lies round some places (x, y), where crosses are drawn."""
-    shown, side = pixels.copy(), len(pixels)
-    for x, y in places:
-        top, left = (max(0, round((place - reach) * side)) for place in (y, x))
-        shown[top : round((y + reach) * side), left : round((x + reach) * side)] = 0
-    return shown
-
-
 # ------------------------------------------------------------- words, and what the tests bring
 
 

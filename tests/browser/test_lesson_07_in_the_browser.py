@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 import pytest
-from explorerpage import NETWORK, cells, changed, heard_in, without, words
+from explorerpage import NETWORK, cells, changed, heard_in, words
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,6 @@ def no_complaint(lesson_07):
     """After every test the page shows no error, no warning and no dialog."""
     yield
     assert not lesson_07.faults(), "\n".join(lesson_07.faults())
-
-
-def test_run_all_shows_no_error_and_no_warning(lesson_07):
-    assert len(lesson_07.prompts) > 10 and not lesson_07.faults()
 
 
 def test_the_first_view_states_peak_overlap_and_best_match(explorer):
@@ -117,26 +113,6 @@ def test_the_map_lies_where_the_words_say(explorer):
     assert seen[line.peak] > seen[::-1][line.peak] + 0.03, "the same map upside down would do as well"
 
 
-def test_the_outline_of_what_sounds_is_drawn(explorer):
-    """Without the map, own sound and silence differ by the outline, and by the place of the cross."""
-    explorer.opacity.press("Home")
-    explorer.threshold.press("End")
-    seen, places = [], []
-    for kind in ("own sound", "silence"):
-        explorer.sound.select_option(label=kind)
-        explorer.told(f"heard: {kind}")
-        seen.append(explorer.settled(NETWORK))
-        places.append(explorer.line(NETWORK).place)
-        sliders = explorer.opacity.input_value(), explorer.threshold.input_value()
-        assert sliders == ("0", "1"), "a slider moved back when the next control was used at once"
-    assert changed(*(without(pixels, *places) for pixels in seen)) > 0.004
-    explorer.slide(explorer.opacity, 0.55)
-    explorer.slide(explorer.threshold, 0.5)
-    before = explorer.status
-    explorer.sound.select_option(label="own sound")
-    explorer.told("heard: own sound", after=before)
-
-
 def test_a_click_in_the_picture_asks_the_spot(explorer):
     fitting = explorer.listed("sounds that fit this spot")
     places = []
@@ -149,39 +125,6 @@ def test_a_click_in_the_picture_asks_the_spot(explorer):
         assert fitting.locator("audio").count() > 0
     assert places[0] != places[1]
     explorer.lab.shot("07-spot", explorer.region)
-
-
-def test_a_sound_of_the_lists_plays_on_and_alone(explorer):
-    """Another spot changes one list, and leaves the others' players as they are; one plays at a time."""
-    first, second = explorer.listed("nearest sounds").locator("audio").all()[:2]
-    playing = "audio => !audio.paused && !audio.muted && audio.currentTime > 0"
-    first.evaluate("audio => { audio.loop = true; audio.focus(); return audio.play(); }")
-    explorer.lab.until(lambda: first.evaluate(playing), "the first sound to play")
-    place = explorer.listed("sounds that fit this spot").inner_text()
-    explorer.canvas(NETWORK).evaluate(  # a click would take the focus away
-        """canvas => {
-            const box = canvas.getBoundingClientRect();
-            const [clientX, clientY] = [box.left + 0.5 * box.width, box.top + 0.9 * box.height];
-            canvas.dispatchEvent(new MouseEvent("click", { clientX, clientY, bubbles: true }));
-        }"""
-    )
-    fitting = explorer.listed("sounds that fit this spot")
-    explorer.lab.until(lambda: fitting.inner_text() != place, "the sounds of another spot")
-    assert first.evaluate(playing) and first.evaluate("audio => document.activeElement === audio")
-    second.evaluate("audio => { audio.loop = true; return audio.play(); }")
-    explorer.lab.until(lambda: second.evaluate(playing), "the second sound to play")
-    assert first.evaluate("audio => audio.paused")
-    explorer.button("play").click()
-    explorer.lab.until(lambda: explorer.film.evaluate(playing), "the picture's own sound to play")
-    assert second.evaluate("audio => audio.paused")
-    first.evaluate("audio => audio.play()")
-    with explorer.lab.waiting("the picture's own sound to stop"):
-        explorer.button("play").wait_for()
-    status = explorer.told(r"around \d\.\d\d s")
-    first.evaluate("audio => { audio.pause(); audio.loop = false; }")
-    second.evaluate("audio => { audio.loop = false; }")
-    explorer.button("whole sound").click()
-    explorer.told("heard: own sound [^,]*$", after=status)
 
 
 def test_the_keyboard_asks_a_spot_too(explorer):

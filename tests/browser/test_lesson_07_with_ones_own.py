@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from statistics import median
 
 import numpy as np
 import pytest
@@ -86,82 +85,6 @@ def test_a_recording(explorer):
     explorer.told("heard: recorded")
     names = ("echoCancellation", "noiseSuppression", "autoGainControl")
     assert page.evaluate("window.asked") == [dict.fromkeys(names, False)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("", "the browser may not use the microphone: allow it for this page, or upload a sound"),
-        ("vscode-dark", "VS Code gives notebooks no microphone: open the lesson in JupyterLab, or upload a"),
-    ],
-)
-def test_no_microphone_is_said(explorer, kind, said):
-    explorer.lab.page.evaluate(
-        """kind => {
-            if (kind) document.body.dataset.vscodeThemeKind = kind;
-            const refused = () => Promise.reject(new DOMException("no", "NotAllowedError"));
-            navigator.mediaDevices.getUserMedia = refused;
-        }""",
-        kind,
-    )
-    explorer.button("record").click()
-    explorer.told(re.escape(said))
-    explorer.lab.page.evaluate("() => { delete document.body.dataset.vscodeThemeKind; }")
-
-
-def test_it_wears_the_colours_of_vs_code(explorer):
-    """A dark theme of high contrast, then a light one, as VS Code marks them."""
-    ground, dark, light = explorer.region.evaluate(
-        """region => {
-            const { classList, style } = document.body;
-            classList.add("vscode-high-contrast");
-            style.setProperty("--vscode-editor-background", "rgb(1, 2, 3)");
-            const found = [getComputedStyle(region).backgroundColor, getComputedStyle(region).colorScheme];
-            classList.add("vscode-high-contrast-light");
-            found.push(getComputedStyle(region).colorScheme);
-            classList.remove("vscode-high-contrast", "vscode-high-contrast-light");
-            style.removeProperty("--vscode-editor-background");
-            return found;
-        }"""
-    )
-    assert ground == "rgb(1, 2, 3)" and dark == "dark" != light
-
-
-def test_one_can_go_on_after_all_that(explorer):
-    before = explorer.status
-    explorer.picture.select_option(index=2)
-    explorer.sound.select_option(label="own sound")
-    explorer.told(r"heard: own sound .*IoU 0\.\d\d", after=before)
-    explorer.lab.shot("07-last", explorer.region)
-
-
-def test_answers_are_quick(explorer, record_property):
-    """How long a picture takes that was visited before: said here, not judged, for machines differ."""
-    times = explorer.region.evaluate(
-        """async (region) => {
-            const [select, line] = [region.querySelector("select"), region.querySelector("[role=status]")];
-            const visit = (value) => new Promise((done, failed) => {
-                const [before, begun] = [line.textContent, performance.now()];
-                const observer = new MutationObserver(() => {
-                    if (line.textContent === before || !line.textContent.includes("heard:")) return;
-                    observer.disconnect();
-                    done(performance.now() - begun);
-                });
-                observer.observe(line, { childList: true, characterData: true, subtree: true });
-                setTimeout(() => failed(new Error(`no answer to picture ${value} in 10 s`)), 10000);
-                select.value = value;
-                select.dispatchEvent(new Event("change"));
-            });
-            const values = [...select.options].map((option) => option.value).filter((value) => value >= 0);
-            const times = [];
-            for (const round of [0, 1]) for (let k = 10; k < 20; k++) times.push(await visit(values[k]));
-            return times.slice(10);
-        }"""
-    )
-    record_property("median_milliseconds", round(median(times)))
-    print(
-        f"\nfrom choosing a picture to its line: median {median(times):.0f} ms, at most {max(times):.0f} ms"
-    )
 
 
 def test_changes_from_python_are_drawn(explorer):

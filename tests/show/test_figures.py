@@ -9,7 +9,7 @@ from matplotlib.patches import Circle, Rectangle
 from scipy.stats import spearmanr
 
 from llinet_lite.show import figures
-from llinet_lite.show.figures import CHANCE, PALETTE
+from llinet_lite.show.figures import CHANCE
 
 ROWS = {
     "LLINet": {"mAP": (0.4, 0.35, 0.45), "R@1": (0.5, 0.42, 0.58)},
@@ -200,14 +200,6 @@ def test_the_plane_names_every_class_once_and_no_name_covers_another():
     assert sorted(text.get_text() for text in stars.axes[0].texts) == sorted(NAMES)
 
 
-def test_tsne_keeps_groups_apart_and_a_seed_gives_one_map():
-    groups = np.random.default_rng(0).normal(size=(60, 8)) + 20 * (np.arange(60) % 2)[:, None]
-    one, again = figures.tsne(groups, perplexity=10), figures.tsne(groups, perplexity=10)
-    np.testing.assert_array_equal(one, again)
-    centers = [one[k::2].mean(0) for k in (0, 1)]
-    assert np.linalg.norm(centers[0] - centers[1]) > 2 * one[::2].std()
-
-
 def test_calibration_draws_one_half_at_the_threshold():
     history = np.array([[-1.0, 0.5], [-6.0, 1.1]])
     fig = figures.calibration({"seed 0": history}, np.full(5, 0.4), np.full(4, 1.6), kept=(-8.0, 1.0))
@@ -233,24 +225,6 @@ def test_an_overlay_points_at_the_largest_cell():
     assert [patch.radius for patch in none.patches if isinstance(patch, Circle)] == [10]
 
 
-def test_success_curves_have_the_papers_points_in_their_color():
-    t = np.linspace(0, 1, 5)
-    fig = figures.success_curves({"a": (t, 1 - t)}, {"a": ([0.5], [0.6])}, {"disc": (t, (1 - t) ** 2)})
-    assert drawn(fig.axes[0], "D") == [(0.5, 0.6)]
-    assert legend(fig) == ["a", "disc", "paper: other data and rule"]
-
-
-def test_released_against_honest_counts_order_changes():
-    def rows(*values):
-        return {
-            m: dict.fromkeys(("mAP I2A", "mAP A2I"), (v, v, v)) for m, v in zip("ABC", values, strict=True)
-        }
-
-    chance = {"mAP I2A": 0.1, "mAP A2I": 0.1}
-    fig = figures.released_against_honest(rows(0.1, 0.2, 0.3), rows(0.2, 0.1, 0.3), chance=chance)
-    assert "1 of 3 pairs" in fig.axes[0].get_title()
-
-
 def test_seen_against_unseen_and_the_gate():
     tr = np.linspace(0.1, 0.8, 9)
     fig = figures.seen_unseen_curve(
@@ -265,11 +239,3 @@ def test_seen_against_unseen_and_the_gate():
     assert {f"{kind} % pass the gate" for kind in ("seen classes: 50", "unseen classes: 25")} < set(
         legend(fig)
     )
-
-
-def test_curves_have_the_chance_line():
-    fig = figures.curves({"a": [0.5, 0.7]}, xlabel="epoch", ylabel="accuracy", chance=0.5)
-    assert legend(fig) == ["a", "chance"] and drawn(fig.axes[0], "o") == [(1, 0.5), (2, 0.7)]
-    assert fig.axes[0].lines[0].get_color() == PALETTE[0]
-    fig = figures.wall([np.zeros((4, 4, 3))] * 3, ["a", "b", "c"], columns=2)
-    assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", ""]
