@@ -57,18 +57,6 @@ class Interval:
 class Cell:
     """A number under every seed, and under the same bootstrap draws: one cell of a table.
 
-    Attributes
-    ----------
-    each : (S,) float64
-        The number of every seed, on all clips.
-    draws : (D, S) float64, optional
-        The same when clips are drawn; rows with NaN, where a draw leaves the number undefined, do not count.
-        None: only seeds are known, as of an area under a curve.
-    n : int
-        Decisions or items.
-    limits : (low, high)
-        What is possible: 0 to 1 for a share, -1 to 1 for a difference of two.
-
     Examples
     --------
     >>> hits = np.array([[1, 1, 0, 1], [1, 0, 0, 1]])  # two seeds, four items
@@ -79,10 +67,10 @@ class Cell:
     Notebook: 06
     """
 
-    each: np.ndarray
-    draws: np.ndarray | None = None
-    n: int = 0
-    limits: tuple[float, float] = SHARE
+    each: np.ndarray  # (S,) the number of every seed, on all clips
+    draws: np.ndarray | None = None  # (D, S) when clips are drawn; rows with NaN do not count
+    n: int = 0  # decisions or items
+    limits: tuple[float, float] = SHARE  # what is possible
 
     def __post_init__(self):
         each = np.asarray(self.each, np.float64)
@@ -129,7 +117,7 @@ class Cell:
         """Function of two numbers of the same draws; seed s goes with seed s, one seed goes with all."""
         if len({1, len(self.each), len(other.each)}) > 2:
             raise ValueError(
-                f"the cells have {len(self.each)} and {len(other.each)} seeds; give as many of both, or one."
+                f"the cells have {len(self.each)} and {len(other.each)} seeds; give as many, or one."
             )
         draws = None
         if self.draws is not None and other.draws is not None:
@@ -172,10 +160,7 @@ class Cell:
         values = np.asarray(values, np.float64)
         values = values[None] if values.ndim == 1 else values
         if values.ndim not in (2, 3) or not values.size or not np.isfinite(values).any(-1).all():
-            raise ValueError(
-                "values must be (items,), (seeds, items) or (seeds, parts, items), each row with a finite "
-                f"one; got shape {values.shape}."
-            )
+            raise ValueError(f"values must be ([[seeds, parts,] items), no row empty; got {values.shape}")
         asked = np.isfinite(values)
         drawn = _drawn_means(values.reshape(-1, values.shape[-1]), clips, draws)
         each = values.mean(-1) if asked.all() else np.where(asked, values, 0).sum(-1) / asked.sum(-1)
@@ -200,18 +185,8 @@ class Cell:
     ) -> Cell:
         """Mean over classes of the mean over a class's items, when clips are drawn within each class.
 
-        Every class keeps its number of clips in every draw: the interval is of these classes.
-
-        Parameters
-        ----------
-        values : (S, N), or (N,) for one seed
-            Hits of every seed, or the differences of two methods' hits.
-        labels : (N,) integers
-        clips : (N,) the clip of each item, each of one class
-        limits : (low, high)
-        draws : int
-        rng : int or numpy Generator
-            Seed; two sides of one number, as seen and unseen items, share one Generator.
+        `values` (S, N) or (N,) are hits, or the differences of two methods' hits; each clip is of one class,
+        which keeps its number of clips in every draw. Two sides of one number share a Generator `rng`.
         """
         values, labels = np.atleast_2d(np.asarray(values)).astype(np.float64), np.asarray(labels)
         if values.shape[1:] != labels.shape or not values.size or not (np.abs(values) <= 1).all():
@@ -232,14 +207,7 @@ class Cell:
 
 
 def clip_bootstrap(values, clips, *, limits: tuple[float, float] = SHARE, level: float = 0.95) -> Interval:
-    """Interval of a mean over items that share clips, as of an accuracy: `Cell.mean(...).interval()`.
-
-    Parameters
-    ----------
-    values : (N,) numbers or decisions, or (S, N) under every seed
-    clips : (N,) the clip of each item, or (N, 2) the clips that its image and its audio come from
-    limits : (low, high), what is possible
-    level : float, probability that the interval covers the truth
+    """Interval of a mean over items that share clips, as of an accuracy; arguments as for `Cell.mean`.
 
     Notebook: 00
     """

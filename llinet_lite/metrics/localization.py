@@ -28,28 +28,15 @@ SHAPE = ("interpolation", "align_corners")
 
 @dataclass(frozen=True)
 class Rule:
-    """Size, interpolation and threshold: the choices that a localization number depends on.
+    """Size, interpolation and threshold: the choices that a localization number depends on."""
 
-    Attributes
-    ----------
-    size : (H, W) that maps and masks are brought to; None: the masks' own
-    interpolation : "bilinear", "bicubic" or "nearest", of the maps; masks are always taken by nearest pixel
-    align_corners : bool, whether the outer cells' centres are put on the outer pixels' centres
-    level : where to cut. "median": the value at place n // 2 of the n sorted pixels, so half the image is
-        predicted; "true size": the g-th largest value of an image whose mask has g pixels; or a number
-    of_maximum : bool, whether a number is a share of the map's maximum
-    normalise : bool, whether a map is first brought to [0, 1] by its own minimum and maximum
-    keep : ">" or ">=", what a pixel's value must be to the level. With ties this decides: of a map with
-        two values, ">" at the median may predict nothing and ">=" everything
-    """
-
-    size: tuple[int, int] | None
-    interpolation: str = "bilinear"
-    align_corners: bool = False
-    level: str | float = "median"
-    of_maximum: bool = False
-    normalise: bool = False
-    keep: str = ">="
+    size: tuple[int, int] | None  # (H, W) that maps and masks are brought to; None: the masks' own
+    interpolation: str = "bilinear"  # "bicubic", "nearest": of the maps; masks are taken by nearest pixel
+    align_corners: bool = False  # whether the outer cells' centers are put on the outer pixels' centers
+    level: str | float = "median"  # half the image is predicted; "true size": as the mask; or a number
+    of_maximum: bool = False  # whether a number is a share of the map's maximum
+    normalise: bool = False  # whether a map is first brought to [0, 1] by its own minimum and maximum
+    keep: str = ">="  # or ">". With ties this decides: of two values, ">" at the median may predict nothing
 
     def __post_init__(self):
         level = "a number" if not isinstance(self.level, str) else self.level
@@ -93,10 +80,7 @@ def _smallest(flat: np.ndarray, k: int) -> np.ndarray:
 def resize(
     maps: Tensor, size: tuple[int, int], interpolation: str = "bilinear", align_corners: bool = False
 ) -> Tensor:
-    """Interpolate maps (n, h, w) to (n, H, W); unchanged where they have that size already.
-
-    In double precision, so that equal cells stay equal: rounding would break ties, and ties decide.
-    """
+    """Interpolate maps (n, h, w) to (n, H, W), in double: rounding would break ties, and ties decide."""
     if maps.shape[1:] == tuple(size):
         return maps
     mode = "nearest-exact" if interpolation == "nearest" else interpolation
@@ -130,11 +114,6 @@ def overlap(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.n
         inside = (prediction * truth).sum((1, 2), dtype=float)
         area = truth.sum((1, 2), dtype=float)
     return inside, area + np.count_nonzero(prediction & (truth == 0), axis=(1, 2))
-
-
-def consensus(annotations, enough: int = 2) -> np.ndarray:
-    """Merge annotators' masks (..., A, H, W) into a map of agreement in [0, 1], as Flickr-SoundNet does."""
-    return np.minimum(np.asarray(annotations, bool).sum(-3) / enough, 1).astype(np.float32)
 
 
 def points(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -223,10 +202,7 @@ def trapezoid_share(iou: np.ndarray, points: int) -> np.ndarray:
 
 
 def step_share(iou: np.ndarray, points: int) -> np.ndarray:
-    """Each image's share of thresholds met, (N,); NaN stays. Their mean is the "AUC" of LLINet's code.
-
-    The first threshold, 0, is always met, which lifts it: about .98 mean IoU + .01 with 51 points.
-    """
+    """Each image's share of thresholds met, (N,); NaN stays. Their mean is the "AUC" of LLINet's code."""
     return np.where(np.isnan(iou), np.nan, (iou[:, None] >= np.linspace(0, 1, points)).mean(1))
 
 
@@ -235,17 +211,15 @@ def _area(met: np.ndarray) -> np.ndarray:
 
 
 class PrecisionRecall:
-    r"""Precision and recall when an image counts as "something sounds here" above a confidence.
+    r"""Precision and recall (D, T) when an image counts as "something sounds here" above a confidence.
 
-    An image is *detected* if its confidence reaches the threshold; a detected image is a true positive (TP)
-    if it was also located, else a false positive. The two ways to count recall differ in the positives that
-    were detected in the wrong place, which the second leaves out; where everything is detected, it is 1:
+    An image is *detected* if its confidence reaches the threshold, a true positive (TP) if it was also
+    located. The two ways to count recall differ in the positives that were detected in the wrong place:
 
     .. math:: R_\text{strict} = \frac{TP}{\text{all positives}}, \qquad
         R_\text{slavc} = \frac{TP}{TP + \text{positives not detected}}
 
-    `weights` (D, N) say how often each image counts. `precision` and `recall` are (D, T), for the different
-    confidences `thresholds` (T,), falling.
+    `weights` (D, N) say how often each image counts; `thresholds` (T,) are the confidences, falling.
     """
 
     def __init__(self, confidence, located, positive, weights, strict: bool):
@@ -305,31 +279,17 @@ def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Localization:
-    """Outcome of one protocol on one set of maps.
-
-    Attributes
-    ----------
-    protocol : str
-    settings : mapping, every choice that the numbers depend on
-    measures : tuple of str, the numbers it gives; the first is its headline
-    iou : (N,) float64, IoU of each image; pixel average precision for `mask_ap`; NaN where undefined
-        (`objects2018`, which asks for a point, and images in which nothing sounds)
-    success : (N,) bool, IoU of at least .5, or the point hit; False where nothing sounds
-    positive : (N,) bool, whether anything sounds in the image
-    clips : (N,) the clip of each image; the bootstrap draws clips
-    confidence : (N,) float or None, how sure the map is that something sounds (`slavc2022`, `strict`)
-    predicted : (N,) float or None, share of the image that is predicted to sound
-    """
+    """Outcome of one protocol on one set of maps, with all its choices and the names of its numbers."""
 
     protocol: str
     settings: Mapping[str, object]
-    measures: tuple[str, ...]
-    iou: np.ndarray
-    success: np.ndarray
-    positive: np.ndarray
-    clips: np.ndarray
-    confidence: np.ndarray | None = None
-    predicted: np.ndarray | None = None
+    measures: tuple[str, ...]  # the first is the headline
+    iou: np.ndarray  # (N,); precision for `mask_ap`; NaN for `objects2018` and where nothing sounds
+    success: np.ndarray  # (N,) bool, IoU of at least .5, or the point hit; False where nothing sounds
+    positive: np.ndarray  # (N,) bool, whether anything sounds in the image
+    clips: np.ndarray  # (N,) the clip of each image; the bootstrap draws clips
+    confidence: np.ndarray | None = None  # (N,) how sure the map is that something sounds
+    predicted: np.ndarray | None = None  # (N,) share of the image that is predicted to sound
 
     @property
     def text(self) -> str:
@@ -352,8 +312,7 @@ class Localization:
     def cell(self, measure: str | None = None, draws: int = 2000) -> Cell:
         """One of `measures` (default: the headline), and the same computed anew when clips are drawn.
 
-        The difference of two cells on the same images is paired. Of a network and the same network given
-        shuffled audio it is the audio-use gap: what the map owes to the sound.
+        The difference to the cell of shuffled audio is the audio-use gap: what the map owes to the sound.
         """
         name = self.measures[0] if measure is None else measure
         if name not in self.measures:
@@ -372,10 +331,6 @@ class Localization:
         arrays = ("iou", "success", "positive", "clips", "confidence", "predicted")
         kept = {a: getattr(self, a)[which] for a in arrays if getattr(self, a) is not None}
         return replace(self, **kept)
-
-    def __str__(self) -> str:
-        rest = "".join(f", {name} {value:.1%}" for name, value in list(self.numbers.items())[1:])
-        return f"{self.measures[0]} {self.interval()}{rest} ({self.text})"
 
 
 def _mean(values: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -519,10 +474,7 @@ def _of_tenths(maps, masks, rule: Rule, mask_resize: str) -> np.ndarray:
     ious = np.zeros((len(masks), len(KS)))
     for part, block, truth in _blocks(maps, masks, rule.size):
         if block.min() < 0:
-            raise ValueError(
-                "llinet2020 cuts at a share of the map's maximum, which means nothing where a map has "
-                "negative values; give it probabilities, or maps after a ReLU."
-            )
+            raise ValueError("llinet2020 cuts at a share of the maximum: no negative values; take a ReLU.")
         block = _resized(block, truth.shape[1:], rule)
         for column, k in enumerate(KS):
             prediction = replace(rule, level=k / 10, of_maximum=True).predict(block, truth)
@@ -536,9 +488,7 @@ def _detected(task: Task, confidence=None) -> Localization:
     iou, share, brightness = task.over(lambda m, t: (*task.outcome(m, t), _top_quarter(m)))
     confidence = brightness if confidence is None else np.asarray(confidence, float)
     if confidence.shape != task.positive.shape or not np.isfinite(confidence).all():
-        raise ValueError(
-            f"confidence must be {task.positive.shape} finite numbers, got shape {confidence.shape}."
-        )
+        raise ValueError(f"confidence must be {task.positive.shape} finite numbers; got {confidence.shape}.")
     strict = task.protocol == "strict"
     settings = {**task.settings(*CUT), "success": "IoU >= .5", "confidence": said}
     settings["recall"] = "TP / all positives" if strict else "TP / (TP + positives not detected)"
@@ -565,10 +515,7 @@ def _universal(task: Task, level=None, quantile=0.75, negatives=None) -> Localiz
         raise ValueError("Give the level, or negatives to take it from, not both.")
     if level is None:
         if negatives is None and not silent.any():
-            raise ValueError(
-                "universal takes its threshold from images in which nothing sounds: add images with silence "
-                "or off-screen sounds (mask all False), or give negatives=maps or level=number."
-            )
+            raise ValueError("universal needs masks in which nothing sounds, negatives=maps or level=number.")
         maps, which = (task.maps, silent) if negatives is None else (negatives, slice(None))
         like = np.broadcast_to(task.masks[:1], (len(maps), *task.masks.shape[1:]))
         (maxima,) = replace(task, maps=maps, masks=like).over(lambda m, _: (m.max((1, 2)),))
@@ -658,15 +605,13 @@ def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse
 
     Parameters
     ----------
-    maps : (N, h, w) floats, array or tensor, higher where the sound is; taken as float32.
-        `iiou`: (N, K, h, w), the map of each of K sounds
-    masks : (N, H, W) bool, where the sounding objects are; all False: nothing in the image sounds (silence,
-        off-screen). A float map of agreement in [0, 1], see `consensus`, where a protocol measures cIoU.
+    maps : (N, h, w) floats, higher where the sound is. `iiou`: (N, K, h, w), the map of each of K sounds
+    masks : (N, H, W) bool, where the sounding objects are; all False: nothing in the image sounds.
+        Where a protocol measures cIoU, also the share of annotators who agree on each pixel.
         `iiou`: (N, K, H, W), all False for sounds that an image has not
     protocol : str
     clips : (N,) the clip of each image, for the bootstrap; None: every image is its own
     empty : "refuse", or "fail": images in which nothing sounds count as not located, as in the released code
-        (two clips of VGG-SS have boxes without area). Only for protocols that need an object in every image
     **options
         Fields of `Rule` (size, interpolation, align_corners, level, normalise, keep) change the published
         choice; `result.text` shows it. `llinet2020`: k ("test", as released; "validation" with
@@ -674,12 +619,6 @@ def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse
         touched cell). `slavc2022`, `strict`: confidence (N,), else the mean of the map's highest quarter.
         `universal`: quantile (.75) of the maxima of the negatives of this set or of negatives=(M, h, w), or
         level
-
-    Raises
-    ------
-    ValueError
-        If a shape, a type or an option does not fit, a map holds NaN or infinity, an object is missing where
-        one is needed, or no image has one.
 
     Examples
     --------
@@ -712,19 +651,14 @@ def _task(maps, masks, protocol: str, *, clips=None, empty="refuse", **options) 
     axes, images = (4 if protocol == "iiou" else 3), len(masks)
     if masks.ndim != axes or maps.ndim != axes:
         form = "(N, K, H, W)" if axes == 4 else "(N, H, W)"
-        raise ValueError(
-            f"{protocol} needs maps and masks {form}, got {tuple(maps.shape)} and {masks.shape}."
-        )
+        raise ValueError(f"{protocol} needs maps and masks {form}; got {maps.shape}, {masks.shape}.")
     if masks.shape[: axes - 2] != tuple(maps.shape[: axes - 2]) or 0 in (*masks.shape, *maps.shape):
-        raise ValueError(
-            "There must be images, and one mask for every map: maps are "
-            f"{tuple(maps.shape)}, masks {masks.shape}."
-        )
+        raise ValueError(f"There must be images, one mask for every map; got {maps.shape}, {masks.shape}.")
     if masks.dtype != bool:
         if masks.dtype.kind != "f" or not known.consensus:
             raise ValueError(f"{protocol} needs masks of yes and no (bool), got {masks.dtype}: masks > 0.")
         if not ((masks >= 0) & (masks <= 1)).all():
-            raise ValueError("Maps of agreement must lie in [0, 1]; see consensus().")
+            raise ValueError("Maps of agreement must lie in [0, 1].")
     maps, masks = (
         part.reshape(-1, *part.shape[-2:]) for part in (maps, masks)
     )  # (N, K, h, w) -> (N K, h, w)
@@ -748,9 +682,7 @@ def _positive(there: np.ndarray, protocol: str, empty: str) -> np.ndarray:
         return there
     if not there.all() and empty == "refuse":
         raise ValueError(
-            f"{protocol} needs a sounding object in every image; {int((~there).sum())} of {len(there)} masks "
-            f"are empty, the first at {int((~there).argmax())}. Leave them out, count them as failures "
-            "with empty='fail', or use slavc2022, strict or universal, which know silence."
+            f"{protocol}: {(~there).sum()} masks are empty; empty='fail' counts them as failures."
         )
     return np.ones(len(there), bool)
 
@@ -760,21 +692,10 @@ def baselines(
 ) -> dict[str, Localization]:
     """Judge maps that no network made, by the same protocol on the same masks.
 
-    oracle ceiling
-        the best possible order of the pixels, without ties: what the rule itself leaves to reach. With the
-        median rule an object that fills less than a quarter of the image cannot be located
-    ground-truth mask as map
-        1 inside and 0 outside. Where it falls far below the oracle or rises above it, ties decide: at the
-        median, > may cut nothing away and >= everything
-    centre disc
-        the same disc in the middle of every image. Where the rule fixes how much is predicted, the map falls
-        off with the distance from the center and the radius plays no part
-    mean mask
-        the average of the other images' masks: where objects usually are
-    whole image (`objects2018`, in place of this and the disc: image centre)
-        everything is predicted
+    "oracle ceiling": the best possible order of the pixels, what the rule itself leaves to reach;
+    "ground-truth mask as map", which differs where ties decide; "centre disc", the same in every image; "mean
+    mask", where objects usually are; "whole image"; for `objects2018` "image centre" not disc and whole.
 
-    Maps have the size at which the protocol cuts; values are moved so that .5 falls on an absolute level.
     What depends on a network (k, confidence, negatives) is not taken over but chosen in the constant's favor.
 
     Parameters
@@ -892,11 +813,10 @@ def compare(rows: Mapping[str, Localization]):
     Notebook: 03
     """
     first = next(iter(rows.values()))
-    for name, row in rows.items():
+    for row in rows.values():
         if row.protocol != first.protocol or not np.array_equal(row.positive, first.positive):
             raise ValueError(
-                f"All rows must come from one protocol on the same images; {name!r} is of {row.text}, the "
-                f"first of {first.text}."
+                f"All rows must be of one protocol and the same images: {row.text}; {first.text}."
             )
     return _frame(rows)
 

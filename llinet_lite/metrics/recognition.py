@@ -27,14 +27,7 @@ from llinet_lite.metrics.intervals import Cell
 
 
 def per_class_accuracy(labels, predicted, classes) -> np.ndarray:
-    """Share of right answers in each class, (K,) float64 in the order of `classes`.
-
-    Parameters
-    ----------
-    labels : (N,) integers, the true classes; items of a class that is not in `classes` are left out
-    predicted : (N,) integers; an answer that is not in `classes` is wrong like any other
-    classes : (K,) integers, each once, each with an item
-    """
+    """Share of right answers in each class, (K,) in the order of `classes`, each of which has an item."""
     labels, classes = _as_labels(labels, "labels"), _as_classes(classes, "classes")
     predicted = _as_labels(predicted, "predicted", len(labels))
     _check_items(labels, classes)
@@ -96,20 +89,11 @@ class GZSLCurve:
 
     At a low value all items are called seen, at a high one all unseen. Accuracies change only at `turns`, and
     are constant between two of them, so G = T + 1 points are the whole curve.
-
-    Attributes
-    ----------
-    turns : (T,) float64, ascending
-        Values at which tr or ts changes; T may be 0. At a turn itself its items are still called seen.
-    tr : (G,) float64 in [0, 1], class mean of the seen classes, never rising
-    ts : (G,) float64 in [0, 1], class mean of the unseen classes, never falling
-
-    Notebook: 08
     """
 
-    turns: np.ndarray
-    tr: np.ndarray
-    ts: np.ndarray
+    turns: np.ndarray  # (T,) ascending, T may be 0; at a turn itself its items are still called seen
+    tr: np.ndarray  # (G,) class mean of the seen classes, never rising
+    ts: np.ndarray  # (G,) class mean of the unseen classes, never falling
 
     @property
     def values(self) -> np.ndarray:
@@ -186,14 +170,10 @@ def _probabilities(logits, temperature: float) -> np.ndarray:
 
 
 def gated(seen_scores, unseen_scores, sure, threshold: float, seen_classes, unseen_classes) -> np.ndarray:
-    """Answer (N,) of the seen expert where it is sure enough, else that of the unseen expert.
+    """Answer (N,) of the seen expert where it is sure enough (`sure >= threshold`), else of the unseen one.
 
-    Parameters
-    ----------
-    seen_scores, unseen_scores : (N, S), (N, U) float; column j is the j-th of the expert's classes
-    sure : (N,) float, as from :func:`confidence`
-    threshold : float; `sure >= threshold` asks the seen expert
-    seen_classes, unseen_classes : (S,), (U,) integers without a common one
+    Scores are (N, S) and (N, U), column j of the j-th of the expert's classes; `sure` (N,), as from
+    :func:`confidence`.
 
     Notebook: 08
     """
@@ -247,16 +227,12 @@ def _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes):
     ):
         scores, classes = _as_table(scores, f"{name}_scores"), _as_classes(classes, f"{name}_classes")
         if scores.shape[1] != len(classes):
-            raise ValueError(
-                f"{name}_scores has {scores.shape[1]} columns for {len(classes)} {name} classes."
-            )
+            raise ValueError(f"{name}_scores has {scores.shape[1]} columns for {len(classes)} {name} classes")
         answers.append(classes[_best_column(scores, f"{name}_scores")])
     _check_apart(seen_classes, unseen_classes)
     sure = np.asarray(sure, np.float64)
     if not len(answers[0]) == len(answers[1]) == sure.size or sure.ndim != 1 or np.isnan(sure).any():
-        raise ValueError(
-            f"both scores and sure must be of the same items, and sure without NaN; {sure.shape}."
-        )
+        raise ValueError(f"scores and sure must be of the same items, without NaN; got {sure.shape}.")
     return answers[0], answers[1], sure
 
 
@@ -267,16 +243,8 @@ def _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes):
 class GZSL:
     """Generalized zero-shot recognition of one network; every accuracy is a class mean.
 
-    Attributes
-    ----------
-    tr, ts : float, of seen and of unseen items among all classes, at the bias that was asked for
-    zsl : float, of unseen items among unseen classes
-    seen_only : float, of seen items among seen classes
-    curve : GZSLCurve, tr and ts for every bias
-    hits_seen, hits_unseen : (N,), (M,) bool, the right answers behind tr and ts
-    hits_zsl : (M,) bool, those behind zsl
-
-    Notebook: 08
+    `tr` and `ts` are of seen and of unseen items among all classes, at the bias that was asked for, `zsl` and
+    `seen_only` among their own kind; `curve` has every bias, and the hits are the right answers behind them.
     """
 
     tr: float
@@ -312,19 +280,12 @@ def gzsl(
 
     Parameters
     ----------
-    scores_seen_items, scores_unseen_items : (N, C), (M, C) float
-        Column j is class j, higher is better; -inf for a class that is ruled out.
+    scores_seen_items, scores_unseen_items : (N, C), (M, C) float; column j is class j; -inf: ruled out
     labels_seen, labels_unseen : (N,), (M,) integers; every class has an item
     seen_classes, unseen_classes : (S,), (U,) integers; by default all other columns are unseen
     bias : float
         Taken from the scores of seen classes; choose it with :func:`best_bias` on other items than these. If
         the best seen and the best unseen class are level, the seen one is the answer.
-
-    Raises
-    ------
-    ValueError
-        For scores that are NaN, +inf or all -inf, a label of the wrong side, a class without an item, or
-        shapes that do not fit.
 
     Examples
     --------
@@ -401,9 +362,7 @@ def _pooled(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes
     """Scores (N + M, C) and labels (N + M,) of all items, seen ones first, and the classes of either side."""
     tables = [_as_table(scores, "scores of items") for scores in (scores_seen, scores_unseen)]
     if tables[0].shape[1] != tables[1].shape[1]:
-        raise ValueError(
-            f"the scores have {tables[0].shape[1]} and {tables[1].shape[1]} columns; give the same."
-        )
+        raise ValueError(f"the scores have {tables[0].shape[1]} and {tables[1].shape[1]} columns.")
     sides, pooled = _sides(tables[0], seen_classes, unseen_classes), []
     for name, labels, table, side in zip(
         ("seen", "unseen"), (labels_seen, labels_unseen), tables, sides, strict=True
@@ -422,9 +381,7 @@ def _pooled(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes
 def _as_labels(labels, name: str, count: int | None = None) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{name} must be a list of at least one integer class; got {labels.shape} {labels.dtype}."
-        )
+        raise ValueError(f"{name} must be a list of at least one integer; got {labels.shape} {labels.dtype}.")
     if count is not None and len(labels) != count:
         raise ValueError(f"{name} has {len(labels)} labels for {count} items.")
     return labels

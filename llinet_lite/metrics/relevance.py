@@ -22,51 +22,33 @@ INSTRUMENT_C = 9  # the longest path between the 110 classes of AudioSet-Instrum
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
-    r"""Graded relevance of classes.
-
-    .. math:: r_{ij} = C - d_{ij}
-
-    with d the number of edges between classes i and j in a family tree.
+    r"""Graded relevance of classes, :math:`r_{ij} = C - d_{ij}` with d edges between them in a family tree.
 
     Source: Arandjelovic and Zisserman, *Objects that Sound* (2018), appendix A.2.
-
-    Attributes
-    ----------
-    names : tuple of n str
-        Class names; a label is a position in this list.
-    distances : (n, n) int array
-        Distances d, at least 0, symmetric, 0 on the diagonal.
-    source : str
-        Where the distances come from, to be printed beside every number: "family tree",
-        "AudioSet ontology" or "same class only".
-    C : int
-        Relevance of a clip of the same class; at least the largest distance, for no relevance is negative.
 
     Examples
     --------
     >>> relevance_of(["violin", "cello", "gong"]).between([0], [0, 1, 2])
-    tensor([[20., 18., 15.]])
+    tensor([[20., 18., 16.]])
 
     Notebook: 02
     """
 
-    names: tuple[str, ...]
-    distances: np.ndarray
-    source: str
-    C: int = PAPER_C
+    names: tuple[str, ...]  # a label is a position in this list
+    distances: np.ndarray  # (n, n) int, symmetric, 0 on the diagonal
+    source: str  # of the distances, to be printed beside every number
+    C: int = PAPER_C  # relevance of the same class; at least the largest distance
 
     def __post_init__(self):
         d, n = np.asarray(self.distances), len(self.names)
         if d.shape != (n, n) or (d < 0).any() or (d != d.T).any() or np.diagonal(d).any():
             raise ValueError(
-                f"distances must be ({n}, {n}) for {n} names, at least 0, symmetric and 0 on the diagonal; "
-                f"got shape {d.shape}."
+                f"distances must be ({n}, {n}), symmetric, at least 0 and 0 on the diagonal; got {d.shape}."
             )
         longest = int(d.max(initial=1))
         if longest > self.C:
             raise ValueError(
-                f"C = {self.C} is below the longest distance, {longest}: relevance C - d would be negative. "
-                f"Give C >= {longest} (the paper: {PAPER_C})."
+                f"C = {self.C} is below the longest distance, {longest}; the paper has {PAPER_C}."
             )
 
     def between(self, query_labels, database_labels) -> Tensor:
@@ -83,23 +65,17 @@ class Relevance:
 def relevance_of(
     names: Sequence[str], *, ontology: str | PathLike | None = None, C: int = PAPER_C
 ) -> Relevance:
-    """Grade classes by the best family tree there is for them.
+    """Grade classes by the best family tree there is for them; `source` says which.
 
     Parameters
     ----------
     names : sequence of n str
         Class names in the order of their labels; case, hyphens and underscores do not matter.
     ontology : path-like, optional
-        AudioSet's ``ontology.json``. Without it, classes that are all of the built-in world are graded by its
-        family tree (the same distances), and others by :func:`same_class`; `source` says which.
+        AudioSet's ``ontology.json``. Without it, classes of the built-in world are graded by its family tree
+        (the same distances), and others by :func:`same_class`.
     C : int
-        Relevance of the same class: PAPER_C (20), ONTOLOGY_C (11), INSTRUMENT_C (9) or another.
-        It decides much with linear gain, and hardly anything with exponential gain.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the ontology cannot be read or lacks a class.
+        Relevance of the same class. It decides much with linear gain, hardly anything with exponential gain.
 
     Notebook: 02
     """

@@ -98,7 +98,7 @@ def ndcg(
     Examples
     --------
     >>> ndcg(torch.tensor([[0.9, 0.2, 0.7]]), torch.tensor([[1, 3, 2]]), k=2)
-    tensor([0.4632], dtype=torch.float64)
+    tensor([0.5307], dtype=torch.float64)
 
     Notebook: 02
     """
@@ -159,15 +159,14 @@ class FourDirections:
 
     Attributes
     ----------
-    image_labels, audio_labels : labels of n images and m sounds, as `Relevance.between` takes them, or None
-    relevance : Relevance
-    k, gain : as for :func:`ndcg`
+    image_labels, audio_labels : (n,), (m,) integers, or None
+    relevance, k, gain : as for :func:`ndcg`
     own : "in" or "out"
-        Whether the query itself is in a database of its own modality. The paper does not say; "out" by
-        default, since it is always the nearest.
+        Whether the query itself is in a database of its own modality, where it is always the nearest. The
+        paper does not say.
     pair : "in", "out" or "none"
         Whether the other half of the query's clip (image i, sound i) is in a database of the other modality.
-        "in" by default, since finding it is the task. "none": images and sounds share only their classes.
+        "none": images and sounds share only their classes.
 
     Notebook: 02
     """
@@ -186,8 +185,7 @@ class FourDirections:
         sizes = [None if labels is None else len(labels) for labels in self._labels]
         if None not in sizes and self.pair != "none" and sizes[0] != sizes[1]:
             raise ValueError(
-                f"{sizes[0]} images and {sizes[1]} sounds are not pairs of one clip each; for images and "
-                'sounds that share only their classes give pair="none".'
+                f'{sizes} images and sounds are no pairs; if they share only classes give pair="none".'
             )
 
     @property
@@ -207,18 +205,7 @@ class FourDirections:
         return self.relevance.between(self._labels[query], self._labels[database])
 
     def ndcg(self, image: Tensor | None, audio: Tensor | None) -> dict[str, Tensor]:
-        """nDCG of every query by direction, as far as there are embeddings; the nearest answers best.
-
-        Parameters
-        ----------
-        image, audio : Tensor (n, D), (m, D), or None
-            Embeddings in one space. None where a method has no such embedding, or none in the same space.
-
-        Returns
-        -------
-        dict of Tensor (queries,) float64
-            "im-im", "im-aud", "aud-im", "aud-aud" (query-database).
-        """
+        """nDCG of every query by direction, of embeddings (n, D), (m, D) in one space, or None if missing."""
         sides = (image, audio)
         for given, its in zip(sides, self._labels, strict=True):
             if given is not None and (its is None or len(given) != len(its)):
@@ -230,11 +217,7 @@ class FourDirections:
         return rows
 
     def references(self) -> dict[str, dict[str, Tensor]]:
-        """Rows that every table needs, each as of :meth:`ndcg`.
-
-        "random": the mean over all orders, exactly; "same class": of a ranking that knows the class and
-        nothing of the family; "oracle": the ranking by relevance, 1 where anything is relevant.
-        """
+        """Rows that every table needs, each as of :meth:`ndcg`; "random" is exact."""
         rows = {"random": {}, "same class": {}, "oracle": {}}
         for name, query, database, _, own in self._each(self._labels):
             graded, how = self._graded(query, database), (self.k, self.gain, own)
@@ -289,8 +272,7 @@ def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") ->
     empty = (~relevant.any(1)).nonzero()[:, 0].tolist()
     if relevant.dtype != torch.bool or empty:
         raise ValueError(
-            f"nothing is relevant to {len(empty)} of {len(scores)} queries (first: {empty[:1]}): leave them "
-            f"out, and say so, or complete the database; and relevant must be bool, not {relevant.dtype}."
+            f"relevant must be bool, with some for each query; {len(empty)} have none: {empty[:1]}."
         )
     scores, relevant = scores.detach().cpu(), relevant.cpu()
     scores = scores if scores.dtype == torch.float64 else scores.float()
@@ -318,10 +300,7 @@ def chance_average_precision(relevant, items: int) -> Tensor:
     """
     relevant = torch.as_tensor(relevant)
     if relevant.numel() and not 1 <= int(relevant.min()) <= int(relevant.max()) <= items:
-        raise ValueError(
-            f"relevant must be 1 to {items}, the size of the database; it runs from {int(relevant.min())} to "
-            f"{int(relevant.max())}."
-        )
+        raise ValueError(f"relevant must be 1 to {items}, the size of the database; got {relevant}.")
     none, end = torch.zeros_like(relevant), torch.full_like(relevant, items)
     return _precision_in_run(none, relevant, none, end, _harmonic(items))  # one run of equal scores
 
@@ -343,10 +322,7 @@ def precision_by_class(scores: Tensor, gallery_labels, classes) -> Tensor:
 
 
 def _expected_precision(scores: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:
-    """AP of some queries, (q,), the mean over the orders of equal scores; rows in which that order matters.
-
-    Looking the relevant items up among the sorted scores is several times faster than ordering all items.
-    """
+    """AP of some queries, the mean over orders of equal scores, and where that order matters, (q,)."""
     total = relevant.sum(1, keepdim=True)
     falling = _ascending(-scores)
     own = _ascending(torch.where(relevant, -scores, torch.inf))[:, : int(total.max())].contiguous()  # (q, R)
@@ -413,17 +389,10 @@ class ClassRetrieval:
 def class_retrieval(
     scores: Tensor, image_labels, audio_labels, ties: str = "stable"
 ) -> dict[str, ClassRetrieval]:
-    """R@1 and mAP of both directions, every item being a query once; relevance is the class.
+    """R@1 and mAP of both directions, "I2A" (images are queries) and "A2I"; relevance is the class.
 
-    "I2A": images are queries, sounds are ranked; "A2I": the other way round. The other half of the query's
-    own clip stays in the database, as in LLINet's code.
-
-    Parameters
-    ----------
-    scores : Tensor (N, M) float, finite
-        How well every image fits every sound. One matrix for both directions.
-    image_labels, audio_labels : (N,), (M,) integers
-    ties : "stable" or "average", of :func:`average_precision`
+    Every item is a query once; the other half of its own clip stays in the database, as in LLINet's code.
+    `scores` (N, M) tell how well every image fits every sound; `ties` as for :func:`average_precision`.
 
     Notebook: 06
     """
@@ -467,10 +436,7 @@ def chance_mean_average_precision(query_labels, gallery_labels) -> float:
 def class_confusion(
     scores: Tensor, query_labels, gallery_labels, classes: Sequence[int], k: int = 1
 ) -> Tensor:
-    """Share of class j among the first k answers to queries of class i, (K, K) by `classes`.
-
-    Rows sum to 1, and for k = 1 the diagonal is the recall at 1 of every class.
-    """
+    """Share of class j among the first k answers to queries of class i, (K, K); rows sum to 1."""
     queries, gallery = _labels_of(scores, query_labels, gallery_labels)
     if not 1 <= k <= len(gallery):
         raise ValueError(f"k must be 1 to {len(gallery)}, the size of the database; got {k}.")
@@ -500,26 +466,17 @@ class ReleasedMap:
 
     @property
     def mAPi2a(self) -> float:
-        """What the released code calls image to audio: it ranks images for sounds. mAPa2i is the other."""
+        """What the released code calls image to audio: it ranks images for sounds."""
         return self.audio_to_image
 
 
 def released_map(image: Tensor, audio: Tensor, labels, drop_last: int | None = 32) -> ReleasedMap:
-    """LLINet's mAP as its released code measures it, to stand beside the mAP over all queries.
+    """LLINet's mAP as its released code measures it, of embeddings (N, D) of N pairs.
 
     Three things differ from :func:`class_retrieval`. There is one query per class, the first item of the
     class (the released sort is not stable, so its choice is arbitrary). The names of the two directions are
     exchanged, which the recall at 1 of the same code does not do; whether the published columns are, is not
-    known. And the loader of the test set drops the last batch if it is not full: of 747 items 736 are left.
-
-    Parameters
-    ----------
-    image, audio : Tensor (N, D) float, embeddings of the N pairs; compared by their cosine
-    labels : (N,) integers
-    drop_last : int or None
-        Size of the loader's batches; None keeps all items.
-
-    Notebook: 06
+    known. And the loader of the test set drops the last batch of `drop_last`, if it is not full.
     """
     if len(image) != len(audio):
         raise ValueError(f"image and audio must be pairs; got {len(image)} images and {len(audio)} sounds.")
@@ -533,10 +490,7 @@ def released_map_of_scores(
     labels = _labels(labels, len(scores), "image")
     kept = len(labels) if drop_last is None else len(labels) // drop_last * drop_last
     if not kept:
-        raise ValueError(
-            f"{len(labels)} items make no full batch of {drop_last}, and the last batch is dropped: nothing "
-            "is left. Give drop_last=None to keep all."
-        )
+        raise ValueError(f"{len(labels)} items make no full batch of {drop_last}; drop_last=None keeps all.")
     labels, scores = labels[:kept], scores[:kept, :kept].cpu()
     if queries is None:
         queries = [int((labels == label).int().argmax()) for label in labels.unique()]  # each class's first
@@ -554,8 +508,7 @@ def _of_one_space(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings (Q, D) and (N, D) in float64."""
     if queries.ndim != 2 or database.ndim != 2 or queries.shape[1] != database.shape[1]:
         raise ValueError(
-            "queries and database must be (Q, D) and (N, D), vectors of one space; got "
-            f"{tuple(queries.shape)} and {tuple(database.shape)}. Spaces of two sizes need a common one: CCA."
+            f"not of one space: {queries.shape}, {database.shape}. Two sizes need a common space: CCA."
         )
     queries, database = queries.double(), database.double()
     if not (torch.isfinite(queries).all() and torch.isfinite(database).all()):
@@ -570,10 +523,7 @@ def _check_finite(scores: Tensor) -> None:
 
 def _check(scores: Tensor, other: Tensor, name: str, ties: str) -> None:
     if scores.ndim != 2 or scores.shape != other.shape or not scores.numel():
-        raise ValueError(
-            f"scores and {name} must both be (queries, database) and not empty; got {tuple(scores.shape)} "
-            f"and {tuple(other.shape)}."
-        )
+        raise ValueError(f"scores and {name} must be (queries, items), not {scores.shape} and {other.shape}.")
     _check_finite(scores)
     if ties not in ("stable", "average"):
         raise ValueError(f'ties must be "stable" or "average", not {ties!r}.')
@@ -582,10 +532,7 @@ def _check(scores: Tensor, other: Tensor, name: str, ties: str) -> None:
 def _labels(labels, count: int, what: str) -> Tensor:
     labels = torch.as_tensor(labels).cpu()
     if labels.shape != (count,) or labels.is_floating_point() or labels.is_complex():
-        raise ValueError(
-            f"{what} labels must be ({count},) integers, one class for every item; got {tuple(labels.shape)} "
-            f"{labels.dtype}."
-        )
+        raise ValueError(f"{what} labels must be ({count},) integers; got {labels.shape} {labels.dtype}.")
     return labels
 
 

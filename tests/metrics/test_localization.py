@@ -11,16 +11,13 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.metrics.localization import (
     PROTOCOLS,
-    PrecisionRecall,
     baselines,
     by_group,
     compare,
-    consensus,
     evaluate,
     oracle_maps,
     points,
     size_groups,
-    step_share,
     success_curve,
     touched,
     trapezoid_share,
@@ -90,17 +87,6 @@ def test_cut_maps_against_a_slow_count(some, protocol, keep):
         predicted = heat > cut if keep == ">" else heat >= cut
         assert result.iou[k] == pytest.approx(slow_iou(predicted, mask))
     assert (result.success == (result.iou >= 0.5)).all()
-
-
-def test_consensus_counts_partly_agreed_pixels_by_half():
-    seen = np.zeros((3, 2, 4), bool)
-    seen[0, 0, :3] = seen[1, 0, 1:] = seen[2, 0, 1] = True
-    truth = consensus(seen)
-    assert truth.tolist() == [[0.5, 1, 1, 0.5], [0, 0, 0, 0]]
-    maps = np.array([[[0.0, 8, 7, 6], [5, 0, 1, 2]]])  # ">=" the fourth highest: 8, 7, 6, 5
-    result = evaluate(maps, truth[None], "ezvsl2022", size=(2, 4))
-    assert result.iou == pytest.approx(2.5 / (3 + 1))
-    assert result.iou == pytest.approx(slow_iou(maps[0] >= 5, truth))
 
 
 def test_llinet2020_chooses_k_where_it_is_told(some):
@@ -201,19 +187,11 @@ def test_iiou_wants_every_sounding_object():
     assert evaluate(strange, masks, "iiou", keep=">=").success.all()
 
 
-def test_constant_maps_are_settled_by_the_comparison(some):
-    masks = some[1]
-    flat = np.full((40, 7, 7), 0.3)
-    assert evaluate(flat, masks, "lvs2021").predicted.max() == 0
-    assert evaluate(flat, masks, "ezvsl2022").predicted.min() == 1
-    assert evaluate(flat, masks, "mask_ap").iou == pytest.approx(masks.mean((1, 2)))
-
-
 @pytest.mark.parametrize("protocol", NEEDS_OBJECTS)
 def test_protocols_without_silence_refuse_it(some, protocol):
     maps, masks = some[0], some[1].copy()
     masks[5] = False
-    with pytest.raises(ValueError, match=r"1 of 40 masks are empty, the first at 5"):
+    with pytest.raises(ValueError, match="1 masks are empty"):
         evaluate(maps, masks, protocol)
     failed = evaluate(maps, masks, protocol, empty="fail")
     assert not failed.success[5] and failed.positive.all() and "empty=fail (1 masks)" in failed.text
@@ -355,23 +333,6 @@ def test_slavc2022_is_a_slow_count(extended):
     assert (result.numbers["precision"], result.numbers["recall"]) == pytest.approx(tried[::-1][best])
 
 
-def test_a_misplaced_detection_is_missing_from_slavcs_recall():
-    located = np.array([True, True, False, False, False, False])
-    positive = np.array([True, True, True, True, True, False])
-    confidence = np.array([6.0, 3, 5, 4, 2, 1])
-    once = np.ones((1, 6))
-    slavc, strict = (PrecisionRecall(confidence, located, positive, once, strict=s) for s in (False, True))
-    # above 3: two located, two misplaced; one positive missed
-    assert slavc.recall[0, 3] == pytest.approx(2 / 3) and strict.recall[0, 3] == pytest.approx(2 / 5)
-    assert slavc.precision[0, 3] == strict.precision[0, 3] == pytest.approx(2 / 4)
-    assert slavc.recall[0, -1] == 1 and strict.recall[0, -1] == pytest.approx(2 / 5)
-
-
-def test_the_mean_success_of_the_released_code_is_lifted():
-    iou = np.random.default_rng(0).beta(2, 3, size=5000)
-    assert step_share(iou, 51).mean() == pytest.approx(0.98 * iou.mean() + 0.0098, abs=1e-3)
-
-
 def test_intervals_are_bootstraps_of_clips(extended):
     maps, masks = extended[0][:40], extended[1][:40]
     clips = np.arange(40) // 2
@@ -408,8 +369,7 @@ def test_tables(extended):
     table = by_group(result, sizes)
     assert list(table.index) == ["small", "large", "medium"] and table["n"].tolist() == [1, 1, 38]
     assert table.loc["medium", "cIoU"] == pytest.approx(result.success[sizes == "medium"].mean())
-    said = str(result)
-    assert said.startswith("AP ") and "recall=TP / all positives" in said and "20 of them with" in said
+    assert "recall=TP / all positives" in result.text and "20 of them with" in result.text
 
 
 M, T = np.ones((4, 7, 7)), np.ones((4, 8, 8), bool)
