@@ -7,12 +7,9 @@ in a sentence and exit code 2, a failed notebook in exit code 1, a course stoppe
 from __future__ import annotations
 
 import difflib
-import io
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -45,40 +42,32 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop."),
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     pass
+
+
+def _option(*names: str, help: str, **more):
+    return typer.Option(*names, help=help, **more)
 
 
 @app.command()
 def course(
     profile: ProfileName = "smoke",
-    only: Annotated[str, typer.Option(help="Run this notebook only, as 01.")] = "",
-    start: Annotated[str, typer.Option("--from", help="Start with this notebook, as 02.")] = "",
-    data: Annotated[Path | None, typer.Option(help="A packed store or a folder of your own.")] = None,
-    seeds: Annotated[
-        int, typer.Option(help="Train with so many seeds: -p seeds N; 0 leaves the notebooks' own.", min=0)
-    ] = 0,
+    only: Annotated[str, _option(help="Run this notebook only, as 01.")] = "",
+    start: Annotated[str, _option("--from", help="Start with this notebook, as 02.")] = "",
+    data: Annotated[Path | None, _option(help="A packed store or a folder of your own.")] = None,
+    seeds: Annotated[int, _option(help="Train with so many seeds; 0: the notebooks' own.", min=0)] = 0,
     parameters: Annotated[
-        list[str] | None,
-        typer.Option("-p", metavar="NAME VALUE", help="Set a notebook's parameter; may be repeated."),
+        list[str] | None, _option("-p", metavar="NAME VALUE", help="Set a notebook's parameter.")
     ] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder of all runs; default: runs.")] = None,
-    notebooks: Annotated[Path | None, typer.Option(help="Folder of the notebooks.")] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train even where weights are at hand.")] = False,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="With --retrain: make the result the reference weights.")
-    ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Copy the numbers into results/.")] = False,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Run the other notebooks where one failed.")
-    ] = False,
-    at_once: Annotated[
-        int, typer.Option(help="Lessons at a time; 0: two, if cores and memory allow.", min=0)
-    ] = 0,
+    runs: Annotated[Path | None, _option(help="Folder of all runs; default: runs.")] = None,
+    notebooks: Annotated[Path | None, _option(help="Folder of the notebooks.")] = None,
+    retrain: Annotated[bool, _option("--retrain", help="Train even where weights are at hand.")] = False,
+    publish: Annotated[bool, _option("--publish", help="Make the result the reference weights.")] = False,
+    keep: Annotated[bool, _option("--keep", help="Copy the numbers into results/.")] = False,
+    keep_going: Annotated[bool, _option("--keep-going", help="Run the others where one failed.")] = False,
+    at_once: Annotated[int, _option(help="Lessons at a time; 0: two, if there is room.", min=0)] = 0,
 ) -> None:
     """Run the notebooks in order and write an index of them; what is done and unchanged is not run again."""
     from llinet_lite.course import Course, run
@@ -180,9 +169,7 @@ def world_sheet(
 @world_app.command("build")
 def world_build(
     profile: ProfileName = "laptop",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the store; default: where the course looks.")
-    ] = None,
+    out: Annotated[Path | None, _option(help="Folder; default: where the course looks.")] = None,
     workers: Workers = 0,
 ) -> None:
     """Build the packed store of a profile; a killed build goes on where it stopped."""
@@ -198,22 +185,12 @@ def world_build(
 
 @app.command("import")
 def import_folder(
-    folder: Annotated[
-        Path, typer.Argument(help="Folders in the layout of INSTRUMENT-32CLASS, or a folder of videos.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the packed store to write.")],
-    sample_rate: Annotated[int, typer.Option(help="Hz of the stored sound.", min=8000, max=192_000)] = 48_000,
-    image_size: Annotated[
-        int, typer.Option(help="Short side of a stored image, pixels.", min=16, max=2048)
-    ] = 256,
-    listing: Annotated[
-        Path | None,
-        typer.Option("--list", help="Videos: a csv like AudioSet's or VGGSound's; default: the one there."),
-    ] = None,
-    unseen: Annotated[
-        list[str] | None,
-        typer.Option(help="Videos: a class that is kept for zero-shot tests; may be repeated."),
-    ] = None,
+    folder: Annotated[Path, typer.Argument(help="As INSTRUMENT-32CLASS, or a folder of videos.")],
+    out: Annotated[Path, _option(help="Folder of the packed store to write.")],
+    sample_rate: Annotated[int, _option(help="Hz of the stored sound.", min=8000, max=192_000)] = 48_000,
+    image_size: Annotated[int, _option(help="Short side of an image, pixels.", min=16, max=2048)] = 256,
+    listing: Annotated[Path | None, _option("--list", help="Videos: csv of AudioSet or VGGSound.")] = None,
+    unseen: Annotated[list[str] | None, _option(help="Videos: a class for zero-shot tests.")] = None,
     workers: Workers = 0,
 ) -> None:
     """Pack photos and recordings, or videos, into a store that the course trains from."""
@@ -237,136 +214,59 @@ def _sizes(store) -> str:
 
 # ------------------------------------------------------------------------------------------------ the doctor
 
-NEEDS = {
-    "smoke": (4, 1, 0),
-    "laptop": (6, 3, 0),
-    "gpu": (48, 60, 100),
-    "paper": (96, 300, 130),
-}  # GB of memory, disk and GPU
+# GB of memory, disk and GPU
+NEEDS = {"smoke": (4, 1, 0), "laptop": (6, 3, 0), "gpu": (48, 60, 100), "paper": (96, 300, 130)}
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # one set, which loads together
 
 
 @app.command()
 def doctor(profile: ProfileName = "laptop") -> None:
     """Say OK or FAIL for everything the course needs, with a fix for each FAIL."""
-    failed = 0
+    lines = []
     for line in examine(profile):
         print(line, flush=True)
-        failed += line.startswith("FAIL")
+        lines.append(line)
+    failed = sum(line.startswith("FAIL") for line in lines)
     print(f"\n{failed} failed" if failed else "\nall is well")
     raise typer.Exit(bool(failed))
 
 
 def examine(profile: str = "laptop") -> Iterator[str]:
     """Yield one line per requirement: OK and what was found, or FAIL and how to mend it."""
-    from llinet_lite.profiles import profile_named
-
-    memory, disk, gpu = NEEDS[profile_named(profile).name]
-    checks = {
-        "Python": (_python, "make setup PYTHON=python3.12"),
-        "torch set": (_torch, f"pip install {' '.join(TORCH)}"),
-        "audio decoding": (_audio, "pip install --force-reinstall soundfile"),
-        "video decoding": (_video, "pip install --force-reinstall av"),
-        "device": (lambda: _device(gpu), "take --profile laptop, or a larger GPU"),
-        "memory": (lambda: _memory(memory), "take --profile smoke"),
-        "disk": (lambda: _disk(disk), "set LLINET_HOME to a folder on another disk"),
-        "Jupyter kernel": (_kernel, "python -m ipykernel install --sys-prefix --name python3"),
-    }  # fmt: skip
-    for name, (check, fix) in checks.items():
-        try:
-            yield f"OK    {name:<15} {check()}"
-        except Exception as error:  # whatever is broken, the others are still to be looked at
-            yield f"FAIL  {name:<15} {error}\n      fix: {fix}"
-
-
-def _need(holds: bool, fault: str) -> None:
-    if not holds:
-        raise RuntimeError(fault)
-
-
-def _python() -> str:
-    _need((3, 11) <= sys.version_info[:2] <= (3, 13), "the course runs on Python 3.11, 3.12 and 3.13")
-    return sys.version.split()[0]
-
-
-def _torch() -> str:
-    for pin in TORCH:
-        name, _, version = pin.partition("==")
-        found = metadata.version(name)
-        _need(found.partition("+")[0] == version, f"{name} is {found}, the set has {version}")
-        __import__(name)
-    return ", ".join(TORCH)
-
-
-def _audio() -> str:
-    import numpy as np
-    import soundfile
-
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
-    for kind in ("WAV", "FLAC", "OGG", "MP3"):
-        file = io.BytesIO()
-        soundfile.write(file, tone, 16_000, format=kind)
-        file.seek(0)
-        back, rate = soundfile.read(file)
-        peak = np.argmax(np.abs(np.fft.rfft(back))) * rate / len(back)
-        _need(abs(peak - 440) < 5, f"{kind}: a tone of 440 Hz came back as {peak:.0f} Hz")
-    return "wav, flac, ogg, mp3"
-
-
-def _video() -> str:
     import av
-    import numpy as np
-
-    with tempfile.TemporaryDirectory() as folder:
-        with av.open(f"{folder}/clip.mp4", "w") as out:
-            stream = out.add_stream("mpeg4", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-            grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 120, np.uint8), format="rgb24")
-            out.mux([*stream.encode(grey), *stream.encode()])
-        with av.open(f"{folder}/clip.mp4") as clip:
-            seen = [frame.to_ndarray(format="rgb24").mean() for frame in clip.decode(video=0)]
-    _need(len(seen) == 1 and abs(seen[0] - 120) < 8, f"a grey frame of 120 came back as {seen}")
-    return f"mp4 (PyAV {av.__version__})"
-
-
-def _device(needed: float) -> str:
-    import torch
-
-    if not torch.cuda.is_available():
-        _need(not needed, "torch finds no CUDA device here, and this profile is made for one")
-        _need(not shutil.which("nvidia-smi"), "there is an NVIDIA driver, but torch cannot use the GPU")
-        return f"CPU, {torch.get_num_threads()} threads"
-    free = torch.cuda.mem_get_info()[0] / 1e9
-    _need(free >= needed, f"{free:.0f} GB are free on the GPU; this profile takes {needed} GB")
-    return f"{torch.cuda.get_device_name()}, {free:.0f} GB free"
-
-
-def _memory(needed: float) -> str:
     import psutil
+    import soundfile
+    import torch
+    from jupyter_client.kernelspec import find_kernel_specs
 
-    total = psutil.virtual_memory().total / 1e9
-    _need(total >= needed, f"{total:.1f} GB in all; this profile takes {needed} GB")
-    return f"{total:.1f} GB"
-
-
-def _disk(needed: float) -> str:
+    from llinet_lite.profiles import profile_named
     from llinet_lite.workspace import home
 
+    memory, disk, gpu = NEEDS[profile_named(profile).name]
+    python = sys.version_info[:2]
+    names = [pin.partition("==")[0] for pin in TORCH]
+    torches = [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
+    formats = [name for name in ("WAV", "FLAC", "OGG", "MP3") if name in soundfile.available_formats()]
+    codecs = [name for name in ("h264", "mpeg4", "aac") if name in av.codecs_available]
+    cuda, total = torch.cuda.is_available(), psutil.virtual_memory().total / 1e9
+    device = torch.cuda.get_device_name() if cuda else f"CPU, {torch.get_num_threads()} threads"
     free = shutil.disk_usage(home()).free / 1e9
-    _need(os.access(home(), os.W_OK), f"{home().name} cannot be written to")
-    _need(free >= needed, f"{free:.1f} GB are free; stores and runs take {needed} GB")
-    return f"{free:.0f} GB free"
-
-
-def _kernel() -> str:
-    from jupyter_client.kernelspec import get_kernel_spec
-
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
-    python = get_kernel_spec("python3").argv[0]
-    code = "import ipykernel, sys; print(sys.prefix)"
-    prefix = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    _need(Path(prefix).resolve() == Path(sys.prefix).resolve(), f"python3 runs the Python of {prefix}")
-    return "python3"
+    on_gpu = torch.cuda.mem_get_info()[0] / 1e9 if cuda else 0.0
+    checks = (  # what, whether it is well, what was found, how to mend it
+        ("Python", (3, 11) <= python <= (3, 13), "{}.{}".format(*python), "make setup PYTHON=python3.12"),
+        ("torch set", torches == [*TORCH], torches, f"pip install {' '.join(TORCH)}"),
+        ("audio files", len(formats) == 4, formats, "pip install --force-reinstall soundfile"),
+        ("video files", len(codecs) == 3, codecs, "pip install --force-reinstall av"),
+        ("device", on_gpu >= gpu, device, f"{profile} takes {gpu} GB of a GPU: take --profile laptop"),
+        ("memory", total >= memory, f"{total:.1f} GB", f"{profile} takes {memory} GB: take --profile smoke"),
+        ("disk", free >= disk, f"{free:.0f} GB free", f"{profile} takes {disk} GB: set LLINET_HOME"),
+        ("writable", os.access(home(), os.W_OK), home().name, "set LLINET_HOME to a folder of yours"),
+        ("Jupyter kernel", "python3" in find_kernel_specs(), "python3",
+         "python -m ipykernel install --sys-prefix --name python3"),
+    )  # fmt: skip
+    for name, well, found, fix in checks:
+        found = ", ".join(found) if isinstance(found, list) else found
+        yield f"OK    {name:<15} {found}" if well else f"FAIL  {name:<15} {found}\n      fix: {fix}"
 
 
 def joined(arguments: list[str]) -> list[str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
+from joblib import cpu_count
 
 from llinet_lite import results, workspace
 from llinet_lite.profiles import COSTS, PROFILES, overridden, profile_named
@@ -46,6 +47,7 @@ KERNEL = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
 GIGABYTES = 4.0  # of free memory for each of two lessons at a time
+_NOTES = threading.Lock()
 
 
 class LessonFailed(RuntimeError):
@@ -62,29 +64,21 @@ class Lesson:
     profile : str
         "smoke", "laptop", "gpu" or "paper".
     data : str or Path
-        Empty for the built-in world; else a packed store, a folder in the layout of INSTRUMENT-32CLASS, or a
-        folder of videos.
+        Empty for the built-in world; else what :class:`Workspace` takes.
     seeds : int or sequence of int, optional
-        How many seeds (3 is 0, 1, 2), or which; the profile's if absent, 0 or empty.
+        How many seeds (3 is 0, 1, 2), or which; default: the profile's.
     overrides : dict, optional
         Numbers of the profile to set otherwise, as `{"epochs": 5}`; zero leaves the profile's value.
     retrain, publish : bool
-        Train even where reference weights are at hand; write reference weights into the package.
+        See :class:`Workspace`.
 
     Attributes
     ----------
     workspace : Workspace
-        Where its data, checkpoints and weights lie.
     profile : Profile
         With `seeds` and `overrides` as given here.
     folder : Path
         `runs/<profile>/<name>`.
-
-    Raises
-    ------
-    ValueError
-        If the data are not there, the profile or an override is unknown, or `publish` is asked for where
-        the outcome is no reference.
     """
 
     def __init__(
@@ -119,11 +113,7 @@ class Lesson:
         return found() if name == "training_dir" else found
 
     def record(self, *measured: Result) -> None:
-        """Write results into the lesson's metrics.json; one of the same name is replaced.
-
-        A lesson without a number calls it without a result: the course takes a missing metrics.json for a
-        lesson that did not reach its end.
-        """
+        """Write results into metrics.json, which every lesson leaves; one of the same name is replaced."""
         self._results |= {result.name: result for result in measured}
         data = self.workspace.data
         content = {
@@ -175,38 +165,18 @@ def _write_json(path: Path, content: object) -> Path:
 
 @dataclass(frozen=True)
 class Course:
-    """What was asked for.
-
-    Attributes
-    ----------
-    profile : str
-    only, start : str
-        Number or name of the one lesson to run, or of the first; empty for all.
-    data : Path, optional
-        Data of one's own.
-    given : sequence of (str, str)
-        Parameters of the notebooks, as typed.
-    retrain, publish, keep : bool
-        Train even where there are reference weights; write them into the package; write the results into
-        `results/<name of the run>/`.
-    keep_going : bool
-        Run the other notebooks where one failed, and say so at the end.
-    at_once : int
-        Lessons at a time, which share the cores; 0: two where there are two cores and 8 GB free, and no GPU.
-    runs, notebooks : Path
-        Folder of all runs; folder of the course.
-    """
+    """What was asked for: the options of `llinet course`."""
 
     profile: str = "smoke"
     only: str = ""
     start: str = ""
     data: Path | None = None
-    given: tuple[tuple[str, str], ...] = ()
+    given: tuple[tuple[str, str], ...] = ()  # parameters of the notebooks, as typed
     retrain: bool = False
     publish: bool = False
     keep: bool = False
     keep_going: bool = False
-    at_once: int = 0
+    at_once: int = 0  # 0: two where there are two cores and 8 GB free, and no GPU
     runs: Path = field(default_factory=runs_folder)
     notebooks: Path = workspace.PACKAGE.parent / "notebooks"
 
@@ -222,15 +192,7 @@ class Course:
 
 
 def run(course: Course) -> Path:
-    """Run the course and return its index page.
-
-    Raises
-    ------
-    ValueError
-        If something was asked for that cannot be done; nothing has run then.
-    LessonFailed
-        If a notebook failed; what was done before stays done.
-    """
+    """Run the course and return its index page; ValueError before anything ran, LessonFailed after."""
     plan, failures = _plan(course), []
     course.folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -262,11 +224,7 @@ def _lessons_at_once() -> int:
     import psutil
 
     room = psutil.virtual_memory().available / 1e9 >= 2 * GIGABYTES
-    return 2 if room and _cores() > 1 and not shutil.which("nvidia-smi") else 1
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 2 if room and cpu_count() > 1 and not shutil.which("nvidia-smi") else 1
 
 
 def _plan(course: Course) -> dict[Path, dict[str, object]]:
@@ -332,12 +290,9 @@ def _kernel_environment(course: Course, at_once: int) -> Iterator[None]:
     """Set what the notebooks' processes inherit, and put it back after; they run in the notebooks' folder."""
     before, here = dict(os.environ), Path.cwd()
     os.environ.update(LLINET_HOME=str(home()), LLINET_RUNS=str(course.runs), JUPYTER_PREFER_ENV_PATH="1")
-    if os.environ.get("LLINET_CACHE"):  # TEMPORARY: wave B removes this
-        os.environ["LLINET_CACHE"] = str(workspace.data_folder())
-    for name, value in KERNEL.items():
+    threads = {"OMP_NUM_THREADS": str(max(1, cpu_count() // at_once))} if at_once > 1 else {}
+    for name, value in (KERNEL | threads).items():  # more threads than cores would wait for each other
         os.environ.setdefault(name, value)
-    if at_once > 1:  # more threads than cores would wait for each other
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores() // at_once)))
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
     os.chdir(course.notebooks)
     try:
@@ -365,13 +320,10 @@ def _mark(course: Course, notebook: Path, parameters: dict) -> str:
 def _outcomes(
     course: Course, plan: Mapping[Path, dict], at_once: int
 ) -> Iterator[tuple[str, LessonFailed | None]]:
-    """Run the lessons, `at_once` at a time; yield (name, its failure or None) as they end.
+    """Run the lessons; yield (name, its failure or None) as they end. On Ctrl-C, too, no process is left."""
+    import psutil
 
-    If the caller stops asking, or on Ctrl-C, no process is left: what the kernels are, and what they started,
-    is ended.
-    """
-    stop = threading.Event()
-    pool = ThreadPoolExecutor(at_once)
+    stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
     lessons: dict[Future, str] = {}
     for number, (notebook, parameters) in enumerate(plan.items(), start=1):
         place = f"[{number}/{len(plan)}] {notebook.stem}"
@@ -385,20 +337,12 @@ def _outcomes(
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        while not all(future.done() for future in lessons):
-            _end_children()
+        while not all(future.done() for future in lessons):  # the kernels, and what they started
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            time.sleep(0.2)
         pool.shutdown()
-
-
-def _end_children() -> None:
-    import psutil
-
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
-    psutil.wait_procs(children, timeout=1)
-    time.sleep(0.1)
 
 
 def _lesson(course: Course, notebook: Path, parameters: dict, place: str, stop: threading.Event) -> None:
@@ -424,7 +368,10 @@ def _lesson(course: Course, notebook: Path, parameters: dict, place: str, stop: 
         seconds = time.monotonic() - began
         status = "stopped" if stop.is_set() and status == "failed" else status
         print(f"{place}: {status} after {seconds:.0f} s", flush=True)
-        _note(course.folder, name, {"hash": mark, "status": status, "seconds": round(seconds, 1)})
+        entry = {"hash": mark, "status": status, "seconds": round(seconds, 1)}
+        with _NOTES:
+            known = _state(course.folder) | {name: entry}
+            _write_json(course.folder / "state.json", dict(sorted(known.items())))
         if executed.is_file() and status != "stopped":
             from nbconvert import HTMLExporter
 
@@ -472,20 +419,12 @@ def _metrics(path: Path) -> list[Result]:
         raise LessonFailed(str(error)) from None
 
 
-_NOTES = threading.Lock()
-
-
 def _state(folder: Path) -> dict[str, dict]:
     """What state.json of a run says of each lesson; empty without a valid one."""
     try:
         return json.loads((folder / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-def _note(folder: Path, lesson: str, entry: dict) -> None:
-    with _NOTES:
-        _write_json(folder / "state.json", dict(sorted((_state(folder) | {lesson: entry}).items())))
 
 
 def _keep(course: Course, lesson: str) -> None:

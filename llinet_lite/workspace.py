@@ -68,10 +68,7 @@ def digest(*parts: bytes | str) -> str:
 
 
 def data_mark(profile: Profile, data: Path | None, **changes: object) -> str:
-    """Return what changes when the data do: the plan of the world, a store's content hash, a folder's files.
-
-    A folder of files is known by each file's name, size and time of change, which costs no reading.
-    """
+    """What changes with the data: the world's plan, a store's hash, or names, sizes and times of files."""
     if data is None:
         return json.dumps(_plan(profile, changes).plan(), sort_keys=True)
     if (data / "manifest.json").is_file():
@@ -109,11 +106,6 @@ class Workspace:
     ----------
     run_dir : Path
         `runs/<profile>`, or `runs/<profile>-<name of the data>`.
-
-    Raises
-    ------
-    ValueError
-        If the data are not there, or `publish` is asked for what would be no reference.
 
     Examples
     --------
@@ -159,18 +151,7 @@ class Workspace:
     def store(self, splits: Iterable[str] = (), **changes: object) -> Store:
         """Open the data: build the profile's world, or import one's own folder, on first use.
 
-        The world is built whole, whatever is asked for, so that its content hash is one and the same.
-
-        Parameters
-        ----------
-        splits : names of splits that must be there
-        **changes
-            Fields of the world's plan to set otherwise, as `imprint=1.0`: another store.
-
-        Raises
-        ------
-        ValueError
-            If a split is missing, or the data do not go with the profile.
+        `splits` must be there; `changes` of the world's plan, as `imprint=1.0`, give another store.
         """
         if changes:
             if self.data is not None:
@@ -201,10 +182,9 @@ class Workspace:
     # ---- trainings and weights
 
     def training_dir(self, name: str = "") -> Path:
-        """Return the folder for the checkpoints of one training.
+        """Return the folder for the checkpoints of one training, by sizes, data and `WEIGHTS_VERSION`.
 
-        It depends on the profile's sizes, the data and `WEIGHTS_VERSION`. Numbers of epochs and seeds are
-        not among them: whoever trains puts them into the name, so that lessons share a network.
+        Whoever trains puts epochs and seed into the name, so that lessons share a network.
         """
         sizes = dataclasses.asdict(self.profile)
         kept = {
@@ -216,13 +196,8 @@ class Workspace:
     def weights(self, name: str) -> Path | None:
         """Return the file of packaged weights `name`, or None where one has to train.
 
-        None under another profile than `laptop` or a changed one, with data of one's own, where none are
-        published; and with `retrain`, unless they are another lesson's.
-
-        Raises
-        ------
-        ValueError
-            If the weights have no card, or are not the bytes that the card names.
+        None where the profile is not `laptop` as it is, or the data are one's own; with `retrain`, unless
+        they are another lesson's. ValueError if the file is not the one that its card describes.
         """
         path = WEIGHTS / f"{name}.safetensors"
         if not self.is_reference or not path.is_file():
@@ -242,22 +217,8 @@ class Workspace:
     def publish(self, name: str, state: dict, *, seed: int, results: Iterable = (), **facts: object):
         """Write reference weights and their card into the package; do nothing unless that was asked for.
 
-        Parameters
-        ----------
-        name : str
-            Of lower-case letters, digits, dots and dashes, as "l3net-all".
-        state : dict of str to Tensor
-            A module's `state_dict()`; each tensor keeps its type.
-        seed : int
-        results : iterable of Result
-            What these very weights reach.
-        **facts
-            Whatever else the card should hold, JSON-able, as `minutes=1.2`.
-
-        Raises
-        ------
-        ValueError
-            For another kind of name, or if all weights together would pass 40 MB.
+        `state` is a module's `state_dict()`, `results` what these very weights reach, and `facts` whatever
+        else the card should hold, as `minutes=1.2`.
         """
         if not self.publishing:
             return None
@@ -285,11 +246,8 @@ class Workspace:
             "metrics": [result.to_json() for result in results],
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
-            "made_by": {
-                "llinet-lite": llinet_lite.__version__,
-                "torch": torch.__version__,
-                "threads": torch.get_num_threads(),  # on a CPU they decide the last bits
-            },
+            "made_by": {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
+            | {"threads": torch.get_num_threads()},  # on a CPU they decide the last bits
         }
         if twice := card.keys() & facts.keys():
             raise ValueError(f"the card has an entry {', '.join(twice)} already: give the fact another name")
@@ -301,20 +259,8 @@ class Workspace:
     def public_weights(self, patterns: Iterable[str], named: str | Path = "") -> Path:
         """Find the file of weights that others published; nothing is downloaded.
 
-        A place that is named is the only one looked at. Otherwise: HOME/weights, a folder `weights` beside
-        one's own data, and torch's folder of downloads, there only for whole names.
-
-        Parameters
-        ----------
-        patterns : names of files, the best first; "*" may stand in them, as "vggish*"
-        named : path of a file or folder
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is none; the message says where it was looked for.
-        ValueError
-            If several files of a folder have the name of a pattern.
+        Looked for are `patterns`, as "vggish*", the best first, in the file or folder that is named, else in
+        HOME/weights, in `weights` beside one's own data and, whole names only, among torch's downloads.
         """
         import torch
 
@@ -349,10 +295,7 @@ def _plan(profile: Profile, changes: dict) -> WorldSet:
 
 @contextlib.contextmanager
 def _turn(folder: Path) -> Iterator[None]:
-    """Let one process at a time make a store: another waits, and finds it made.
-
-    Progress goes to stdout; a notebook shows stderr in red.
-    """
+    """Let one process at a time make a store; progress goes to stdout, as notebooks show stderr in red."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder.with_name(f".{folder.name}.turn")), contextlib.redirect_stderr(sys.stdout):
         yield

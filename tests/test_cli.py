@@ -121,7 +121,7 @@ def test_results_write_the_readme_and_say_what_held(capsys, tmp_path, monkeypatc
 
 def test_the_doctor_says_how_to_mend_what_fails(capsys, monkeypatch):
     lines = list(examine("smoke"))
-    names = ("Python", "torch set", "audio decoding", "video decoding", "device", "memory", "disk")
+    names = ("Python", "torch set", "audio files", "video files", "device", "memory", "disk")
     assert all(line.startswith(f"OK    {name}") for line, name in zip(lines, names, strict=False)), lines
     monkeypatch.setattr(program, "TORCH", ("torch==0.1",))
     code, out, _ = llinet(capsys, "doctor", "--profile", "paper")
