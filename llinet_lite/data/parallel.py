@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from joblib import cpu_count
 
 
@@ -11,7 +13,9 @@ class Progress:
     def __init__(self, total: int, label: str, unit: str, enabled: bool = True):
         from tqdm import tqdm
 
-        self.bar = tqdm(desc=label, total=total, unit=f" {unit}", disable=not enabled, mininterval=1)
+        self.bar = tqdm(
+            desc=label, total=total, unit=f" {unit}", file=sys.stdout, disable=not enabled, mininterval=1
+        )
 
     def add(self, count: int) -> None:
         """Count ``count`` more units as done."""

@@ -108,8 +108,8 @@ def over_cores(
     parallel = Parallel(jobs, "loky", return_as="generator", **(options if jobs > 1 else {}))
     with threadpool_limits(1):
         results = parallel(delayed(function)(*task) for task in tasks)
-        every = 0.2 if sys.stderr.isatty() else 5  # a notebook and a log keep every line
-        yield from tqdm(results, label, len(tasks), mininterval=every, disable=not bar)
+        every = 0.2 if sys.stdout.isatty() else 5  # a notebook and a log keep every line
+        yield from tqdm(results, label, len(tasks), file=sys.stdout, mininterval=every, disable=not bar)
 
 
 def _start_worker(parent: int) -> None:
