@@ -56,25 +56,7 @@ class ResultError(ValueError):
 class Result:
     """One number of a table and everything that is needed to believe it.
 
-    Attributes
-    ----------
-    name : str, what was measured, e.g. "AVC accuracy, all"
-    value : float
-    low, high : float or None, bounds of its 95 % interval; None if there is none (one seed, no bootstrap)
-    chance : float or None, the value of guessing
-    paper : float or None, the published value, in the same unit
-    unit : str, "" for a share in [0, 1], shown in per cent; else shown beside the number ("s", "nats")
-    seeds : tuple of int, the runs behind the number
-    n : int, decisions or items it was measured on
-    profile : str, "smoke", "laptop", "gpu" or "paper"
-    data_hash : str, content hash of the store
-    device : str
-    minutes : float, training and evaluation of all seeds
-
-    Raises
-    ------
-    ResultError
-        If a number is not finite or lies outside its interval.
+    Raises ResultError if a number is not finite or lies outside its interval.
 
     Examples
     --------
@@ -82,19 +64,19 @@ class Result:
     '86.5 [84.3, 88.7]'
     """
 
-    name: str
+    name: str  # what was measured: "<column>, <row>" of its table
     value: float
-    low: float | None = None
+    low: float | None = None  # bounds of its 95 % interval; None if there is none (one seed, no bootstrap)
     high: float | None = None
-    chance: float | None = None
-    paper: float | None = None
-    unit: str = ""
-    seeds: tuple[int, ...] = ()
-    n: int = 0
+    chance: float | None = None  # the value of guessing
+    paper: float | None = None  # the published value, in the same unit
+    unit: str = ""  # "" for a share in [0, 1], shown in per cent; else shown beside the number ("s", "nats")
+    seeds: tuple[int, ...] = ()  # the runs behind the number
+    n: int = 0  # decisions or items it was measured on
     profile: str = ""
-    data_hash: str = ""
+    data_hash: str = ""  # content hash of the store
     device: str = ""
-    minutes: float = 0.0
+    minutes: float = 0.0  # training and evaluation of all seeds
 
     def __post_init__(self):
         if not str(self.name).strip():
@@ -412,29 +394,17 @@ LINKED = re.compile(r"(R@1|mAP) (I2A|A2I)\b|(acc|ts|hm)\b")
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper or good practice claims, and the comparisons that must hold.
-
-    Attributes
-    ----------
-    sentence, paper, why : str
-        The claim; published numbers or who does what; how it is tested and what limits that.
-    section, lesson : str
-        Who claims it; where the course tests it, by default the lesson of its first result.
-    higher : tuple of str
-        "02 AVC accuracy, all > 01 AVC accuracy, all": lesson and name of a result, or a number, on either
-        side; "chance" on the right is the chance level of the left. "{a|b}" stands for both, one after the
-        other, and equal braces for the same. Empty: not tested.
-    margin : float
-        By so much the right side may be higher.
-    """
+    """What a paper or good practice claims, and the comparisons that must hold."""
 
     sentence: str
-    paper: str
-    why: str
-    section: str
-    lesson: str = ""
+    paper: str  # published numbers, or who does what
+    why: str  # how it is tested, and what limits that
+    section: str  # who claims it
+    lesson: str = ""  # where the course tests it; by default the lesson of its first result
+    # "02 AVC accuracy, all > 01 AVC accuracy, all": lesson and name of a result, or a number, on either side,
+    # "chance" for the chance level of the left one; "{a|b}" stands for both, equal braces for the same
     higher: tuple[str, ...] = ()
-    margin: float = 0.0
+    margin: float = 0.0  # by so much the right side may be higher
 
     def __post_init__(self):
         if not self.lesson:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import re
-import runpy
 import subprocess
 import sys
 import tomllib
@@ -132,27 +131,9 @@ def test_the_lock_holds_what_every_python_needs(python):
     assert set(LATER) & valid == (set(LATER) if python == "3.13" else set())
 
 
-def test_make_lock_keeps_what_only_a_later_python_needs():
-    lock = runpy.run_path(str(ROOT / ".ci" / "lock.py"))
-    written = (ROOT / "requirements.lock").read_text("utf-8").splitlines(keepends=True)
-    assert set(lock["LATER"]) == set(LATER)
-    resolved = {name: version for name, version in locked().items() if name not in LATER}
-    assert lock["lines_of"](resolved) == written[1:]
-
-
 def test_kernels_in_jupyterlab_are_started_as_those_of_the_runner():
     said = re.search(r"^KERNEL\s*:= (.*)$", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE)
     assert said[1].split() == [word for pair in KERNEL.items() for word in ("--env", *pair)]
-
-
-def test_the_readme_has_no_gap_left():
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    assert not (gaps := [line for line in lines if "@@" in line]), gaps
-
-
-def test_torch_torchvision_and_torchaudio_are_one_set():
-    pinned = {name: str(asked()[name].specifier) for name in ("torch", "torchvision", "torchaudio")}
-    assert pinned == {"torch": "==2.11.0", "torchvision": "==0.26.0", "torchaudio": "==2.11.0"}
 
 
 def test_what_is_imported_is_asked_for():
