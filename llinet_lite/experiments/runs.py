@@ -526,10 +526,9 @@ def train_or_load(
     """
     profile, paired = workspace.profile, plan.method in CORRESPONDENCE
     store, ear = workspace.store(("train", "val")), None
-    if not paired:
-        trunk = trunk or chosen_trunk(workspace)
-        if plan.options.get("audio", "logmel") == "vggish":
-            ear = models.Ear(vggish or chosen_vggish(workspace), store.sample_rate)
+    trunk = None if paired else trunk or chosen_trunk(workspace)
+    if plan.options.get("audio", "logmel") == "vggish":
+        ear = models.Ear(vggish or chosen_vggish(workspace), store.sample_rate)
     if seed == 0 and (known := _loaded(workspace, plan, trunk, ear)):
         return known
     start, length = None, str(plan.epochs)

@@ -46,7 +46,7 @@ def seen_labels(store: Store) -> np.ndarray:
 
 def fingerprint(network: nn.Module) -> str:
     """Return a name of what a frozen network computes: of its weights and, for a trunk, its normalization."""
-    said = f"{network.name} {network.normalisation}" if isinstance(network, Trunk) else network.title
+    said = f"{network.name} {network.normalization}" if isinstance(network, Trunk) else network.title
     mark = hashlib.sha256(said.encode())
     for name, value in sorted(network.state_dict().items()):
         if "num_batches_tracked" not in name:

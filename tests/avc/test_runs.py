@@ -9,24 +9,15 @@ import numpy as np
 import pytest
 import torch
 from avc_fakes import SETTINGS, fresh
-from safetensors.torch import load_file
 
 from llinet_lite import avc, workspace
 from llinet_lite.avc.plans import plans
-from llinet_lite.avc.runs import reference_name
 from llinet_lite.avc.task import WARM_RATE
 from llinet_lite.checkpoint import rounded
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import PairBatches
 from llinet_lite.metrics.intervals import Interval, clip_bootstrap
 from llinet_lite.models import AVENet, AVENetMF, AVENetOF
-from llinet_lite.profiles import PROFILES
-
-CARDS = [
-    path
-    for path in sorted(workspace.WEIGHTS.glob("*.json"))
-    if path.stem[:3] != "zs-" and '"plan"' in path.read_text("utf-8")
-]
 
 
 def same(first, second) -> bool:
@@ -36,31 +27,6 @@ def same(first, second) -> bool:
 
 def plan_of(lesson, name: str, family: str = "avenet"):
     return plans(lesson.settings, family=family)[name]
-
-
-# ------------------------------------------------------------------ the weights that the package holds
-
-
-def test_there_are_cards_to_test():
-    assert len(CARDS) >= 7
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
-def test_published_weights_belong_to_a_plan_of_today(card):
-    """Else a lesson would silently train for minutes what it has in the package."""
-    about = json.loads(card.read_text(encoding="utf-8"))
-    known = plans(PROFILES["laptop"], family=card.stem.split("-")[0])
-    plan = known[about["plan"]["name"]]
-    assert (reference_name(plan), about["plan"]) == (card.stem, plan.facts)
-    assert about["world"] == WORLD_VERSION and about["seed"] == 0
-    assert len(about["validation"]) == plan.epochs
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
-def test_published_weights_fit_their_network(card):
-    about = json.loads(card.read_text(encoding="utf-8"))
-    network = about["plan"].get("network", "l3net")
-    avc.build(PROFILES["laptop"], 0, network).load_state_dict(load_file(card.with_suffix(".safetensors")))
 
 
 # -------------------------------------------------------------------------------- trained once

@@ -16,15 +16,12 @@ from zeroshot_fakes import SETTINGS, fresh, trunk_of
 
 from llinet_lite import workspace, zeroshot
 from llinet_lite.classifier import seen_labels
-from llinet_lite.course import Lesson
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import ClassPairs
-from llinet_lite.profiles import PROFILES
-from llinet_lite.zeroshot import OURS, Plan, embed, held_out, plans, publish, train_or_load
-from llinet_lite.zeroshot.runs import PER_CLASS, grown_on, rounded_part, trained_part, watched
+from llinet_lite.zeroshot import OURS, Plan, held_out, publish, train_or_load
+from llinet_lite.zeroshot.runs import PER_CLASS, rounded_part, trained_part, watched
 
 MODULE = importlib.import_module("llinet_lite.zeroshot.runs")
-CARDS = sorted(workspace.WEIGHTS.glob("zs-*.json"))
 PLAN = Plan("cmpm", "CMPM", 1)
 OURS_HERE = Plan("llinet", OURS, 1, options={"solver": "adam"})
 
@@ -193,7 +190,7 @@ def test_published_networks_come_back(lesson, store, trunk, plan):
         for weight in filter(lambda weight: weight.requires_grad, run.model.parameters()):
             weight += 1e-3 * torch.rand_like(weight)
     publish(maker, run, [])
-    name = f"zs-{plan.name}"
+    name = plan.name
     state = load_file(workspace.WEIGHTS / f"{name}.safetensors")
     assert state and not any("trunk" in key for key in state)
     small = {value.dtype for name, value in state.items() if value.ndim > 1 and not name.endswith(":scale")}
@@ -214,7 +211,7 @@ def published(lesson, on, **changes):
     maker = lesson(retrain=True, publish=True)
     maker.store()
     publish(maker, fresh(PLAN, on), [])
-    card = workspace.WEIGHTS / "zs-cmpm.json"
+    card = workspace.WEIGHTS / "cmpm.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | changes))
     return card
 
@@ -230,7 +227,7 @@ def test_another_plan_world_or_trunk_is_refused_aloud(lesson, trunk, capsys, scr
     run = train_or_load(lesson(), PLAN, trunk)
     out = capsys.readouterr().out
     assert not run.loaded
-    assert "zs-cmpm.safetensors belongs to another plan, world, trunk or ear, so this trains anew" in out
+    assert "cmpm.safetensors belongs to another plan, world, trunk or ear, so this trains anew" in out
 
 
 def test_a_trunk_that_was_trained_anew_does_not_fit(lesson, trunk, scripted):
@@ -276,38 +273,3 @@ def test_photos_are_trained_and_searched(lesson, photos, monkeypatch):
     table, found = zeroshot.search({"CMPM": [run]}, photos, SETTINGS)
     assert found["CMPM"][0].scores.shape == (3, 5)
     assert table.row("CMPM").values("mAP A2I").shape == (1, 5)
-
-
-# ------------------------------------------------------------------ the weights that the package holds
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
-def test_published_weights_belong_to_a_plan_of_today(card):
-    """Else a lesson would silently train for minutes what it has in the package."""
-    about = json.loads(card.read_text(encoding="utf-8"))
-    plan = plans(PROFILES["laptop"])[about["plan"]["name"]]
-    assert (f"zs-{plan.name}", about["plan"]) == (card.stem, json.loads(json.dumps(plan.facts)))
-    assert about["world"] == WORLD_VERSION and about["seed"] == 0
-    assert len(about["curve"]) == plan.epochs > about["chosen"]
-
-
-@pytest.mark.skipif(not CARDS, reason="no zero-shot weights are published")
-def test_published_weights_stand_on_the_published_trunk(tmp_path, monkeypatch):
-    monkeypatch.setenv("LLINET_RUNS", str(tmp_path))
-    classes = SimpleNamespace(label=np.arange(24))
-    fake = SimpleNamespace(images=lambda split: classes, splits=("train", "val"), content_hash="")
-    here = Lesson("06_cross_modal_retrieval")
-    monkeypatch.setattr(here, "store", lambda **_: fake)
-    trunk = zeroshot.chosen_trunk(here)
-    for card in CARDS:
-        about = json.loads(card.read_text(encoding="utf-8"))
-        assert about["trunk"].startswith(grown_on(trunk)), f"{card.stem} grew on another trunk: train it anew"
-        if about["plan"]["options"].get("audio") == "vggish":
-            continue  # loaded with its ear only
-        assert train_or_load(here, plans(here.settings)[about["plan"]["name"]], trunk).loaded
-
-
-def test_embed_is_the_functions_own(store, trunk):
-    run = fresh(OURS_HERE, trunk)
-    direct = embed(run.model, run.own_trunk, store, "unseen", SETTINGS)
-    assert torch.equal(run.embed(store, "unseen", SETTINGS).scores, direct.scores)
