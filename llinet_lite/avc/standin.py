@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -14,11 +15,23 @@ from torch import nn
 
 from llinet_lite.avc.spaces import Vectors, vectors
 from llinet_lite.checkpoint import rounded
+from llinet_lite.classifier import seen_labels, train_classifier
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.features import to_image
-from llinet_lite.rivals.vgg import FILE, VARIABLE, VGG16, train_vgg, vgg16_imagenet
+from llinet_lite.rivals.vgg import VGG16, vgg16_imagenet
+from llinet_lite.training import adam
 
 NAME = "vgg16-seen"  # of the stand-in's weights
+FILE, VARIABLE = "vgg16-397923af.pth", "LLINET_VGG16"  # of torchvision's weights
+RATE = 0.3  # of the profile's learning rate; at the whole of it thirteen layers learned more slowly
+
+
+def weights_file(weights: str = "") -> Path:
+    """The named file, that of the environment variable, or torchvision's own in torch's cache."""
+    path = Path(weights or os.environ.get(VARIABLE) or Path(torch.hub.get_dir()) / "checkpoints" / FILE)
+    if not path.is_file():
+        raise FileNotFoundError(f"No ImageNet weights of VGG16 at {path}: name them by {VARIABLE}.")
+    return path
 
 
 def vgg_vectors(
@@ -66,7 +79,7 @@ def vgg_vectors(
         ]
 
     try:
-        known = vgg16_imagenet(weights or None)
+        known = vgg16_imagenet(weights_file(weights))
     except FileNotFoundError:
         if weights or os.environ.get(VARIABLE):  # a file that was named must be there
             raise
@@ -89,8 +102,19 @@ def _stand_in(lesson, store, seed: int) -> VGG16:
         return model.eval()
     print(f"training {NAME}, seed {seed}: {settings.epochs_vgg} epochs", flush=True)
     folder = lesson.training_dir / f"{NAME}-{settings.epochs_vgg}-{seed}"
-    model, history = train_vgg(
-        store, settings, seed=seed, run_dir=folder, epochs=settings.epochs_vgg, size=size
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = VGG16(len(seen_labels(store)), settings.width, size, dropout=0.0)
+    history = train_classifier(
+        model,
+        store,
+        batch_size=settings.batch_size,
+        image_crop=settings.image_crop,
+        optimizer=adam(RATE * settings.learning_rate, settings.weight_decay),
+        epochs=settings.epochs_vgg,
+        seed=seed,
+        run_dir=folder,
+        settings={"size": model.size},
     )
     state = rounded(model)
     if seed == 0:

@@ -27,9 +27,8 @@ from llinet_lite.features import (
     to_image,
     to_waveform,
 )
-from llinet_lite.losses import avc_accuracy, avc_loss, llinet_loss
+from llinet_lite.losses import avc_accuracy, avc_loss, cosines, llinet_loss
 from llinet_lite.rivals import RETRIEVAL
-from llinet_lite.rivals.base import cosines
 from llinet_lite.training import adam, staircase
 
 if TYPE_CHECKING:
@@ -180,11 +179,6 @@ class LLINetMethod(nn.Module):
         return lambda epoch: self.decay ** int(10 * epoch / epochs + 1e-9)
 
 
-class _BatchLoss:  # TEMPORARY: until every rival's loss takes (inputs, batch)
-    def loss(self, inputs, batch):
-        return super().loss(*inputs, batch["label"], batch.get("progress", 0.0))
-
-
 CORRESPONDENCE = {
     "L3-Net": models.L3Net,
     "AVE-Net": models.AVENet,
@@ -193,8 +187,7 @@ CORRESPONDENCE = {
     "AVOL-Net": models.AVOLNet,
 }
 # Name -> the network's class, or that of the whole method.
-METHODS = CORRESPONDENCE | {LLINET: models.LLINet}
-METHODS |= {title: type(kind.__name__, (_BatchLoss, kind), {}) for title, kind in RETRIEVAL.items()}
+METHODS = CORRESPONDENCE | {LLINET: models.LLINet} | RETRIEVAL
 
 
 class Inputs(nn.Module):

@@ -1,6 +1,9 @@
-"""What the papers compare their networks with, one file per method."""
+"""What the papers compare their networks with, one file per method.
 
-from llinet_lite.rivals.base import Rival
+Notebook: 02 (CCA, VGG16), 06 (retrieval), 08 (recognition)
+"""
+
+from llinet_lite.rivals.base import Recognizer, Rival
 from llinet_lite.rivals.cca import CCA
 from llinet_lite.rivals.cme import CME
 from llinet_lite.rivals.cmpm import CMPM
@@ -8,42 +11,18 @@ from llinet_lite.rivals.dar import DAR
 from llinet_lite.rivals.dcn import DCN
 from llinet_lite.rivals.dscmr import DSCMR
 from llinet_lite.rivals.lde import LDE
-from llinet_lite.rivals.recogniser import Recogniser
 from llinet_lite.rivals.relation import RelationNet
 from llinet_lite.rivals.sae import SAE
 from llinet_lite.rivals.scan import SCAN
 from llinet_lite.rivals.sir import SIR
 from llinet_lite.rivals.timam import TIMAM
 from llinet_lite.rivals.ulslvc import ULSLVC
-from llinet_lite.rivals.vgg import VGG16, train_vgg, vgg16_imagenet
+from llinet_lite.rivals.vgg import VGG16
 
-__all__ = [
-    "CCA",
-    "CME",
-    "CMPM",
-    "DAR",
-    "DCN",
-    "DSCMR",
-    "LDE",
-    "RECOGNITION",
-    "RETRIEVAL",
-    "SAE",
-    "SCAN",
-    "SIR",
-    "TIMAM",
-    "ULSLVC",
-    "VGG16",
-    "Recogniser",
-    "RelationNet",
-    "Rival",
-    "train_vgg",
-    "vgg16_imagenet",
-]
-
-# The retrieval rivals of LLINet, in the order of its table.
+# The rivals of LLINet, in the order of its tables.
 RETRIEVAL: dict[str, type[Rival]] = {
     rival.title: rival for rival in (DAR, ULSLVC, SIR, SCAN, DSCMR, TIMAM, CMPM, CME)
 }
+RECOGNITION: dict[str, type[Recognizer]] = {rival.title: rival for rival in (DCN, LDE, RelationNet, SAE)}
 
-# The recognition rivals of LLINet, in the order of its table.
-RECOGNITION: dict[str, type[Recogniser]] = {rival.title: rival for rival in (DCN, LDE, RelationNet, SAE)}
+__all__ = ["CCA", "RECOGNITION", "RETRIEVAL", "VGG16", "Recognizer", "Rival"]

@@ -1,51 +1,84 @@
-"""What the eight retrieval rivals of LLINet have in common.
+"""What LLINet's rivals have in common: eight for retrieval, four for zero-shot recognition.
 
-Notebook: 06
+Notebook: 06 (Rival), 08 (Recognizer)
 """
 
-from __future__ import annotations
-
+import math
 from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from llinet_lite.losses import cosines
-from llinet_lite.models.llinet import AudioEncoder
+from llinet_lite.losses import cosines, full_precision, unit
+from llinet_lite.models import AudioEncoder
 
-__all__ = ["Rival"]
+
+def adam(lr: float, weight_decay: float = 0.0) -> Callable[[list], torch.optim.Optimizer]:
+    """Parameters -> Adam with an L2 penalty."""
+    return lambda parameters: torch.optim.Adam(parameters, lr, weight_decay=weight_decay, fused=True)
+
+
+# ---- retrieval
+
+
+def hinge_costs(scores: Tensor, allowed: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    r"""What every wrong partner costs, in both directions.
+
+    .. math:: c^{I \to A}_{ij} = [m + S_{ij} - S_{ii}]_+, \qquad c^{A \to I}_{ij} = [m + S_{ij} - S_{jj}]_+
+
+    where (i, j) is allowed, else 0. DAR, ULSLVC, SIR and SCAN sum or average these, or pick among them.
+
+    Parameters
+    ----------
+    scores : Tensor (B, B), [i, j] of image i and audio j; the diagonal are the pairs
+    allowed : Tensor (B, B) bool, symmetric and False on the diagonal: see `losses.negatives`
+    margin : float, m
+
+    Examples
+    --------
+    >>> scores = torch.tensor([[0.9, 0.8], [0.3, 0.4]])
+    >>> hinge_costs(scores, ~torch.eye(2, dtype=torch.bool), 0.2)[0]
+    tensor([[0.0000, 0.1000],
+            [0.1000, 0.0000]])
+    """
+    if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or scores.shape != allowed.shape:
+        found = f"{tuple(scores.shape)} and {tuple(allowed.shape)}"
+        raise ValueError(f"A hinge compares pairs: scores and allowed must both be (B, B), got {found}.")
+    scores = full_precision(scores)
+    own = scores.diagonal()
+    costs = (torch.relu(margin + scores - own[:, None]), torch.relu(margin + scores - own[None, :]))
+    return tuple(cost.masked_fill(~allowed, 0.0) for cost in costs)
 
 
 class Rival(nn.Module):
-    """One rival: encoders on top of the shared trunk, its own loss, optimizer and way to compare.
+    """A retrieval rival: encoders on top of the shared trunk, its own loss, optimizer and scores.
 
-    Every rival gets the same frozen trunk for pictures, whose activations are its input, and the same kind of
-    audio encoder, trained by the rival itself, in place of the one it was published with (LLINet's page: "we
-    replace their text encoders by our audio encoder").
+    Every rival gets the activations of the same frozen trunk for images, and the same kind of audio encoder,
+    trained by the rival itself, in place of the encoder it was published with (LLINet's page: "we replace
+    their text encoders by our audio encoder").
 
     Parameters
     ----------
     features : int, F: channels of the trunk's last map
-    classes : int, K: training classes; labels are 0 to K - 1
+    classes : int, K: training classes
     width : int, of the audio encoder; 64 in the paper
     size : int, D: of the embeddings; 1024 in the paper
-    same_class : "all", "mask" or "distinct", see :func:`llinet_lite.losses.negatives`; a rival whose
-        loss reads the labels does not take it
+    same_class : see `losses.negatives`; of rivals that know pairs, not labels
 
     Attributes
     ----------
     title : str, for tables
     needs : tuple of str, of "pooled" (B, F), "map" (B, F, h, w), "teacher" (B, T) class probabilities
-    learning_rate : float, as published
+    learning_rate, weight_decay : float, as published
     clip_norm : float or None, largest norm of the gradient
-
-    Notebook: 06
     """
 
     title: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ("pooled",)
     learning_rate: ClassVar[float]
+    weight_decay: ClassVar[float] = 0.0
     clip_norm: ClassVar[float | None] = None
 
     def __init__(self, *, features: int, classes: int, width: int = 64, size: int = 1024):
@@ -53,41 +86,219 @@ class Rival(nn.Module):
         self.features, self.classes, self.size = features, classes, size
         self.audio = AudioEncoder(width, size)
 
-    def embed_image(self, seen: dict[str, Tensor]) -> Tensor:
-        """Activations of the frozen trunk, named as in `needs` -> embeddings (B, D)."""
-        raise NotImplementedError
+    def embed_image(self, image: dict[str, Tensor]) -> Tensor:
+        """Activations of the trunk, named as in `needs` -> embeddings (B, D); of length 1 unless said."""
+        return unit(self.image(image["pooled"]))
 
-    def embed_audio(self, logmel: Tensor) -> Tensor:
-        """Log-mel (B, T, 40) -> embeddings (B, D)."""
-        raise NotImplementedError
+    def embed_audio(self, audio: Tensor) -> Tensor:
+        """Log-mel (B, T, 40) -> embeddings (B, D); of length 1 unless said."""
+        return unit(self.audio(audio))
 
     def scores(self, image: Tensor, audio: Tensor) -> Tensor:
-        """How well every picture and every sound fit, (N, D), (M, D) -> (N, M); the cosine unless said."""
+        """How well every image and every audio fit, (N, D), (M, D) -> (N, M); the cosine unless said."""
         return cosines(image, audio)
 
-    def loss(
-        self, seen: dict[str, Tensor], logmel: Tensor, labels: Tensor, progress: float = 0.0
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, inputs: tuple[dict, Tensor], batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch of pairs.
 
         Parameters
         ----------
-        seen : dict of Tensor, as for `embed_image`
-        logmel : Tensor (B, T, 40)
-        labels : Tensor (B,) integer, 0 to K - 1
-        progress : float in [0, 1), share of the training that is done; for what is raised or lowered
+        inputs : what `embed_image` and what `embed_audio` take
+        batch : "label", Tensor (B,) integer, 0 to K - 1; "progress", float in [0, 1), share of the training
+            that is done, 0 where it is missing
 
         Returns
         -------
-        loss : Tensor, a scalar
-        parts : dict of str to Tensor, its terms and what should be watched, detached
+        loss, parts : Tensor, a scalar, and its terms and what should be watched by name, detached
         """
         raise NotImplementedError
 
     def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
-        """Make the published optimizer; `rate` multiplies its learning rate, for runs shorter than theirs."""
-        raise NotImplementedError
+        """The published optimizer; `rate` multiplies its learning rate, for runs shorter than theirs."""
+        return adam(self.learning_rate * rate, self.weight_decay)
 
     def schedule(self, epochs: int) -> Callable[[float], float] | None:
         """Factor on the learning rate by epoch, of a run of so many epochs; None: constant."""
         return None
+
+
+# ---- recognition
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a recognizer learns from, checked: float32 on one device, class vectors of length 1."""
+
+    images: Tensor  # (N, F), standardized
+    labels: Tensor  # (N,) int64, 0 to K - 1
+    classes: Tensor  # (K, D)
+    unseen: Tensor | None  # (U, D)
+    clips: tuple[Tensor, Tensor] | None  # (M, D) and (M,) int64
+
+
+class Recognizer(nn.Module):
+    """A recognition rival: how well do an image and the vector of a class fit, also of classes never seen?
+
+    An image is F numbers of a frozen trunk, pooled. A class is a vector of D numbers that says how it sounds
+    (the mean embedding of its clips), scaled to length 1 here: means of unit vectors are of unequal length.
+
+    Parameters
+    ----------
+    features : int, F: of an image; 2048 in the papers
+    semantics : int, D: of a class vector
+
+    Attributes
+    ----------
+    title : str, for tables
+    grid : tuple of dict, options to choose among on classes held out of training; the first is as published
+    needs_unseen : bool, whether `learn` reads the class vectors of unseen classes, though none of their
+        images: to be said beside the method's result
+    """
+
+    title: ClassVar[str]
+    grid: ClassVar[tuple[dict, ...]]
+    needs_unseen: ClassVar[bool] = False
+
+    def __init__(self, *, features: int, semantics: int):
+        super().__init__()
+        positive(features=features, semantics=semantics)
+        self.features, self.semantics = features, semantics
+        self.register_buffer("shift", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("learned", torch.tensor(False))
+
+    def learn(
+        self, images: Tensor, labels: Tensor, classes: Tensor, *, unseen: Tensor | None = None,
+        sounds: tuple[Tensor, Tensor] | None = None, epochs: int = 60, seed: int = 0,
+    ) -> Self:  # fmt: skip
+        """Train from the beginning, on the device of the images, and return this recognizer in eval mode.
+
+        Parameters
+        ----------
+        images : Tensor (N, F)
+        labels : Tensor (N,) integer, 0 to K - 1
+        classes : Tensor (K, D), class vectors of the training classes
+        unseen : Tensor (U, D), class vectors of unseen classes; read where `needs_unseen`
+        sounds : Tensor (M, D) and Tensor (M,), vectors of single clips of the training classes, and their
+            labels; read by LDE if asked
+        epochs : int, passes over the images; a closed form takes none
+        seed : int, of weights, order and dropout: the same seed gives the same result on the same device
+        """
+        if epochs < 1:
+            raise ValueError(f"epochs must be 1 or more, not {epochs}.")
+        if self.needs_unseen and unseen is None:
+            raise ValueError(f"{self.title} reads the class vectors of unseen classes: give learn `unseen`.")
+        images = _finite(images, "images", self.features).detach().float()
+        device = images.device
+        classes = self._vectors(classes, "classes").detach().to(device, torch.float32)
+        labels = _labels(labels, "labels", images, classes)
+        if unseen is not None:
+            unseen = self._vectors(unseen, "unseen").detach().to(device, torch.float32)
+        if sounds is not None:
+            clips = self._vectors(sounds[0], "the clips of sounds").detach().to(device, torch.float32)
+            sounds = clips, _labels(sounds[1], "the labels of sounds", clips, classes)
+        with torch.random.fork_rng(), torch.autocast(device.type, enabled=False):
+            torch.manual_seed(seed)
+            self.cpu().float().start()  # drawn on the CPU: the same weights for every device
+            self.to(device)
+            with torch.no_grad():
+                self.measure(images)
+                images = self.standardized(images)
+            self.train().fit(Examples(images, labels, classes, unseen, sounds), epochs)
+        self.learned.fill_(True)
+        return self.eval()
+
+    @torch.no_grad()
+    def scores(self, images: Tensor, classes: Tensor) -> Tensor:
+        """How well images (B, F) and classes (C, D), seen in training or not, fit -> (B, C).
+
+        Higher is better, the unit is the method's own. There is no dropout, whatever the mode.
+        """
+        if not self.learned:
+            raise RuntimeError(f"This {self.title} knows nothing yet: call learn first, or load a state.")
+        images = _finite(images, "images", self.features).to(self.shift.dtype)
+        classes = self._vectors(classes, "classes").to(self.shift.dtype)
+        with torch.autocast(images.device.type, enabled=False):
+            parts = [self.compare(self.standardized(part), classes) for part in images.split(1024)]
+        return torch.cat(parts)
+
+    def start(self) -> None:
+        """Draw the weights anew."""
+
+    def measure(self, images: Tensor) -> None:
+        """Set `shift` and `spread` by the training images (N, F); left at 0 and 1: as they are."""
+
+    def standardized(self, images: Tensor) -> Tensor:
+        """Images (B, F), less `shift` and divided by `spread`."""
+        return (images - self.shift) / self.spread
+
+    def fit(self, examples: Examples, epochs: int) -> None:
+        """Learn from examples; torch's generator is seeded already."""
+        raise NotImplementedError
+
+    def compare(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Scores (B, C) of standardized images (B, F) and class vectors (C, D) of length 1."""
+        raise NotImplementedError
+
+    def _vectors(self, classes: Tensor, name: str) -> Tensor:
+        classes = _finite(classes, name, self.semantics)
+        if not classes.any(1).all():
+            raise ValueError(f"{name} hold a vector of zeros, which says nothing: are there clips of each?")
+        return unit(classes)
+
+
+def descend(
+    optimizer: torch.optim.Optimizer, loss: Callable[[Tensor], Tensor], examples: Examples, *, batch: int,
+    epochs: int, decay: Callable[[int, int], float] | None = None,
+) -> None:  # fmt: skip
+    """Minimize a loss over examples in memory, in a new order every epoch.
+
+    `loss` takes indices (b,) of examples, b = `batch` or a few less: an epoch is cut into steps of about the
+    same size. `decay` (step, steps of the run) gives a factor on the learning rate.
+    """
+    count, device = len(examples.images), examples.images.device
+    parts = math.ceil(count / batch)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for epoch in range(epochs):
+        total = torch.zeros((), device=device)
+        for part, chosen in enumerate(torch.randperm(count).to(device).tensor_split(parts)):
+            factor = decay(epoch * parts + part, epochs * parts) if decay else 1.0
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = factor * rate
+            value = loss(chosen)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            total += value.detach() / parts
+        if not total.isfinite():
+            raise ArithmeticError(f"The loss in epoch {epoch} is {float(total)}: lower the rate.")
+
+
+def one_scale(values: Tensor) -> Tensor:
+    """Root mean square of all numbers, a scalar; 1 if all are zero."""
+    scale = values.square().mean().sqrt()
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def positive(**values: float) -> None:
+    """Raise ValueError unless these are finite numbers above 0."""
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a finite number above 0, not {value}.")
+
+
+def _finite(vectors: Tensor, name: str, size: int) -> Tensor:
+    if vectors.ndim != 2 or vectors.shape[1] != size or not len(vectors):
+        raise ValueError(f"{name} must be (one or more, {size}), not {tuple(vectors.shape)}.")
+    if not vectors.isfinite().all():
+        raise ValueError(f"{name} hold numbers that are not finite: look for a network that diverged.")
+    return full_precision(vectors)
+
+
+def _labels(labels: Tensor, name: str, items: Tensor, classes: Tensor) -> Tensor:
+    if labels.shape != (len(items),) or labels.is_floating_point():
+        raise ValueError(f"{name} must be {len(items)} integers, not {labels.dtype} {tuple(labels.shape)}.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(classes):
+        raise ValueError(f"{name} must be rows of classes, 0 to {len(classes) - 1}, not {low} to {high}.")
+    return labels.to(items.device, torch.int64)

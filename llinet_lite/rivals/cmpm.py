@@ -1,12 +1,9 @@
-"""CMPM and CMPC: projections of one sense on the other as probabilities, matched with the labels.
+"""CMPM and CMPC: projections of one modality on the other as probabilities, matched with the labels.
 
 Notebook: 06
 """
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,15 +12,12 @@ from torch import Tensor, nn
 from llinet_lite.losses import full_precision, refuse_unequal, unit
 from llinet_lite.models.towers import image_head
 from llinet_lite.rivals.base import Rival
-from llinet_lite.training import adam
-
-__all__ = ["CMPM", "cmpc_loss", "cmpm_loss", "projection_loss"]
 
 SMALL = 1e-8  # inside the logarithm and under its fraction, as in the authors' code
 
 
 def projection_loss(anchor: Tensor, other: Tensor, labels: Tensor) -> Tensor:
-    r"""One direction of :func:`cmpm_loss`: which of the others does an anchor's projection choose?
+    r"""One direction of `cmpm_loss`: which of the others does an anchor's projection choose?
 
     .. math:: p_{ij} = \mathrm{softmax}_j(x_i \cdot \bar z_j), \quad
         q_{ij} = \frac{[y_i = y_j]}{\sum_k [y_i = y_k]}, \quad
@@ -34,18 +28,7 @@ def projection_loss(anchor: Tensor, other: Tensor, labels: Tensor) -> Tensor:
     right class may go without.
 
     Source: Zhang and Lu, *Deep Cross-Modal Projection Learning for Image-Text Matching* (2018), with epsilon
-    = 1e-8 in both places as in their code.
-
-    Parameters
-    ----------
-    anchor, other : Tensor (B, D), x and z, not normalised
-    labels : Tensor (B,) integer
-
-    Returns
-    -------
-    Tensor, a scalar in nats, 0 where p = q
-
-    Notebook: 06
+    = 1e-8 in both places as in their code. Parameters as of `cmpm_loss`.
     """
     refuse_unequal(anchor, other)
     with torch.autocast(anchor.device.type, enabled=False):
@@ -56,11 +39,11 @@ def projection_loss(anchor: Tensor, other: Tensor, labels: Tensor) -> Tensor:
 
 
 def cmpm_loss(image: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
-    """Cross-modal projection matching: :func:`projection_loss` of pictures on sounds plus sounds on pictures.
+    """Cross-modal projection matching: `projection_loss` of images on audios plus audios on images.
 
     Parameters
     ----------
-    image, audio : Tensor (B, D), embeddings, not normalised
+    image, audio : Tensor (B, D), embeddings, not normalized
     labels : Tensor (B,) integer
 
     Returns
@@ -72,42 +55,33 @@ def cmpm_loss(image: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
     UserWarning
         If every embedding has length 1 (within 1e-3): the projections then lie in [-1, 1], the softmax stays
         nearly flat (16 classes of two items, each as far from the others as can be: 16 % of its mass on the
-        right two), and the loss cannot fall. No error, since a small batch may happen upon it.
+        right two), and the loss cannot fall.
 
-    Notebook: 06
+    Examples
+    --------
+    >>> apart = 60 * torch.eye(3)
+    >>> bool(cmpm_loss(apart, apart, torch.arange(3)).abs() < 1e-6)
+    True
     """
     lengths = torch.cat([full_precision(image), full_precision(audio)]).detach().norm(dim=1)
     if bool(((lengths - 1).abs() < 1e-3).all()):
         warnings.warn(
             "cmpm_loss got embeddings of length 1: their softmax stays nearly flat and the loss cannot fall. "
-            "Leave out the normalisation before this loss.",
+            "Leave out the normalization before this loss.",
             stacklevel=2,
         )
     return projection_loss(image, audio, labels) + projection_loss(audio, image, labels)
 
 
 def cmpc_loss(image: Tensor, audio: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    r"""Cross-modal projection classification: the part of one sense that the other confirms tells the class.
+    r"""Cross-modal projection classification: what the other modality confirms tells the class.
 
     .. math:: \hat x_i = (x_i \cdot \bar z_i)\, \bar z_i, \qquad
         L = -\frac1B \sum_i \ln \mathrm{softmax}(\bar W \hat x_i)_{y_i}
             - \frac1B \sum_i \ln \mathrm{softmax}(\bar W \hat z_i)_{y_i}
 
-    and z-hat likewise, with the rows of W, one per class, scaled to length 1; no bias, no factor.
-
-    Source: Zhang and Lu (2018), see :func:`projection_loss`.
-
-    Parameters
-    ----------
-    image, audio : Tensor (B, D), x and z, not normalised; row i of both is one pair
-    labels : Tensor (B,) integer, 0 to K - 1
-    weight : Tensor (K, D), W
-
-    Returns
-    -------
-    Tensor, a scalar in nats, 2 ln K for a classifier that cannot tell
-
-    Notebook: 06
+    and z-hat likewise, with the rows of W (K, D), one per class, scaled to length 1; no bias, no factor.
+    2 ln K for a classifier that cannot tell. Source and other parameters as of `projection_loss`.
     """
     refuse_unequal(image, audio)
     with torch.autocast(image.device.type, enabled=False):
@@ -123,51 +97,43 @@ def cmpc_loss(image: Tensor, audio: Tensor, labels: Tensor, weight: Tensor) -> T
 class CMPM(Rival):
     r"""Deep cross-modal projection learning, its matching loss alone or with its classification.
 
-    Pictures: the trunk's pooled features through FC ReLU FC; sounds: the audio encoder; neither normalised.
-    Loss: :func:`cmpm_loss`, plus `cmpc` times :func:`cmpc_loss`. Adam with 2e-4 and weight decay 4e-5.
+    Images: the trunk's pooled features through FC ReLU FC; audios: the audio encoder; neither normalized.
+    Loss: `cmpm_loss`, plus `cmpc` times `cmpc_loss`. Adam with 2e-4 and weight decay 4e-5.
 
     Source: Zhang and Lu (2018) and their code. Encoders there: ResNet-152 or MobileNet and a bidirectional
     LSTM, each with one linear layer to 512. Left out is their moving average of the weights (0.9999), which
-    needs more than 10 000 steps to forget how it began; a run here has fewer. Epsilon of Adam is 1e-8, which
-    their code asks for on the command line (its own default is 1).
+    needs more than 10 000 steps to forget how it began.
 
     Parameters
     ----------
-    features, classes, width, size : see :class:`llinet_lite.rivals.base.Rival`
-    cmpc : bool or float, weight of the classification. LLINet's table says CMPM: the matching loss alone is
-        the safe reading, hence False; True or 1 is the sum as published
-
-    Notebook: 06
+    features, classes, width, size : see `Rival`
+    cmpc : bool or float, weight of the classification; 1 is the sum as published, but LLINet's table says
+        CMPM alone
     """
 
     title = "CMPM"
     learning_rate = 2e-4
+    weight_decay = 4e-5
 
-    def __init__(
-        self, *, features: int, classes: int, width: int = 64, size: int = 1024, cmpc: bool | float = False
-    ):
-        super().__init__(features=features, classes=classes, width=width, size=size)
+    def __init__(self, *, cmpc: bool | float = False, **sizes: int):
+        super().__init__(**sizes)
         if not 0 <= cmpc < float("inf"):
             raise ValueError(f"cmpc is the weight of the classification, 0 or more, not {cmpc}.")
         self.cmpc = float(cmpc)
-        self.image = image_head(features, size)
+        self.image = image_head(self.features, self.size)
         if self.cmpc:
-            self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes, size)))
+            self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(self.classes, self.size)))
 
-    def embed_image(self, seen: dict[str, Tensor]) -> Tensor:
-        """Pooled features (B, F) in `seen` -> embeddings (B, D), not normalised."""
-        return self.image(seen["pooled"])
+    def embed_image(self, image: dict[str, Tensor]) -> Tensor:
+        """Pooled features (B, F) -> embeddings (B, D), not normalized."""
+        return self.image(image["pooled"])
 
-    def embed_audio(self, logmel: Tensor) -> Tensor:
-        """Log-mel (B, T, 40) -> embeddings (B, D), not normalised."""
-        return self.audio(logmel)
+    def embed_audio(self, audio: Tensor) -> Tensor:
+        """Log-mel (B, T, 40) -> embeddings (B, D), not normalized."""
+        return self.audio(audio)
 
     def matching(self, image: Tensor, audio: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of embeddings (B, D), (B, D) and its parts.
-
-        The directions are taken one by one: the check of `cmpm_loss` would make an accelerator wait, and
-        these embeddings come out of linear layers. Their mean lengths are reported: what sharpens p.
-        """
+        """Loss of embeddings and its parts: not by `cmpm_loss`, whose check would make a GPU wait."""
         parts = {
             "image_to_audio": projection_loss(image, audio, labels),
             "audio_to_image": projection_loss(audio, image, labels),
@@ -180,12 +146,5 @@ class CMPM(Rival):
         parts |= {name: full_precision(vectors).norm(dim=1).mean() for name, vectors in lengths.items()}
         return loss, {name: value.detach() for name, value in parts.items()}
 
-    def loss(
-        self, seen: dict[str, Tensor], logmel: Tensor, labels: Tensor, progress: float = 0.0
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See :meth:`llinet_lite.rivals.base.Rival.loss`; `progress` changes nothing here."""
-        return self.matching(self.embed_image(seen), self.embed_audio(logmel), labels)
-
-    def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
-        """Adam, 2e-4 times `rate`, weight decay 4e-5."""
-        return adam(rate * self.learning_rate, 4e-5)
+    def loss(self, inputs: tuple[dict, Tensor], batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.matching(self.embed_image(inputs[0]), self.embed_audio(inputs[1]), batch["label"])

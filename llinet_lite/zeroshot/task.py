@@ -19,7 +19,7 @@ from llinet_lite.models import LLINet
 from llinet_lite.models.towers import image_head
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.old_road import fit
-from llinet_lite.rivals import RETRIEVAL
+from llinet_lite.rivals import RETRIEVAL, Rival
 from llinet_lite.training import History
 from llinet_lite.zeroshot.activations import ActivationBatches, activations, see
 from llinet_lite.zeroshot.ours import Ours
@@ -96,6 +96,8 @@ class PairStep(nn.Module):
         """Return the loss and its terms; `progress`, a number, is 0 for a batch without it."""
         seen, heard = self.senses(batch)
         labels = torch.searchsorted(self.classes, batch["label"])
+        if isinstance(method, Rival):
+            return method.loss((seen, heard), batch | {"label": labels})
         return method.loss(seen, heard, labels, batch.get("progress", 0.0))
 
 

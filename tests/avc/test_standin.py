@@ -65,6 +65,7 @@ def test_the_published_stand_in_is_loaded(lesson, capsys):
 
 
 def test_imagenets_network_is_one_for_all_seeds(lesson, store, monkeypatch):
+    monkeypatch.setattr(standin, "weights_file", lambda weights: weights)
     monkeypatch.setattr(standin, "vgg16_imagenet", lambda weights: Colours())
     title, seen, note = vgg_vectors(lesson(), ("test",), [0, 1, 2])
     assert title == "VGG16-ImageNet" and note == "labels of ImageNet" and len(seen) == 3
