@@ -3,10 +3,8 @@
 import torch
 
 from llinet_lite.training import CheckpointError as CheckpointError
-from llinet_lite.training import alone_in as alone_in
 from llinet_lite.training import load_weights as load_weights
 from llinet_lite.training import save_weights as save_weights
-from llinet_lite.training import write_atomic as write_atomic
 
 
 def rounded(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -149,9 +150,12 @@ def fit(
     KeyboardInterrupt
         After Ctrl-C, once a checkpoint is written.
     """
+    from lightning_fabric import Fabric
+
     place = _device(device)
     name = choose_precision(place, precision)
-    fabric = _fabric(place, devices, name)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its remarks differ by machine
+    fabric = Fabric(accelerator=place, devices=devices, precision=name)
     fabric.launch()
     step = Step(method, inputs).to(fabric.device)
     channels_last = name == "bf16-mixed" if channels_last == "auto" else channels_last
@@ -223,12 +227,12 @@ class _Run:
     def describe(self, batches, settings: dict) -> None:
         """Everything that a checkpoint must agree with."""
         shapes = [(name, tuple(value.shape)) for name, value in self.step.state_dict().items()]
-        defaults = json.dumps(plain(self.optimizer.defaults), sort_keys=True)
+        defaults = json.dumps(self.optimizer.defaults, sort_keys=True, default=str)
         count = len(batches.epoch(0))
         self.per_epoch = count // self.fabric.world_size
         if self.per_epoch == 0:
             raise ValueError("An epoch has no batch for each process: take smaller batches or more data.")
-        self.settings = plain(settings) | {
+        self.settings = json.loads(json.dumps(settings)) | {
             "network": hashlib.sha256(repr(shapes).encode()).hexdigest()[:12],
             "optimizer": f"{type(self.optimizer).__name__} {defaults}",
             "batches_per_epoch": count,
@@ -256,7 +260,6 @@ class _Run:
             self.say(f"going on at {self.place()}, from {last}")
 
     def save(self) -> None:
-        """Write the checkpoint (first process only)."""
         self.saved_at = time.monotonic()
         if self.folder is not None and self.fabric.is_global_zero:
             parts = {"module": self.step.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -315,22 +318,18 @@ class _Run:
             self.say(f"{self.place()}  {_shown(self.means())}  {self.speed():.0f} samples/s  {self.left()}")
 
     def place(self) -> str:
-        """Where the run is."""
         epoch, batch = self.state["epoch"] + 1, self.state["position"]
         return f"epoch {epoch}/{self.epochs}, batch {batch}/{self.per_epoch}"
 
     def means(self) -> dict[str, float]:
-        """Means over the good steps of this epoch so far."""
         return {name: value / self.state["counted"] for name, value in self.state["sums"].items()}
 
     def measure(self, validate: Callable) -> dict[str, float]:
-        """The metrics of `validate`, in eval mode."""
         self.step.eval()
         with torch.no_grad(), self.fabric.autocast():
             return {name: float(value) for name, value in validate(self.step.method).items()}
 
     def end_epoch(self, metrics: dict, select: str) -> None:
-        """Keep the best weights, log, save."""
         if metrics and select not in metrics:
             raise ValueError(f"validate gives {', '.join(metrics)}, not {select!r}; select one of these.")
         state, seconds = self.state, time.monotonic() - self.epoch_started
@@ -338,7 +337,7 @@ class _Run:
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record |= {"samples_per_second": self.speed(), "seconds": seconds, "bad_steps": state["bad_steps"]}
         self.keep_best(metrics, select)
-        state["records"].append(plain(record))
+        state["records"].append({k: None if math.isnan(value) else value for k, value in record.items()})
         state |= {"epoch": state["epoch"] + 1, "position": 0, "sums": {}, "counted": 0}
         self.save()
         shown = _shown({name: value for name, value in record.items() if name in (*metrics, "loss")})
@@ -357,27 +356,23 @@ class _Run:
             save_weights(self.folder / "best.safetensors", self.step.method, notes)
 
     def stop(self) -> None:
-        """Save and leave, saying how to go on."""
         self.save()
-        how = "nothing was kept, since there is no run_dir"
-        if self.folder is not None:
-            how = f"a checkpoint is in {self.folder}; the same call goes on from it"
+        kept = f"a checkpoint is in {self.folder}; the same call goes on from it"
+        how = kept if self.folder else "nothing was kept, since there is no run_dir"
         message = f"stopped after {self.state['step']} steps, in epoch {self.state['epoch'] + 1}: {how}"
         self.say(message)
         raise KeyboardInterrupt(message)
 
     def speed(self) -> float:
-        """Samples per second in this epoch."""
         return self.epoch_samples / max(time.monotonic() - self.epoch_started, 1e-9)
 
     def left(self) -> str:
-        """The time that is left, from the speed so far."""
         spent, done = time.monotonic() - self.started, self.state["step"] - self.first_step
         todo = self.per_epoch * self.epochs - self.state["step"]
-        return f"{_duration(spent / done * todo)} left" if done and todo > 0 else f"{_duration(spent)} in all"
+        what, seconds = ("left", spent / done * todo) if done and todo > 0 else ("in all", spent)
+        return f"{timedelta(seconds=round(seconds))} {what}"
 
     def say(self, line: str) -> None:
-        """Print one line, at once."""
         self.spoke_at = time.monotonic()
         if self.talks:
             print(line, flush=True)
@@ -476,19 +471,6 @@ def _device(device: str) -> str:
     return device
 
 
-def _fabric(device: str, devices: int, precision: str):
-    """Fabric without its remark on the precision, which differs from machine to machine."""
-    from lightning_fabric import Fabric
-
-    log = logging.getLogger("lightning_fabric")
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        return Fabric(accelerator=device, devices=devices, precision=precision)
-    finally:
-        log.setLevel(level)
-
-
 def _channels_last(module: nn.Module) -> None:
     """Keep the weights of convolutions, in two and in three dimensions, with channels last in memory."""
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -499,12 +481,6 @@ def _channels_last(module: nn.Module) -> None:
 
 def _shown(numbers: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as 1:02:03 or 2:03."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
 
 
 def write_atomic(path: str | Path, data: bytes) -> None:
@@ -530,40 +506,21 @@ def write_atomic(path: str | Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path | None, say: Callable[[str], None], lock: Path | None = None) -> Iterator[None]:
+def alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a folder that is being made; a second process waits for the first."""
     import filelock
 
-    if folder is None:
-        yield
-        return
-    lock = lock or folder / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    held = filelock.FileLock(lock)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
     try:
-        held.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except filelock.Timeout:
         say(f"another process is at work in {folder}: waiting for it")
-        held.acquire()
+        lock.acquire()
     try:
         yield
     finally:
-        held.release()
-
-
-def plain(value):
-    """`value` as JSON can hold it: tensors and numpy scalars as numbers, not-a-number as None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value)
+        lock.release()
 
 
 def load_checkpoint(path: Path, settings: dict) -> dict:
@@ -593,12 +550,9 @@ def save_weights(path: str | Path, model: nn.Module, metadata: dict | None = Non
     """Write the weights as safetensors, with `metadata` (JSON values) in the header, atomically."""
     from safetensors.torch import save
 
-    tensors = {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in model.state_dict().items()
-    }
-    notes = {name: json.dumps(plain(value)) for name, value in (metadata or {}).items()}
-    write_atomic(path, save(tensors, notes))
+    plain = {"memory_format": torch.contiguous_format}
+    tensors = {name: value.detach().cpu().clone(**plain) for name, value in model.state_dict().items()}
+    write_atomic(path, save(tensors, {name: json.dumps(value) for name, value in (metadata or {}).items()}))
 
 
 def load_weights(path: str | Path, model: nn.Module) -> dict:

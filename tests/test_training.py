@@ -169,17 +169,17 @@ def test_a_run_killed_at_a_random_moment_ends_with_the_same_weights(tmp_path):
     whole, history = train(None)
     rng, saving = random.Random(), "save_seconds=0.0"
     folders = {workers: tmp_path / f"workers{workers}" for workers in (0, 2)}
-    killed = {w: start(tmp_path, folder, w, pause=0.03, more=saving) for w, folder in folders.items()}
+    killed = {w: start(tmp_path, folder, w, pause=0.06, more=saving) for w, folder in folders.items()}
     for workers, process in killed.items():
         wait_for(folders[workers] / "last.ckpt", process)
         time.sleep(rng.random())
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         (folders[workers] / ".last.ckpt.1234.tmp").write_bytes(b"half")
-    again = {w: start(tmp_path, folder, w, more=f"quiet=False, {saving}") for w, folder in folders.items()}
+    again = {w: start(tmp_path, folder, w, more=saving) for w, folder in folders.items()}
     for workers, folder in folders.items():
         output = again[workers].communicate()[0]
-        assert "going on at epoch" in output and f"weights {fingerprint(whole)}" in output, output
+        assert f"weights {fingerprint(whole)}" in output, output
         assert f"log {without_times(history.epochs)}" in output
         assert not list(folder.glob(".*.tmp"))
 
