@@ -126,9 +126,17 @@ def table(
     >>> fig = table(scores, chance={"mAP": 0.125}, paper={"LLINet": {"mAP": 0.493}})
     """
     if not isinstance(rows, Mapping):
-        chance, paper = chance or rows.chance, paper or rows.paper
-        rows = {name: {c: rows.interval(name, c) for c in line} for name, line in rows.values.items()}
-        rows = {name: {c: (i.value, i.low, i.high) for c, i in line.items()} for name, line in rows.items()}
+        measured, columns = rows, columns or rows.columns
+        chance = chance or {c: measured.chance[c] for c in columns if c in measured.chance}
+        paper = paper or {
+            name: {c: known for c in columns if (known := measured.published(name, c)) is not None}
+            for name in measured.values
+        }
+        paper = {name: line for name, line in paper.items() if line}
+        rows = {
+            name: {c: _bounds(measured.interval(name, c)) for c in columns if c in line}
+            for name, line in measured.values.items()
+        }
     if not rows:
         raise ValueError("there is no score to draw: give at least one row")
     columns = columns or list(dict.fromkeys(column for row in rows.values() for column in row))
@@ -170,6 +178,10 @@ def table(
     entries += [Line2D([], [], **CHANCE, label="chance")] if chance else []
     fig.legend(handles=entries, loc="outside lower center", ncols=len(entries), fontsize=8)
     return fig
+
+
+def _bounds(interval) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high
 
 
 def _check_names(rows, columns, marked, lines) -> None:

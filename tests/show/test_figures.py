@@ -8,6 +8,7 @@ import pytest
 from matplotlib.patches import Circle, Rectangle
 from scipy.stats import spearmanr
 
+from llinet_lite.results import Table
 from llinet_lite.show import figures
 from llinet_lite.show.figures import CHANCE
 
@@ -15,6 +16,7 @@ ROWS = {
     "LLINet": {"mAP": (0.4, 0.35, 0.45), "R@1": (0.5, 0.42, 0.58)},
     "CMPM": {"mAP": (0.3, 0.25, 0.36)},
 }
+HITS = {"LLINet": [1, 0, 1, 0], "CMPM": [0, 0, 1, 0]}
 NAMES = ["violin", "cello", "drum", "banjo", "harp", "bell"]
 
 
@@ -66,19 +68,14 @@ def test_a_table_marks_controls_constants_and_values_beside():
     assert legend(fig) == ["measured", "control", "its interval", "center"]
 
 
-def test_a_table_of_results_is_drawn_as_it_is():
-    class Interval:
-        def __init__(self, value, low, high):
-            self.value, self.low, self.high = value, low, high
-
-    class Table:
-        values, chance, paper = ROWS, {"mAP": 0.1, "R@1": 0.1}, {}
-
-        def interval(self, row, column):
-            return Interval(*ROWS[row][column])
-
-    fig = figures.table(Table())
-    assert [bar.get_width() for bar in fig.axes[0].patches] == [0.4, 0.3]
+def test_a_table_of_results_brings_intervals_chance_and_paper():
+    hits = {name: {"acc": np.array([hits]), "tr": np.array([hits])} for name, hits in HITS.items()}
+    measured = Table(hits, np.arange(4), chance={"acc": 0.1, "tr": 0.2}, paper={"acc": {"LLINet": 0.4}})
+    fig = figures.table(measured, {"acc": "accuracy"})
+    assert len(fig.axes) == 1 and [bar.get_width() for bar in fig.axes[0].patches] == [0.5, 0.25]
+    interval = measured.interval("CMPM", "acc")
+    assert [interval.low, interval.high] in [list(line.get_xdata()) for line in fig.axes[0].lines]
+    assert upright(fig.axes[0]) == [0.1] and drawn(fig.axes[0], "D") == [(0.4, 0)]
 
 
 def test_effects_are_colored_where_zero_is_outside():
