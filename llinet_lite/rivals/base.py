@@ -99,17 +99,13 @@ class Rival(nn.Module):
         return cosines(image, audio)
 
     def loss(self, inputs: tuple[dict, Tensor], batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of a batch of pairs.
+        """Loss of a batch of pairs, and its terms and what should be watched by name, detached.
 
         Parameters
         ----------
         inputs : what `embed_image` and what `embed_audio` take
         batch : "label", Tensor (B,) integer, 0 to K - 1; "progress", float in [0, 1), share of the training
             that is done, 0 where it is missing
-
-        Returns
-        -------
-        loss, parts : Tensor, a scalar, and its terms and what should be watched by name, detached
         """
         raise NotImplementedError
 
@@ -248,8 +244,8 @@ class Recognizer(nn.Module):
 
 
 def descend(
-    optimizer: torch.optim.Optimizer, loss: Callable[[Tensor], Tensor], examples: Examples, *, batch: int,
-    epochs: int, decay: Callable[[int, int], float] | None = None,
+    optimizer: torch.optim.Optimizer, loss: Callable[[Tensor], Tensor], examples: Examples, *, epochs: int,
+    batch: int = 64, decay: Callable[[int, int], float] | None = None,
 ) -> None:  # fmt: skip
     """Minimize a loss over examples in memory, in a new order every epoch.
 

@@ -23,7 +23,7 @@ SMALL = 1e-8  # under the root, whose slope is infinite at zero
 def draw_pairs(labels: Tensor, negative_share: float = 0.6) -> tuple[Tensor, Tensor]:
     """Give every image its own audio, or, `round(negative_share * B)` of them, any of another class.
 
-    Returns the audio of each image (B,) and whether it is of another class (B,): none in a batch of one.
+    Returns the audio of each image (B,), and whether it is of another class (B,); of one class none is.
     """
     count, device = len(labels), labels.device
     allowed = negatives(labels, "mask")  # (B, B)
@@ -66,7 +66,6 @@ def root_classification_loss(image_logits: Tensor, audio_logits: Tensor, labels:
 
 
 def _stack(features: int, sizes: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers, each with ReLU."""
     layers = []
     for inside, outside in pairwise((features, *sizes)):
         layers += [center_rows(initialize(nn.Linear(inside, outside))), nn.ReLU()]
@@ -76,9 +75,8 @@ def _stack(features: int, sizes: tuple[int, ...]) -> nn.Sequential:
 class CME(Rival):
     r"""Cross-modal embeddings for video and audio retrieval.
 
-    Pooled features of length 1 go through layers with ReLU (images 2000, 2000, 700, 700, 250; audios 450,
-    450, 250, 250, 250) and become vectors of length 1 that are not negative, so that cosines lie in [0, 1]. A
-    sigmoid classifier is shared.
+    Pooled features of length 1 go through layers with ReLU, see `IMAGE_SIZES`, and become vectors of length 1
+    that are not negative, so that cosines lie in [0, 1]. A sigmoid classifier is shared.
 
     .. math:: L = L_{\cos} + \lambda \sqrt{L_{CE}}
 

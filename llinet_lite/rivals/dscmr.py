@@ -15,8 +15,7 @@ from llinet_lite.rivals.base import Rival
 SMALL = 1e-8  # under the roots, whose slope is infinite at zero
 
 
-def _length(x: Tensor) -> Tensor:
-    """(B, D) -> (B,)."""
+def _length(x: Tensor) -> Tensor:  # (B, D) -> (B,)
     return (x.square().sum(1) + SMALL).sqrt()
 
 

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from llinet_lite.losses import full_precision
 from llinet_lite.rivals.base import Examples, Recognizer, descend, one_scale, positive
 
-BATCH = 64
-
 
 def relation_loss(relations: Tensor, targets: Tensor) -> Tensor:
     r"""Squared error of relations (B, C) that should be 1 for the right class and 0 for every other.
@@ -51,9 +49,8 @@ class RelationNet(Recognizer):
         synthetic classes with a linear link (24 seen, 8 unseen, 480 steps, two worlds) it took the accuracy
         on unseen ones from 0.50 to 0.80
     prior : bool, begin with a bias for r = 1 / K, K training classes. Ours; False as published
-    rate : float, multiplies the published learning rate, 1e-5, for runs of a thousand steps, not half a
-        million. On those synthetic classes 10, 30, 100, 300 gave 0.78, 0.76, 0.80, 0.76: it hardly matters,
-        and 100 learns the seen classes fully
+    rate : float, multiplies the published learning rate, 1e-5, for runs of a thousand steps. On those classes
+        10, 30, 100, 300 gave 0.78, 0.76, 0.80, 0.76: it hardly matters; 100 learns the seen classes fully
     """
 
     title = "RelationNet"
@@ -77,13 +74,11 @@ class RelationNet(Recognizer):
         self.first, self.second = nn.Linear(2 * features, relation), nn.Linear(relation, 1)
 
     def start(self) -> None:
-        """Draw the weights anew."""
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
 
     def measure(self, images: Tensor) -> None:
-        """The one scale of the training images (N, F)."""
         self.spread[:] = one_scale(images)
 
     def compare(self, images: Tensor, classes: Tensor) -> Tensor:
@@ -95,7 +90,6 @@ class RelationNet(Recognizer):
         return torch.sigmoid(self.second(torch.relu(both))).squeeze(2)  # (B, C, 1) -> (B, C)
 
     def fit(self, examples: Examples, epochs: int) -> None:
-        """Adam on `relation_loss`."""
         if self.standard:
             self.middle[:] = examples.classes.mean(0)
             self.scale.fill_(one_scale(examples.classes - self.middle))
@@ -109,7 +103,4 @@ class RelationNet(Recognizer):
         judge = [*self.first.parameters(), *self.second.parameters()]
         groups = [{"params": self.g.parameters(), "weight_decay": self.penalty}, {"params": judge}]
         adam = torch.optim.Adam(groups, 1e-5 * self.rate, fused=True)
-        descend(
-            adam, loss, examples, batch=BATCH, epochs=epochs,
-            decay=lambda step, steps: 0.5 ** int(2.5 * step / steps),
-        )  # fmt: skip
+        descend(adam, loss, examples, epochs=epochs, decay=lambda step, steps: 0.5 ** int(2.5 * step / steps))

@@ -93,10 +93,9 @@ class SCAN(Rival):
 
     "Regions" are the cells of the trunk's last map through one linear layer, "words" the time steps of the
     audio encoder's maps, averaged over the mel rows, through another. There is no embedding of a whole image
-    or audio: all pairs have to be compared, and class prototypes cannot be had.
-
-    The loss is `hardest_hinge`. It is known to stick where all embeddings are equal; during the first share
-    `warm_up` of the training it is therefore `sum_hinge`, which the authors' code also offers.
+    or audio: all pairs have to be compared, and class prototypes cannot be had. The loss is `hardest_hinge`.
+    It is known to stick where all embeddings are equal; during the first share `warm_up` of the training it
+    is therefore `sum_hinge`, which the authors' code also offers.
 
     Source: Lee et al., *Stacked Cross Attention for Image-Text Matching* (2018), and the authors' code, for
     Flickr30K; there an image has 36 regions of a detector, and words come from a recurrent network.

@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from llinet_lite.losses import cosines, negatives
 from llinet_lite.rivals.base import Rival, hinge_costs
 
-LOWEST = 1e-6  # learning rate between two cycles
-CYCLE = 4  # epochs
-
 
 def mean_hinge(scores: Tensor, allowed: Tensor, margin: float = 0.2) -> tuple[Tensor, Tensor]:
     r"""Every wrong pair of the batch a hinge, and their mean.
@@ -67,7 +64,7 @@ class RecurrentEncoder(nn.Module):
     def forward(self, logmel: Tensor) -> Tensor:
         """Log-mel (B, T, bands) -> (B, 32 width)."""
         frames = self.conv(logmel.transpose(1, 2))  # (B, bands, T) -> (B, width, T')
-        # Under autocast cuDNN's recurrent networks take float16, in which most gradients here are zero.
+        # under autocast cuDNN's recurrent networks take float16, in which most gradients here are zero
         on_gpu = frames.device.type == "cuda"
         with torch.autocast("cuda", enabled=False) if on_gpu else nullcontext():
             frames = frames.float() if on_gpu else frames
@@ -112,5 +109,5 @@ class SIR(Rival):
 
     def schedule(self, epochs: int) -> Callable[[float], float]:
         """Cosine from 1e-6 up to 2e-4 and back every 4 epochs; stretched so that the last cycle ends."""
-        low, cycle = LOWEST / self.learning_rate, epochs / max(1, round(epochs / CYCLE))
+        low, cycle = 1e-6 / self.learning_rate, epochs / max(1, round(epochs / 4))
         return lambda epoch: low + (1 - low) * (1 - math.cos(2 * math.pi * epoch / cycle)) / 2

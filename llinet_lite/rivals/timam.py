@@ -53,9 +53,8 @@ class TIMAM(CMPM):
     .. math:: L = L_M + w_{ID} L_{ID} + L_D \quad\text{with the gradient of } L_D \text{ times } -w
         \text{ where it enters the encoders}
 
-    L_M is `cmpm_loss`, L_ID `cmpc_loss`, L_D `discriminator_loss`. The discriminator sees embeddings of
-    length 1, else their lengths alone would tell the modalities apart; it learns at full strength whatever w.
-    The value of L contains L_D, which the encoders raise: watch the parts.
+    L_M is `cmpm_loss`, L_ID `cmpc_loss`, L_D `discriminator_loss` of embeddings of length 1, else lengths
+    alone would tell the modalities apart. L contains L_D, which the encoders raise: watch the parts.
 
     Source: Sarafianos, Xu and Kakadiaris, *Adversarial Representation Learning for Text-to-Image Matching*
     (2019). Only its abstract and introduction were at hand, with the kinds of losses; their forms, the

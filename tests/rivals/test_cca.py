@@ -1,7 +1,5 @@
 """CCA against scikit-learn, a generalized eigenproblem, and pairs whose correlations are known."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -69,24 +67,6 @@ def test_known_correlations_are_found_and_weigh_the_components():
         torch.testing.assert_close(projected, (wanted / wanted.norm(dim=1, keepdim=True)).float())
 
 
-def test_an_affine_change_of_one_view_changes_nothing_without_regularization():
-    x, y = pairs(200, shared=4, size=(8, 8))
-    mixed = x @ torch.from_numpy(np.random.default_rng(1).normal(size=(8, 8))) * 100 + 7
-    one, other = CCA(5, 0.0).fit(x, y), CCA(5, 0.0).fit(mixed, y)
-    torch.testing.assert_close(one.correlations, other.correlations)
-    similarity = [cca.transform_image(v) @ cca.transform_audio(y).T for cca, v in ((one, x), (other, mixed))]
-    torch.testing.assert_close(*similarity, atol=1e-5, rtol=0)
-
-
-def test_regularization_knows_no_scale_and_lowers_correlations():
-    x, y = pairs(200, shared=4, size=(8, 6))
-    one, other = CCA(5, 0.1).fit(x, y), CCA(5, 0.1).fit(1000 * x - 3, y / 50)
-    torch.testing.assert_close(one.correlations, other.correlations)
-    torch.testing.assert_close(one.transform_image(x), other.transform_image(1000 * x - 3))
-    correlations = [CCA(5, r).fit(x, y).correlations for r in (0.0, *GRID)]
-    assert all((a >= b).all() for a, b in pairwise(correlations))
-
-
 def test_more_components_than_pairs_support_overfit_and_validation_finds_the_cure():
     """20 common causes in 256 features, 600 pairs: 128 components as published, and tuned."""
     parts = zip((600, 200, 200), range(3), strict=True)
@@ -108,16 +88,6 @@ def test_paired_rank_counts_by_hand():
     # Ranks of the partners: 2, 1, 3 among audios; 1, 2 (of two equal images, the partner last), 3 back.
     assert paired_rank(images, audios) == pytest.approx((1 / 2 + 1 + 1 / 3 + 1 + 1 / 2 + 1 / 3) / 6)
     assert paired_rank(torch.ones(5, 2), torch.ones(5, 2)) == pytest.approx(1 / 5)
-
-
-def test_a_dead_feature_says_nothing_when_it_comes_alive():
-    x, y = pairs(200, shared=3, size=(6, 6))
-    x[:, 2] = 0.25
-    cca = CCA.paper(6).fit(x, y)
-    assert cca.correlations[-1] < 1e-6
-    alive = x.clone()
-    alive[:, 2] = 5.0
-    torch.testing.assert_close(cca.transform_image(alive), cca.transform_image(x))
 
 
 X, Y = pairs(50, shared=2, size=(8, 6))

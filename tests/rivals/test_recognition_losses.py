@@ -145,21 +145,6 @@ def test_lde_reads_clips_where_asked():
         LDE(features=4, semantics=5).learn(images - 1, labels, classes)
 
 
-def test_clips_are_of_the_right_class_and_all_are_drawn():
-    from llinet_lite.rivals.base import Examples
-    from llinet_lite.rivals.lde import _clips
-
-    labels, asked = torch.tensor([2, 0, 2, 1, 2, 0]), torch.arange(3).repeat(200)
-    vectors = torch.stack([labels, torch.arange(6)], 1).float()
-    torch.manual_seed(0)
-    drawn = _clips(Examples(torch.zeros(3, 1), torch.arange(3), torch.zeros(3, 2), None, (vectors, labels)))(
-        asked
-    )
-    counts = drawn[:, 1].long().bincount(minlength=6)
-    assert torch.equal(drawn[:, 0].long(), asked) and counts[3] == 200
-    assert (counts[[1, 5]] > 70).all() and (counts[[0, 2, 4]] > 40).all()
-
-
 # ---- Relation Net
 
 
