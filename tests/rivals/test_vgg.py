@@ -12,7 +12,6 @@ from llinet_lite.rivals.vgg import VGG16, vgg16_imagenet
 
 
 def test_it_is_torchvisions_vgg16():
-    torch.manual_seed(0)
     theirs = vgg16(weights=None, init_weights=False).eval()
     with torch.device("meta"):
         ours = VGG16(1000, batch_norm=False)
