@@ -102,7 +102,8 @@ def results(
 ) -> None:
     """Print the results that are kept, with intervals, beside chance and the papers' numbers."""
     from llinet_lite import results as kept
-    from llinet_lite.workspace import home, write_whole
+    from llinet_lite.files import write_whole
+    from llinet_lite.workspace import home
 
     if write:
         page = home() / "README.md"

@@ -2,6 +2,7 @@
 
 import torch
 
+from llinet_lite.files import alone_in as alone_in
 from llinet_lite.training import CheckpointError as CheckpointError
 from llinet_lite.training import load_weights as load_weights
 from llinet_lite.training import save_weights as save_weights

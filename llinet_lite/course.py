@@ -27,9 +27,10 @@ import filelock
 from joblib import cpu_count
 
 from llinet_lite import results, workspace
+from llinet_lite.files import write_whole
 from llinet_lite.profiles import COSTS, PROFILES, overridden, profile_named
 from llinet_lite.results import Result
-from llinet_lite.workspace import REFERENCE, Workspace, data_mark, digest, home, runs_folder, write_whole
+from llinet_lite.workspace import REFERENCE, Workspace, data_mark, digest, home, runs_folder
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,13 +10,11 @@ Notebook: 01
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -28,6 +26,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+
+from llinet_lite.files import alone_in, write_whole
 
 SECONDS_BETWEEN_LINES = 5.0
 BEGINNING = {"epoch": 0, "position": 0, "step": 0, "counted": 0, "bad_in_row": 0, "bad_steps": 0}
@@ -106,25 +106,22 @@ def fit(
     Parameters
     ----------
     method : Module
-        Trained in place and left with the last epoch's weights. It brings `loss(inputs, batch)` -> (loss,
-        dict of its parts), `optimizer(rate)` -> callable that makes a torch Optimizer of parameters,
-        `schedule(epochs)` -> callable epoch -> factor on the learning rate (or None: 1), and `clip_norm`, the
-        largest norm of its gradient (or None).
+        Left with the last epoch's weights. It brings `loss(inputs, batch)` -> (loss, dict of its parts),
+        `optimizer(rate)` -> callable parameters -> torch Optimizer, `schedule(epochs)` -> callable epoch ->
+        factor on the learning rate (or None: 1), and `clip_norm`, the largest norm of its gradient (or None).
     inputs : Module
         Batch -> what the method's loss takes.
     batches : object
         Its `epoch(e)` gives a sequence of batches (`len`, `[i]`), dicts of tensors that are a function of
         (seed, e, i). With several devices each takes every n-th.
     epochs, seed : int
-        The seed is that of dropout and the like; the batches bring their own.
     run_dir : path, optional
-        Folder of `last.ckpt` and `best.safetensors`; None: nothing is kept. A second process waits for the
-        first and returns its result.
+        Folder of `last.ckpt` and `best.safetensors`; None: nothing is kept.
     rate : float
         Factor on the method's learning rate.
     validate : callable, optional
-        Method -> dict of float, after each epoch, in eval mode without gradients. The epoch with the highest
-        `select` is the best; without `validate` the last is.
+        Method -> dict of float, after each epoch, in eval mode. The epoch with the highest `select` is the
+        best; without `validate` the last is.
     settings : dict, optional
         JSON values that describe the run: a checkpoint with others is refused. Network, optimizer, seed and
         precision are added; `epochs` is not, so that a run can be prolonged.
@@ -132,7 +129,7 @@ def fit(
         Processes that load batches; the result does not depend on it.
     precision, channels_last : {"auto", "bf16", "fp32"}, {"auto", True, False}
         "auto": bfloat16 where the machine computes in it, and then convolutions with channels last in memory.
-    device, devices : {"auto", "cpu", "cuda", "mps"}, int
+    device, devices : {"auto", "cpu", "cuda"}, int
         More than one: distributed data parallel (gloo on CPUs, nccl on GPUs), from a script.
     save_seconds : float
         Between two checkpoints within an epoch; there is one after each epoch.
@@ -144,7 +141,7 @@ def fit(
     Raises
     ------
     CheckpointError
-        If the checkpoint is damaged, was made with other settings, or the disk is full.
+        If the checkpoint is damaged or was made with other settings.
     NotFiniteError
         After too many bad steps in a row, with their samples.
     KeyboardInterrupt
@@ -152,7 +149,7 @@ def fit(
     """
     from lightning_fabric import Fabric
 
-    place = _device(device)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     name = choose_precision(place, precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its remarks differ by machine
     fabric = Fabric(accelerator=place, devices=devices, precision=name)
@@ -201,12 +198,12 @@ def fit(
                 if i + 1 < run.per_epoch and time.monotonic() - run.saved_at > save_seconds:
                     run.save()
             torch.manual_seed(seed_of(seed, epoch, "validate"))
-            run.end_epoch({} if validate is None else run.measure(validate), select)
+            run.end_epoch(validate, select)
             if run.agreed(True, interrupted())[1]:
                 run.stop()
     if devices > 1:
         fabric.barrier()
-        wrapped = None  # DDP first, then the connection: the other way round a process may hang at its end
+        del wrapped  # DDP first, then the connection: the other way round a process may hang at its end
         torch.distributed.destroy_process_group()
     state = run.state
     return History(state["records"], state["best"], sorted(set(state["bad"])), run.folder, run.resumed_at)
@@ -265,7 +262,7 @@ class _Run:
             parts = {"module": self.step.state_dict(), "optimizer": self.optimizer.state_dict()}
             buffer = io.BytesIO()
             torch.save({"settings": self.settings, **parts, **self.state}, buffer)
-            write_atomic(self.folder / "last.ckpt", buffer.getvalue())
+            write_whole(self.folder / "last.ckpt", buffer.getvalue())
 
     def batches(self, sequence, workers: int, seed: int) -> Iterator[tuple[int, dict]]:
         """The batches that are left in this epoch for this process, numbered."""
@@ -324,19 +321,19 @@ class _Run:
     def means(self) -> dict[str, float]:
         return {name: value / self.state["counted"] for name, value in self.state["sums"].items()}
 
-    def measure(self, validate: Callable) -> dict[str, float]:
+    def end_epoch(self, validate: Callable | None, select: str) -> None:
+        """Validate, keep the best weights, log, save."""
         self.step.eval()
         with torch.no_grad(), self.fabric.autocast():
-            return {name: float(value) for name, value in validate(self.step.method).items()}
-
-    def end_epoch(self, metrics: dict, select: str) -> None:
+            metrics = {} if validate is None else validate(self.step.method)
+        metrics = {name: float(value) for name, value in metrics.items()}
         if metrics and select not in metrics:
             raise ValueError(f"validate gives {', '.join(metrics)}, not {select!r}; select one of these.")
         state, seconds = self.state, time.monotonic() - self.epoch_started
         record = {"epoch": state["epoch"], "step": state["step"], **self.means(), **metrics}
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record |= {"samples_per_second": self.speed(), "seconds": seconds, "bad_steps": state["bad_steps"]}
-        self.keep_best(metrics, select)
+        self._keep_best(metrics, select)
         state["records"].append({k: None if math.isnan(value) else value for k, value in record.items()})
         state |= {"epoch": state["epoch"] + 1, "position": 0, "sums": {}, "counted": 0}
         self.save()
@@ -344,7 +341,7 @@ class _Run:
         done = f"epoch {state['epoch']}/{self.epochs} done  {shown}"
         self.say(f"{done}  {record['samples_per_second']:.0f} samples/s  {self.left()}")
 
-    def keep_best(self, metrics: dict, select: str) -> None:
+    def _keep_best(self, metrics: dict, select: str) -> None:
         """Write the weights if they are the best so far (without validation: always)."""
         best, value = self.state["best"], metrics.get(select)
         if value is not None and (math.isnan(value) or (best and value <= best["value"])):
@@ -426,49 +423,20 @@ def seed_of(*parts) -> int:
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "little") >> 1
 
 
-def fast_bf16(device: str) -> bool:
-    """Whether this machine's `device` ("cpu", "cuda", ...) computes in bfloat16."""
-    if device == "cuda":
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in names)
-
-
 def choose_precision(device: str | torch.device, precision: str = "auto") -> str:
-    """Fabric's name of a precision "auto", "bf16" or "fp32": "bf16-mixed" or "32-true"."""
-    auto = "bf16-mixed" if fast_bf16(torch.device(device).type) else "32-true"
-    names = {"auto": auto, "bf16": "bf16-mixed", "fp32": "32-true"}
-    if precision not in names:
-        raise ValueError(f"precision {precision!r} is unknown; choose one of {', '.join(map(repr, names))}.")
-    return names[precision]
-
-
-@contextlib.contextmanager
-def float32_arithmetic(device: torch.device) -> Iterator[None]:
-    """Compute in float32 to the last digit, for judging: no autocast, and on a GPU no TF32."""
-    from torch.backends import cudnn
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.autocast(device.type, enabled=False))
-        if device.type == "cuda":
-            kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
-            stack.enter_context(cudnn.flags(**kept, benchmark_limit=None, allow_tf32=False))
-        yield
+    """Fabric's name of a precision "bf16" or "fp32"; "auto": bfloat16 where the machine computes in it."""
+    kind = torch.device(device).type
+    fast = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind == "cpu":
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        fast = any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    auto = "bf16-mixed" if fast else "32-true"
+    return {"auto": auto, "bf16": "bf16-mixed", "fp32": "32-true"}[precision]
 
 
 def to_device(batch, device):
     """Move the tensors in a dict."""
     return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-
-def _device(device: str) -> str:
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(name for name, available in here.items() if available)
-    if not here.get(device, False):
-        available = ", ".join(name for name in here if here[name])
-        raise ValueError(f'device {device!r} is not available here; use "auto" or one of: {available}.')
-    return device
 
 
 def _channels_last(module: nn.Module) -> None:
@@ -481,46 +449,6 @@ def _channels_last(module: nn.Module) -> None:
 
 def _shown(numbers: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-
-
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Write `data` so that `path` holds either all of it or what was there before."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        size = f"{len(data) / 2**20:.1f} MiB"
-        raise CheckpointError(
-            f"No space left for {path} ({size}); what was there is intact. Free space and start again."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a folder that is being made; a second process waits for the first."""
-    import filelock
-
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        say(f"another process is at work in {folder}: waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def load_checkpoint(path: Path, settings: dict) -> dict:
@@ -547,12 +475,12 @@ def load_checkpoint(path: Path, settings: dict) -> dict:
 
 
 def save_weights(path: str | Path, model: nn.Module, metadata: dict | None = None) -> None:
-    """Write the weights as safetensors, with `metadata` (JSON values) in the header, atomically."""
+    """Write the weights as safetensors, with `metadata` (JSON values) in the header."""
     from safetensors.torch import save
 
-    plain = {"memory_format": torch.contiguous_format}
-    tensors = {name: value.detach().cpu().clone(**plain) for name, value in model.state_dict().items()}
-    write_atomic(path, save(tensors, {name: json.dumps(value) for name, value in (metadata or {}).items()}))
+    plainly = {"memory_format": torch.contiguous_format}
+    tensors = {name: value.detach().cpu().clone(**plainly) for name, value in model.state_dict().items()}
+    write_whole(path, save(tensors, {name: json.dumps(v) for name, v in (metadata or {}).items()}))
 
 
 def load_weights(path: str | Path, model: nn.Module) -> dict:
@@ -564,7 +492,5 @@ def load_weights(path: str | Path, model: nn.Module) -> dict:
             notes = file.metadata() or {}
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} holds no weights of this network ({error}). Train them again."
-        ) from error
+        raise CheckpointError(f"{path} holds no weights of this network ({error}): train again.") from error
     return {name: json.loads(value) for name, value in notes.items()}

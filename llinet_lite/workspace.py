@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 
 import filelock
 
+from llinet_lite.files import write_whole
 from llinet_lite.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
     from llinet_lite.data.bandstand import WorldSet
     from llinet_lite.data.store import Store
 
-__all__ = ["WEIGHTS", "WEIGHTS_VERSION", "Workspace", "home", "runs_folder", "write_whole"]
+__all__ = ["WEIGHTS", "WEIGHTS_VERSION", "Workspace", "home", "runs_folder"]
 
 WEIGHTS_VERSION = 1  # raise it whenever the same training ends with other weights
 PACKAGE = Path(__file__).resolve().parent
@@ -75,15 +76,6 @@ def data_mark(profile: Profile, data: Path | None, **changes: object) -> str:
         return json.loads((data / "manifest.json").read_text(encoding="utf-8"))["content_hash"]
     stats = [(file.relative_to(data).as_posix(), file.stat()) for file in data.rglob("*") if file.is_file()]
     return digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in sorted(stats)))
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file so that a reader sees the old one or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-    return path
 
 
 class Workspace:

@@ -1,6 +1,5 @@
 """The training loop: a hand-written loop, resume after SIGKILL, bad steps, Ctrl-C, several processes."""
 
-import errno
 import hashlib
 import os
 import random
@@ -15,20 +14,18 @@ import pytest
 import torch
 from torch import nn
 
-from llinet_lite import training
+from llinet_lite.files import alone_in
 from llinet_lite.training import (
     CheckpointError,
     NotFiniteError,
     adam,
-    alone_in,
-    fast_bf16,
+    choose_precision,
     fit,
     load_weights,
     overfit_one_batch,
     save_weights,
     seed_of,
     staircase,
-    write_atomic,
 )
 
 
@@ -169,7 +166,7 @@ def test_a_run_killed_at_a_random_moment_ends_with_the_same_weights(tmp_path):
     whole, history = train(None)
     rng, saving = random.Random(), "save_seconds=0.0"
     folders = {workers: tmp_path / f"workers{workers}" for workers in (0, 2)}
-    killed = {w: start(tmp_path, folder, w, pause=0.06, more=saving) for w, folder in folders.items()}
+    killed = {w: start(tmp_path, folder, w, pause=0.15, more=saving) for w, folder in folders.items()}
     for workers, process in killed.items():
         wait_for(folders[workers] / "last.ckpt", process)
         time.sleep(rng.random())
@@ -355,19 +352,14 @@ def test_schedule_and_bf16():
     flags = Path("/proc/cpuinfo")
     if flags.exists():
         text = flags.read_text()
-        assert fast_bf16("cpu") == ("avx512_bf16" in text or "amx_tile" in text)
-    assert fast_bf16("mps") is False and fast_bf16("cuda") in (True, torch.cuda.is_available())
+        fast = "avx512_bf16" in text or "amx_tile" in text
+        assert choose_precision("cpu") == ("bf16-mixed" if fast else "32-true")
+    assert choose_precision("cpu", "fp32") == "32-true"
 
 
 @pytest.mark.parametrize(
     ("wrong", "error", "sentence"),
     [
-        (
-            {"precision": "fp8"},
-            ValueError,
-            "precision 'fp8' is unknown; choose one of 'auto'",
-        ),
-        ({"device": "tpu"}, ValueError, "device 'tpu' is not available here"),
         ({"batches": Batches(0)}, ValueError, "no batch for each process"),
         ({"select": "mAP", "epochs": 2}, ValueError, "validate gives accuracy, not 'mAP'"),
         (
@@ -402,19 +394,6 @@ def test_damaged_files_are_a_sentence(tmp_path):
         load_weights(best, method)
     save_weights(best, method, {"value": 0.5})
     assert load_weights(best, method) == {"value": 0.5}
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
-    write_atomic(path, b"old")
-
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(training.os, "fsync", full)
-    with pytest.raises(CheckpointError, match=r"No space left for .*last\.ckpt .* is intact"):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_second_process_waits_for_the_first(tmp_path):

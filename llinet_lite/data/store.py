@@ -18,7 +18,6 @@ Notebook: 00
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -35,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llinet_lite.data.media import decode_jpeg, decode_png
+from llinet_lite.files import write_whole
 
 FORMAT = 1  # version of the layout described above
 TEXT, NUMBER, BINARY = pa.string(), pa.int32(), pa.binary()
@@ -59,34 +59,13 @@ class StoreError(RuntimeError):
 # --------------------------------------------------------------------- writing
 
 
-def write_atomic(path, data: bytes) -> None:
-    """Write a file so that it is either whole or not there, whatever happens meanwhile."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            raise
-        raise StoreError(
-            f"{path}: no space left on the disk for {len(data) / 1e6:.1f} MB more. Free some space and run "
-            "the same command again: the shards that are finished are kept."
-        ) from error
-
-
 def write_table(path, schema: pa.Schema, rows: list[dict]) -> None:
     """Write rows as one Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as stream:
         for first in range(0, max(1, len(rows)), 64):  # small batches stay far below Arrow's 2 GB
             stream.write_batch(pa.RecordBatch.from_pylist(rows[first : first + 64], schema))
-    write_atomic(path, sink.getvalue())
+    write_whole(path, sink.getvalue())
 
 
 def write_shard(folder, split: str, index: int, images: list[dict], sounds: list[dict]) -> None:
@@ -190,7 +169,7 @@ class StoreWriter:
                 file.unlink(missing_ok=True)
         elif any(path.name != ".lock" for path in self.folder.iterdir()):
             raise StoreError(f"{self.folder}: not empty, and holds no store; name another folder")
-        write_atomic(begun, json.dumps(new, indent=1, ensure_ascii=False).encode())
+        write_whole(begun, json.dumps(new, indent=1, ensure_ascii=False).encode())
 
     def missing(self, split: str, shards: int) -> list[int]:
         """Numbers of the shards of a split that are still to be written."""
@@ -219,7 +198,7 @@ class StoreWriter:
         facts = {key: full[key] for key in ("sample_rate", "seconds", "image_size", "classes")}
         content = _json([facts, {split: one["sha256"] for split, one in splits.items()}])
         full |= {"content_hash": hashlib.sha256(content.encode()).hexdigest()}
-        write_atomic(path, json.dumps(full, indent=1, ensure_ascii=False).encode())
+        write_whole(path, json.dumps(full, indent=1, ensure_ascii=False).encode())
         return Store(self.folder)
 
 

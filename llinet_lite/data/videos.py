@@ -46,9 +46,9 @@ from llinet_lite.data.store import (
     StoreWriter,
     open_table,
     over_cores,
-    write_atomic,
     write_shard,
 )
+from llinet_lite.files import write_whole
 
 IMPORT_VERSION = 1  # raise it whenever the same video gives other rows
 VIDEOS_PER_TASK = 4
@@ -407,7 +407,7 @@ def _check_some(kept: Path, task: int, root: Path, items: list[Listed], settings
         images += [{**row, "label": -1} for row in some]
         sounds += [{**row, "label": -1} for row in audio]
     write_shard(kept.parent, kept.name, task, images, sounds)
-    write_atomic(kept / f"found-{task:05d}.json", json.dumps(found).encode())  # written last
+    write_whole(kept / f"found-{task:05d}.json", json.dumps(found).encode())  # written last
 
 
 def check(root: Path, item: Listed, settings: dict) -> tuple[_Checked, list[dict], list[dict]]:

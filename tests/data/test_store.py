@@ -1,16 +1,13 @@
 """The packed store: what goes in comes out, whole or not at all."""
 
-import errno
 import json
-import os
 import pickle
 
 import numpy as np
 import pytest
 from datasets import Dataset
 
-from llinet_lite.data import store as store_module
-from llinet_lite.data.store import Store, StoreError, StoreWriter, over_cores, shard_path, write_atomic
+from llinet_lite.data.store import Store, StoreError, StoreWriter, over_cores, shard_path
 
 
 def test_rows_come_back(fake):
@@ -106,21 +103,6 @@ def test_a_folder_is_begun_resumed_refused_and_rebuilt(tmp_path):
     with pytest.raises(StoreError, match="not empty"), StoreWriter(tmp_path, {}, rebuild=True):
         pass
     assert (tmp_path / "thesis.tex").read_text() == "precious"
-
-
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_full_disk_is_said_and_leaves_nothing_behind(tmp_path, monkeypatch, call):
-    write_atomic(tmp_path / "file", b"old")
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(store_module.os, call, full)
-    with pytest.raises(StoreError, match=r"no space left on the disk for 0.0 MB more.*finished are kept"):
-        write_atomic(tmp_path / "file", b"new")
-    monkeypatch.undo()
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert (tmp_path / "file").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
