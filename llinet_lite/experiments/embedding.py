@@ -22,7 +22,7 @@ from llinet_lite.data.store import Store
 from llinet_lite.experiments.methods import CORRESPONDENCE, Inputs, look, own_trunk
 from llinet_lite.experiments.standins import fingerprint
 from llinet_lite.features import LogMel, to_image
-from llinet_lite.training import float32_arithmetic
+from llinet_lite.losses import float32_arithmetic
 
 if TYPE_CHECKING:
     from llinet_lite.experiments.runs import Run

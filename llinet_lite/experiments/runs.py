@@ -49,9 +49,10 @@ from llinet_lite.experiments.standins import (
     unpacked,
 )
 from llinet_lite.features import LogMel, LogSpectrogram, to_image
+from llinet_lite.losses import float32_arithmetic
 from llinet_lite.models.towers import image_head
 from llinet_lite.rivals import RETRIEVAL
-from llinet_lite.training import fit, float32_arithmetic, overfit_one_batch
+from llinet_lite.training import fit, overfit_one_batch
 from llinet_lite.workspace import WEIGHTS_VERSION, Workspace
 from llinet_lite.world.instruments import SEEN
 
