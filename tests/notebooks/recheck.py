@@ -1,4 +1,8 @@
-"""Run notebooks again through nbval, and tell which stored outputs were compared with new ones."""
+"""Run notebooks again through nbval, and tell which stored outputs were compared with new ones.
+
+Of the nbval runs this file is a plugin, too (`-p recheck`): it writes the compared cells down, since nbval
+passes a notebook without a single stored output, so that a pass alone proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from nbval.plugin import IPyNbCell
 
 from llinet_lite.course import KERNEL
 
 TAG = "nbval-check-output"
+COMPARED: list[dict] = []
 
 
 @dataclass(frozen=True)
@@ -28,31 +34,21 @@ class Recheck:
     compared: dict[str, dict[int, str]]
 
 
-def recheck(notebooks: list[Path], folder: Path, *, cwd: Path, environment: dict[str, str]) -> Recheck:
-    """Run every cell of the notebooks, and compare the outputs of the cells tagged `nbval-check-output`.
+def recheck(notebook: Path, folder: Path, *, cwd: Path, environment: dict[str, str]) -> Recheck:
+    """Run every cell of a notebook, and compare the outputs of the cells tagged `nbval-check-output`.
 
-    Parameters
-    ----------
-    notebooks : list of Path
-    folder : Path
-        An empty folder for the list of compared cells.
-    cwd : Path
-    environment : dict
-        Variables to set for the notebooks.
+    `folder` is an empty one for the list of compared cells; `environment` is set for the notebook.
     """
     here, counts = Path(__file__).parent, folder / "compared.json"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "nbval_counter", "-p", "no:cacheprovider"]
-    command += ["--nbval-lax", "--nbval-current-env", "--color=no", "--rootdir", str(cwd)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "recheck", "-p", "no:cacheprovider"]
+    command += ["--nbval-lax", "--nbval-current-env", "--color=no", "--rootdir", str(cwd), str(notebook)]
     path = os.pathsep.join(filter(None, [str(here), os.environ.get("PYTHONPATH")]))
     variables = os.environ | environment | {"NBVAL_COUNTS": str(counts), "PYTHONPATH": path}
     for inherited in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "MPLBACKEND"):
         variables.pop(inherited, None)
-    done = subprocess.run(
-        [*command, *map(str, notebooks)], cwd=cwd, env=variables, capture_output=True, text=True
-    )
-    compared: dict[str, dict[int, str]] = {path.stem: {} for path in notebooks}
-    for entry in json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else []:
-        compared[entry["notebook"]][entry["cell"]] = entry["text"]
+    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
+    entries = json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else []
+    compared = {notebook.stem: {entry["cell"]: entry["text"] for entry in entries}}
     return Recheck(done.returncode, done.stdout + done.stderr, compared)
 
 
@@ -62,34 +58,22 @@ def recheck_all(
     """Recheck the first notebook, which builds the world, and then the others, two at a time.
 
     Half of a lesson's time goes into figures and tables, which one core makes alone.
-
-    Parameters
-    ----------
-    notebooks : list of Path
-    folder : Path
-        An empty folder.
-    cwd : Path
-    environment : dict
-        Variables to set for the notebooks.
     """
     threads = max(1, (os.cpu_count() or 1) // 2)
     shared = KERNEL | {"OMP_NUM_THREADS": str(threads)} | environment
 
     def one(notebook: Path) -> Recheck:
-        own = folder / notebook.stem
+        own, began = folder / notebook.stem, time.monotonic()
         own.mkdir()
-        began = time.monotonic()
-        done = recheck([notebook], own, cwd=cwd, environment=shared)
-        minutes = (time.monotonic() - began) / 60
-        count = len(done.compared[notebook.stem])
+        done = recheck(notebook, own, cwd=cwd, environment=shared)
+        minutes, count = (time.monotonic() - began) / 60, len(done.compared[notebook.stem])
         print(f"{notebook.stem}: {count} outputs compared, {minutes:.1f} min", flush=True)
         return done
 
     first, *others = notebooks
     outcomes = {first.stem: one(first)}
     with ThreadPoolExecutor(2) as pool:
-        outcomes |= zip((path.stem for path in others), pool.map(one, others), strict=True)
-    return outcomes
+        return outcomes | dict(zip((path.stem for path in others), pool.map(one, others), strict=True))
 
 
 def tagged(notebook: Path) -> set[int]:
@@ -102,3 +86,24 @@ def says_something(text: str) -> bool:
     """Whether an output is worth comparing: more than a bare object, a digit or nothing."""
     bare = re.sub(r"<[\w.]+( object)?( at 0x[0-9a-f]+)?.*?>|\bNone\b", "", text)
     return len(re.findall(r"\w", bare)) >= 4
+
+
+# ---- the plugin
+
+
+def pytest_configure(config):
+    original = IPyNbCell.compare_outputs
+
+    def counting(self, test, ref, skip_compare=None):
+        skipped, parts = skip_compare or self.parent.skip_compare, []
+        for output in ref:
+            parts += [output["text"]] if "text" in output else []
+            parts += [str(v) for k, v in output.get("data", {}).items() if k not in skipped]
+        COMPARED.append({"cell": self.cell_num, "text": "".join(parts)})
+        return original(self, test, ref, skip_compare)
+
+    IPyNbCell.compare_outputs = counting
+
+
+def pytest_unconfigure(config):
+    Path(os.environ["NBVAL_COUNTS"]).write_text(json.dumps(COMPARED), encoding="utf-8")
