@@ -76,9 +76,9 @@ class Localizer:
     side : int
         Of the square that it sees, pixels.
     embed_image : callable
-        Images (N, side, side, 3) uint8 -> ImageFeatures.
+        Images (N, side, side, 3) uint8 -> ImageFeatures, or cells and vectors.
     embed_audio : callable
-        Sounds (M, n) int16, of the store's sample rate -> AudioFeatures.
+        Sounds (M, n) int16, of the store's sample rate -> AudioFeatures, or keys and vectors.
     heat : callable
         Cells (N, D, h, w), keys (N, D') -> maps (N, h, w), larger where the sound is more likely.
     match : callable
@@ -111,6 +111,9 @@ class Localizer:
     def __post_init__(self):
         if self.scale not in SCALES:
             raise ValueError(f"{self.title}: scale must be one of {', '.join(SCALES)}, not {self.scale!r}")
+        for name, kind in (("embed_image", ImageFeatures), ("embed_audio", AudioFeatures)):
+            embed = getattr(self, name)
+            object.__setattr__(self, name, lambda batch, embed=embed, kind=kind: kind(*embed(batch)))
 
     def around(self, seconds: float) -> float:
         """Return how much it hears around a moment of a sound of so many seconds."""

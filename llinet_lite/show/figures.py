@@ -9,7 +9,6 @@ Notebook: 00 to 09
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -992,28 +991,39 @@ def contour(ax: Axes, area: np.ndarray, style: str = "solid") -> None:
     ax.contour(area, levels=[0.5], colors="white", linewidths=1.2, linestyles=style)
 
 
-@dataclass(frozen=True)
-class HeatRow:
-    """One image (H, W, 3) and its K maps (K, h, w) for K sounds, each with a mask or None."""
-
-    caption: str
-    image: np.ndarray
-    heats: np.ndarray
-    masks: Sequence[np.ndarray | None]
+SCALES = {"probability": "probability of correspondence", "maximum": "share of the highest value"}
 
 
-def heat_wall(rows: Sequence[HeatRow], columns: Sequence[str]) -> Figure:
-    """Draw images, one per row, and beside each its maps for several sounds, named by `columns`."""
+def map_wall(rows: Sequence[tuple], scale: str = "probability", across: int = 3) -> Figure:
+    """Draw images under their maps; rows of caption, image (H, W, 3), map (h, w) in [0, 1], mask or None.
+
+    `scale` says what colors are: probabilities, or shares of each map's maximum.
+    """
+    down = -(-len(rows) // across)
+    fig, axes = plt.subplots(down, across, figsize=(9, 3.2 * down), layout="constrained", squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (caption, image, heat, mask) in zip(axes.flat, rows, strict=False):
+        overlay(ax, image, heat, mask, title=caption)
+    fig.colorbar(COLORS, ax=axes, label=SCALES[scale], fraction=0.02, aspect=30)
+    return fig
+
+
+def heat_wall(rows: Sequence[tuple], columns: Sequence[str], scale: str = "probability") -> Figure:
+    """Draw images, one per row, and beside each its maps for several sounds, named by `columns`.
+
+    A row is caption, image (H, W, 3), maps (K, h, w) and, for each of them, a mask or None.
+    """
     across = len(columns) + 1
     size = (min(10, 0.8 + 1.85 * across), 0.3 + 2.05 * len(rows))
     fig, axes = plt.subplots(len(rows), across, figsize=size, squeeze=False, layout="constrained")
-    for line, row in zip(axes, rows, strict=True):
-        line[0].imshow(row.image)
-        line[0].set_title(row.caption, fontsize=9)
+    for line, (caption, image, heats, masks) in zip(axes, rows, strict=True):
+        line[0].imshow(image)
+        line[0].set_title(caption, fontsize=9)
         line[0].axis("off")
-        for ax, heat, mask, name in zip(line[1:], row.heats, row.masks, columns, strict=True):
-            overlay(ax, row.image, heat, mask, title=name)
-    fig.colorbar(COLORS, ax=axes, label="probability of correspondence", fraction=0.02, aspect=30)
+        for ax, heat, mask, name in zip(line[1:], heats, masks, columns, strict=True):
+            overlay(ax, image, heat, mask, title=name)
+    fig.colorbar(COLORS, ax=axes, label=SCALES[scale], fraction=0.02, aspect=30)
     return fig
 
 

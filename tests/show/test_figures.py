@@ -216,8 +216,10 @@ def test_an_overlay_points_at_the_largest_cell():
     figures.overlay(miss, image, heat, ~mask)
     figures.overlay(none, image, heat, np.zeros((40, 80), bool))
     assert miss.get_title() == "miss, max 0.70" and none.get_title() == "max 0.70"
-    rows = [figures.HeatRow("a", image, np.stack([heat, heat]), [mask, None])]
+    rows = [("a", image, np.stack([heat, heat]), [mask, None])]
     assert len(figures.heat_wall(rows, ["own", "silence"]).axes) == 4
+    wall = figures.map_wall([("a", image, heat, mask)] * 4, "maximum").axes
+    assert [ax.get_title() for ax in wall[3:5]] == ["a\nhit, max 0.70", ""]
     figures.discs(none, image, 0.25, mask)
     assert [patch.radius for patch in none.patches if isinstance(patch, Circle)] == [10]
 
