@@ -48,7 +48,7 @@ unit: setup  ## unit tests
 	@echo "== unit tests"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadscope --ignore tests/notebooks --ignore tests/browser
 
-hygiene: setup  ## form of the committed notebooks, and that the gate finds each fault
+hygiene: setup  ## form of the committed notebooks, that the gate finds each fault, and the book made of them
 	@echo "== form of the notebooks"
 	$(BIN)/python -m pytest -q tests/notebooks/test_gate.py
 
