@@ -50,7 +50,7 @@ unit: setup  ## unit tests
 
 hygiene: setup  ## form of the committed notebooks, that the gate finds each fault, and the book made of them
 	@echo "== form of the notebooks"
-	$(BIN)/python -m pytest -q tests/notebooks/test_gate.py
+	$(BIN)/python -m pytest -q tests/notebooks/test_gate.py tests/notebooks/test_book.py
 
 smoke: setup  ## the whole course in the smoke profile, each metric within its band
 	@echo "== smoke course"
