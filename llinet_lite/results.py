@@ -16,7 +16,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -214,6 +214,10 @@ class Table:
             return self._drawn(first - second, column, limits=(-1, 1)).interval()
         return (self.cell(row, column) - self.cell(other, column)).interval()
 
+    def without(self, *rows: str) -> Table:
+        """The same table without these rows."""
+        return replace(self, values={name: of for name, of in self.values.items() if name not in rows})
+
     def published(self, row: str, column: str) -> float | None:
         """The paper's number, or None."""
         return (papers() if self.paper is None else self.paper).get(column, {}).get(row)
@@ -250,6 +254,20 @@ class Table:
             lines[row] = line | {"seeds": str(len(tuple(self.seeds.get(row, ()))) or "")}
         frame = pd.DataFrame.from_dict(lines, orient="index").fillna("").replace("", "-")
         return frame.loc[:, (frame != "-").any()]
+
+
+def by_row(results: Iterable[Result], columns: Iterable[str]) -> pd.DataFrame:
+    """Results named "<column>, <row>", a line per row, with its seeds and minutes; empty if there is none."""
+    import pandas as pd
+
+    lines, columns = {}, list(columns)
+    for result in results:
+        column = next((c for c in columns if result.name.startswith(f"{c}, ")), None)
+        if column:
+            line = lines.setdefault((result.name[len(column) + 2 :], len(result.seeds)), {})
+            line |= {column: result.shown(), "seeds": len(result.seeds), "minutes": f"{result.minutes:.1f}"}
+    frame = pd.DataFrame(list(lines.values()), columns=[*columns, "seeds", "minutes"]).fillna("-")
+    return frame.set_index(pd.Index([name for name, _ in lines], dtype=object))
 
 
 @cache
