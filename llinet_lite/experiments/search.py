@@ -82,7 +82,7 @@ def ndcg_methods(
     cost = {"seeds": seeds, "minutes": sum(run.minutes for run in l3)}
     methods = {"L3-Net": Method([of[2] for of in heard], "correspondence, all pairs; no alignment", **cost)}
     methods |= _aligned("L3-Net + CCA", heard, **cost)
-    seen = []
+    seen, title = [], ""
     for seed in seeds:
         if not seen or title != "VGG16-ImageNet":  # ImageNet's network is one and the same for all seeds
             network, title, note = chosen_vgg16(workspace, seed, vgg_weights)
