@@ -24,8 +24,6 @@ import soundfile
 import soxr
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from llinet_lite.world import Scene
-
 IMAGE_SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 AUDIO_SUFFIXES = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 VIDEO_SUFFIXES = (
@@ -592,22 +590,3 @@ def write_video(
                 container.mux(audio.encode())
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(path, f"cannot be written: {error}") from error
-
-
-def write_scene(
-    path, name: str, seed: int, *, size: int = 128, seconds: float = 2.0, sound: bool = True,
-    portrait: bool = False, turned: int = 0,
-) -> None:  # fmt: skip
-    """Film a :class:`llinet_lite.world.Scene`: 25 images of ``size`` px per second, sound at 48 kHz.
-
-    ``size`` is a multiple of 4; ``portrait`` keeps the left half of the images, ``sound=False`` leaves the
-    audio track out, ``turned`` is as for :func:`write_video`. The folder of ``path`` is made.
-    """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    scene = Scene(name, seed, seconds=seconds)
-    images = np.stack([scene.frame(k / 25, size) for k in range(round(25 * seconds))])
-    wave = scene.audio(0.0, seconds, 48_000) if sound else None
-    write_video(path, images[:, :, : size // 2] if portrait else images, wave, turned=turned)
-
-
-read_sound, write_sound, open_sound = read_audio, write_audio, open_audio  # TEMPORARY: wave B removes this

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from llinet_lite.data.batches import EvaluationSet
+from llinet_lite.data.batches import Batches, EvaluationSet, Source
 from llinet_lite.experiments.embedding import ITEMS, activations, at_once, matching
 from llinet_lite.experiments.methods import LLINET, Inputs, look, own_trunk
 from llinet_lite.experiments.runs import held_out
@@ -875,3 +875,90 @@ def _without_network(of: LocalizationMaps, part: LocalizationMaps | None, masks)
         rule[grid] = _judge(covered, small)
     rows = (CEILING, grid, DISC, "mean mask", WHOLE)
     return {name: tuple([rule[name]] for rule in rules) for name in rows}
+
+
+# ---- clips of one's own: an image of each, and the second of sound around it
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of a store as a network sees and hears them, split after split.
+
+    Attributes
+    ----------
+    network : object
+        That embeds and compares.
+    image : (N, S, S, 3) uint8
+        The earliest image of every clip, the square in its middle.
+    audio : (N, n) int16
+        The second around it.
+    seen, heard : tuple of Tensor
+        Cells (N, D, h, w) and image embeddings; audio (N, D') for the cells, and audio embeddings.
+    label : (N,) int
+    file : tuple of str
+        The clips' names in the store.
+    time : (N,) float
+        Of the image, seconds into the clip.
+
+    Notebook: 10
+    """
+
+    network: object = field(repr=False)
+    image: np.ndarray
+    audio: np.ndarray
+    seen: tuple
+    heard: tuple
+    label: np.ndarray
+    file: tuple[str, ...]
+    time: np.ndarray
+
+    @torch.inference_mode()
+    def match(self) -> np.ndarray:
+        """Return how well every image matches every audio, (N, N); its own is on the diagonal."""
+        return self.network.match(self.seen, self.heard).cpu().numpy()
+
+    @torch.inference_mode()
+    def maps(self, shift: int = 0) -> Tensor:
+        """Return maps (N, h, w) in [0, 1]; with `shift`, every image with the audio so many clips further on.
+
+        Of a network without a scale: the share of each map's maximum.
+        """
+        heats = self.network.heat(self.seen[0], self.heard[0].roll(shift, 0)).cpu()
+        if self.network.scale == "probability":
+            return heats
+        return heats / heats.amax((1, 2), keepdim=True).clamp_min(1e-12)
+
+
+@torch.inference_mode()
+def clips(run: Run, store: Store) -> Clips:
+    """Show a network one image of every clip of a store, and the second around it.
+
+    Parameters
+    ----------
+    run : Run
+        AVOL-Net or LLINet.
+    store : Store
+        Whose images belong to clips, as those of videos do; else ValueError.
+
+    Notebook: 10
+    """
+    network, parts, file = _asked(run, store), [], []
+    for split in store.splits:
+        if (store.images(split).clip < 0).any():
+            raise ValueError(f"{split} is paired by class only: use runs.embed, or give videos")
+        source = Source(store, split, network.side, 1.0, "middle")
+        row = source.pool
+        moment = np.rint(source.images.time[row].astype(np.float64) * store.sample_rate).astype(np.int64)
+        rows = source.rows(row, source.images.clip[row], moment - source.length // 2, None)
+        batches = list(Batches(source, rows, BATCH))
+        image, audio = (torch.cat([batch[name] for batch in batches]) for name in ("image", "audio"))
+        parts.append((image, audio, rows.label, source.images.time[rows.image]))
+        file += [source.sounds.id[clip] for clip in rows.sound]
+    image, audio, label, time = (np.concatenate(column) for column in zip(*parts, strict=True))
+    seen, heard = _in_parts(network.see, image), _in_parts(network.hear, audio)
+    return Clips(network, image, audio, seen, heard, label, tuple(file), time)
+
+
+def _in_parts(embed: Callable[[Tensor], tuple], items: np.ndarray) -> tuple:
+    parts = [embed(part) for part in torch.from_numpy(items).split(BATCH)]
+    return tuple(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True))
