@@ -284,7 +284,7 @@ def embedded(
     try:
         with float32_arithmetic(at):
             image = torch.cat(
-                [method.embed_image(x).float() for x in _seen(inputs, store, split, profile, items.image_row)]
+                [method.embed_image(x).float() for x in looks(inputs, store, split, profile, items.image_row)]
             )
             audio = torch.cat(
                 [method.embed_audio(inputs.audio({"audio": b["audio"].to(at)})).float() for b in sounds]
@@ -295,7 +295,7 @@ def embedded(
     return Embedded(items, image.cpu(), audio.cpu(), scores.cpu())
 
 
-def _seen(inputs: Inputs, store: Store, split: str, profile: Profile, rows: np.ndarray) -> Iterator[dict]:
+def looks(inputs: Inputs, store: Store, split: str, profile: Profile, rows: np.ndarray) -> Iterator[dict]:
     """What a trunk makes of images, batch by batch: kept, or computed now."""
     crop, at = profile.llinet_crop, next(inputs.trunk.parameters()).device
     if profile.keep_activations and inputs.trunk.frozen_bn == "eval":

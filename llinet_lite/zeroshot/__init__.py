@@ -3,9 +3,9 @@
 Notebook: 04 to 09
 """
 
+from llinet_lite.experiments.zero_shot import nearest
 from llinet_lite.zeroshot.activations import activations
 from llinet_lite.zeroshot.evaluation import Embedded, embed, items_of
-from llinet_lite.zeroshot.exam import Exam, embeddings, exams, feature_exams, features, halves, own_exams
 from llinet_lite.zeroshot.exploring import listener
 from llinet_lite.zeroshot.gallery import (
     attribute_distances,
@@ -20,16 +20,7 @@ from llinet_lite.zeroshot.gallery import (
 from llinet_lite.zeroshot.localization import LocalizationTable, localize
 from llinet_lite.zeroshot.pages import class_counts, classes_of, examples, pictures, trunk_report, walk
 from llinet_lite.zeroshot.plans import CHANGED, OURS, Plan, plans, plans_frame, table_plans
-from llinet_lite.zeroshot.recognition import CALIBRATIONS, Gatekeeper, nearest
-from llinet_lite.zeroshot.recognition_pages import (
-    ask_ours,
-    choice_results,
-    choices_frame,
-    prototype_choices,
-    prototype_figure,
-)
-from llinet_lite.zeroshot.recognition_table import RecognitionTable, sit
-from llinet_lite.zeroshot.recognition_table import paper_value as recognition_paper
+from llinet_lite.zeroshot.recognition_pages import own_exams, prototype_choices
 from llinet_lite.zeroshot.runs import Run, held_out, publish, train_or_load
 from llinet_lite.zeroshot.sounding import HEATS, duets, locate, peaks, usual_map
 from llinet_lite.zeroshot.sounding_pages import held_out_maps, locate_usual, peaks_figure, side_by_side
@@ -45,24 +36,17 @@ from llinet_lite.zeroshot.watch import (
 )
 
 __all__ = [
-    "CALIBRATIONS",
     "CHANGED",
     "COLUMNS",
     "HEATS",
     "OURS",
     "Embedded",
-    "Exam",
-    "Gatekeeper",
     "LocalizationTable",
     "Plan",
-    "RecognitionTable",
     "RetrievalTable",
     "Run",
     "activations",
-    "ask_ours",
     "attribute_distances",
-    "choice_results",
-    "choices_frame",
     "chosen_trunk",
     "chosen_vggish",
     "class_counts",
@@ -71,14 +55,9 @@ __all__ = [
     "contrastive",
     "duets",
     "embed",
-    "embeddings",
     "examples",
-    "exams",
     "families",
-    "feature_exams",
-    "features",
     "gallery",
-    "halves",
     "held_out",
     "held_out_maps",
     "items_of",
@@ -96,15 +75,12 @@ __all__ = [
     "plans",
     "plans_frame",
     "prototype_choices",
-    "prototype_figure",
     "publish",
     "published_frame",
-    "recognition_paper",
     "same_class_share",
     "search",
     "side_by_side",
     "similarity_gradient",
-    "sit",
     "sizes_for",
     "snapshots",
     "table_plans",
