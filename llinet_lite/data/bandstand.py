@@ -31,10 +31,10 @@ import pyarrow as pa
 from llinet_lite.data.media import MediaError, decode_jpeg, encode_jpeg, encode_png
 from llinet_lite.data.store import (
     ImageTable,
+    SplitTable,
     Store,
     StoreError,
     StoreWriter,
-    Table,
     locked,
     open_table,
     over_cores,
@@ -332,7 +332,7 @@ def quantize(flow: np.ndarray, limit: float) -> np.ndarray:
     return np.rint(np.clip(flow / limit, -1, 1) * 127).astype(np.int8)
 
 
-class Motion:
+class MotionTable:
     """The frames and the flow of one split, memory mapped; StoreError where they are not built.
 
     Attributes
@@ -352,12 +352,12 @@ class Motion:
                 f'build_motion(store, ["{split}"])'
             )
         table = paths[0].name.rpartition("-")[0]
-        self._table = Table(open_table(store.folder, split, table, len(paths)))
+        self._table = SplitTable(open_table(store.folder, split, table, len(paths)))
         self.image = self._table.column("image").to_numpy()
         self.limit = LIMIT * store.manifest["image_size"]
 
     def __reduce__(self):  # a worker process opens its own memory maps
-        return Motion, (self.store, self.split)
+        return MotionTable, (self.store, self.split)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -394,7 +394,7 @@ def build_motion(
     splits: Sequence[str] = ("train", "val", "test"),
     workers: int | None = None,
     progress: bool = True,
-) -> dict[str, Motion]:
+) -> dict[str, MotionTable]:
     """Film the second around the first image of every clip once more; what is already there is kept.
 
     `workers` and `progress` are as of :func:`build`. StoreError: a store of photos, an unknown split, a disk
@@ -415,7 +415,7 @@ def build_motion(
         with locked(store.folder):
             _announce(store.folder, title, cost, splits, workers, progress)
             list(over_cores(_film_shard, tasks, workers, title, progress))
-    return {split: Motion(store, split) for split in splits}
+    return {split: MotionTable(store, split) for split in splits}
 
 
 def _film_shard(folder: Path, split: str, shard: int, path: Path) -> None:

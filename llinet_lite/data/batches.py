@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from llinet_lite.data.bandstand import FIELDS, Motion, first_images
+from llinet_lite.data.bandstand import FIELDS, MotionTable, first_images
 from llinet_lite.data.store import Store
 from llinet_lite.world import room
 
@@ -141,7 +141,7 @@ class Source:
         self.images, self.sounds = store.images(split), store.sounds(split)
         # rows of the image table that take part
         self.pool = np.arange(len(self.images)) if view == "frame" else first_images(self.images)
-        self.motion = Motion(store, split) if view in ("frames", "flow") else None
+        self.motion = MotionTable(store, split) if view in ("frames", "flow") else None
         self.length = 0  # samples of a window; 0: no sounds
         self.trace = None  # the recorder imprint of a whole clip, (n,) float, added to every window
         size = store.manifest["image_size"]

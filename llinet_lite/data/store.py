@@ -243,7 +243,7 @@ def open_table(folder, split: str, table: str, shards: int):
     return concatenate_datasets(parts).with_format("arrow")
 
 
-class Table:
+class SplitTable:
     """One table of one split; `label` (n,) int32, `id` list of str and `kind` (n,) str describe its rows."""
 
     label = cached_property(lambda self: self.column("label").to_numpy())
@@ -278,7 +278,7 @@ class Table:
         return json.loads(self.row(i).column("factors")[0].as_py() or "{}")
 
 
-class ImageTable(Table):
+class ImageTable(SplitTable):
     """The images of a split.
 
     `label` (n,) int32 is the index into the manifest's classes, `clip` (n,) int32 the row of the image's own
@@ -298,7 +298,7 @@ class ImageTable(Table):
         return decode_png(data) if len(data) else None
 
 
-class SoundTable(Table):
+class SoundTable(SplitTable):
     """The sounds of a split; `length` (n,) int64: samples of each."""
 
     length = cached_property(
