@@ -66,6 +66,7 @@ __all__ = [
     "ABLATIONS", "CORRESPONDENCE", "LLINET", "METHODS", "PAIRS_ONLY", "Embedded", "Inputs", "Items", "Plan",
     "Run", "activations", "build", "embed", "embedded", "fresh", "held_out", "inputs_of", "items_of", "judge",
     "look", "matching", "one_batch", "overfit", "pair_list", "plans", "publish", "train_or_load", "vectors",
+    "watched",
 ]  # fmt: skip
 
 HELD_OUT, PER_CLASS = 4, 40  # seen classes on which an epoch is chosen, and clips of each
@@ -407,6 +408,15 @@ def held_out(store: Store, seed: int) -> np.ndarray:
     return np.sort(np.take(order, np.arange(seed * count, (seed + 1) * count), mode="wrap"))
 
 
+def watched(store: Store, seed: int) -> dict[str, tuple[str, Items]]:
+    """What is searched after every epoch: "mAP", which chooses it, and "unseen" -> (split, items)."""
+    out = held_out(store, seed)
+    parts = {"mAP": ("train", items_of(store, "train", classes=out, most=PER_CLASS))}
+    if "unseen" in store.splits:
+        parts["unseen"] = ("unseen", items_of(store, "unseen", most=PER_CLASS // 2))
+    return parts
+
+
 # ---- judging
 
 
@@ -603,9 +613,7 @@ def _class_pairs(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear)
     classes = np.setdiff1d(seen_labels(store), out)
     method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(classes))
     batches = class_batches(plan, store, profile, method, trunk, classes, seed)
-    parts = {"mAP": ("train", items_of(store, "train", classes=out, most=PER_CLASS))}
-    if "unseen" in store.splits:
-        parts["unseen"] = ("unseen", items_of(store, "unseen", most=PER_CLASS // 2))
+    parts = watched(store, seed)
 
     def validate(method: nn.Module) -> dict[str, float]:
         both = {
