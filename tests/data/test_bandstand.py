@@ -16,7 +16,7 @@ from llinet_lite.data import bandstand
 from llinet_lite.data.bandstand import (
     SPLITS,
     WORLD_SETS,
-    Motion,
+    MotionTable,
     WorldSet,
     build,
     build_motion,
@@ -207,7 +207,7 @@ def test_what_cannot_be_built_is_refused_before_anything_starts(tmp_path, small,
 
 def test_frames_and_flow_are_those_of_the_scene(tiny_store):
     """Against the scenes filmed here: every frame, and every field between the right two."""
-    images, motion, limit = tiny_store.images("val"), Motion(tiny_store, "val"), 20 / 256 * 40
+    images, motion, limit = tiny_store.images("val"), MotionTable(tiny_store, "val"), 20 / 256 * 40
     assert motion.limit == limit and len(motion) == len(tiny_store.sounds("val"))
     np.testing.assert_array_equal(motion.image, first_images(images))
     for clip in (0, 7, 19):
@@ -270,9 +270,9 @@ def test_a_film_goes_on_where_it_stopped(tmp_path, small, filmed, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         build_motion(store, ("val", "test"), workers=1, progress=False)
     done = {path: path.stat().st_mtime_ns for path in store.folder.glob("*/motion-*.arrow")}
-    assert {path.parent.name for path in done} == {"val"} and len(Motion(store, "val")) == 24
+    assert {path.parent.name for path in done} == {"val"} and len(MotionTable(store, "val")) == 24
     with pytest.raises(StoreError, match=r'build them with build_motion\(store, \["test"\]\)'):
-        Motion(store, "test")
+        MotionTable(store, "test")
     monkeypatch.setattr(bandstand, "_film", film)
     build_motion(store, ("val", "test"), workers=1, progress=False)
     assert motion_bytes(store) == motion_bytes(filmed)
@@ -287,11 +287,11 @@ def test_motion_of_other_images_or_another_recipe_is_never_used(tmp_path, filmed
     else:
         monkeypatch.setitem(bandstand.RECIPE, "motion", 99)
     with pytest.raises(StoreError, match="no frames and no flow of these images"):
-        Motion(store, "test")
+        MotionTable(store, "test")
 
 
 def test_what_cannot_be_filmed(tmp_path, photos, small, monkeypatch):
-    for call in (lambda: build_motion(photos, ["train"]), lambda: Motion(photos, "train")):
+    for call in (lambda: build_motion(photos, ["train"]), lambda: MotionTable(photos, "train")):
         with pytest.raises(StoreError, match="photos do not move"):
             call()
     with pytest.raises(StoreError, match="no split 'rest'"):

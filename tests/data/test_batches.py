@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from llinet_lite.data.bandstand import Motion, first_images
+from llinet_lite.data.bandstand import MotionTable, first_images
 from llinet_lite.data.batches import (
     ClassPairs,
     EvaluationSet,
@@ -427,7 +427,7 @@ def test_all_views_of_a_clip_have_the_same_pairs_and_draws(tiny_store, settings)
 
 
 def test_batches_hold_what_the_view_names_all_cropped_alike(tiny_store):
-    motion = Motion(tiny_store, "test")
+    motion = MotionTable(tiny_store, "test")
     middle, frames, flow = (moving(tiny_store, view).epoch(1)[1] for view in ("middle", "frames", "flow"))
     rows = moving(tiny_store, "flow").epoch(1).rows.take(slice(8, 16))
     assert frames["frames"].shape == (8, 25, 32, 32, 3) and frames["frames"].dtype == torch.uint8
