@@ -4,14 +4,6 @@ Notebook: 03, 07
 """
 
 from llinet_lite.sounding.located import SOUNDING, Located, other_class
-from llinet_lite.sounding.pages import (
-    by_size,
-    disc_figure,
-    duet_wall,
-    map_wall,
-    protocol_rows,
-    success_figure,
-)
 from llinet_lite.sounding.pointing import (
     PAPER_POINTING,
     Duets,
@@ -40,19 +32,13 @@ __all__ = [
     "Pointing",
     "all_protocols",
     "boxed",
-    "by_size",
-    "disc_figure",
-    "duet_wall",
     "duets",
     "follows",
     "hits",
-    "map_wall",
     "nearer",
     "other_class",
     "over_clips",
     "peaks",
     "pointing",
     "pointing_frame",
-    "protocol_rows",
-    "success_figure",
 ]
