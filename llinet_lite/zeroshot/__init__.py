@@ -6,7 +6,6 @@ Notebook: 04 to 09
 from llinet_lite.experiments.zero_shot import nearest
 from llinet_lite.zeroshot.activations import activations
 from llinet_lite.zeroshot.evaluation import Embedded, embed, items_of
-from llinet_lite.zeroshot.exploring import listener
 from llinet_lite.zeroshot.gallery import (
     attribute_distances,
     confusions,
@@ -61,7 +60,6 @@ __all__ = [
     "held_out",
     "held_out_maps",
     "items_of",
-    "listener",
     "localize",
     "locate",
     "locate_usual",
