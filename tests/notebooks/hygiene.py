@@ -44,6 +44,12 @@ def code_cells(page) -> list:
     return [cell for cell in page.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
+def _data(page) -> Iterator[tuple[int, dict, dict]]:
+    """Number of the code cell, data and metadata of every output."""
+    for number, cell in enumerate(code_cells(page), start=1):
+        yield from ((number, out.get("data", {}), out.get("metadata", {})) for out in cell.outputs)
+
+
 def _whole(page) -> Iterator[str]:
     kernel = page.metadata.get("kernelspec", {}).get("name")
     if kernel != "python3":
@@ -64,8 +70,7 @@ def _box(page) -> Iterator[str]:
     for profile in PROFILES:
         if not re.search(rf"[`\"']{profile}[`\"']", top):
             yield f"its first {TOP} cells do not say what the lesson costs under `{profile}`"
-    for profile in MEASURED:
-        if re.search(rf"`{profile}`[^\n]*not measured", top):
+        if profile in MEASURED and re.search(rf"`{profile}`[^\n]*not measured", top):
             yield f"the table of costs says 'not measured' for `{profile}`: measure it, and put it into COSTS"
     if "learn" not in first.source.lower():
         yield "the box does not say what one will learn"
@@ -101,13 +106,12 @@ def _widgets(page) -> Iterator[str]:
     widgets = page.metadata.get("widgets")
     if widgets is not None and not widgets.get(f"{WIDGET}state+json", {}).get("state"):
         yield "has metadata.widgets without state, which a viewer calls an invalid notebook: remove it"
-    outputs = [[out.get("data", {}) for out in cell.outputs] for cell in code_cells(page)]
-    for number, own in enumerate(outputs, start=1):
-        near = [data for cell in outputs[number - 1 : number + 1] for data in cell]
-        still = any(kind in data for data in near for kind in PICTURES) or any(
-            "<img" in _text(data.get("text/html", "")) for data in near
-        )
-        if any(f"{WIDGET}view+json" in data for data in own) and not still:
+    stills = {
+        number for number, data, _ in _data(page)
+        if "<img" in _text(data.get("text/html", "")) or any(kind in data for kind in PICTURES)
+    }  # fmt: skip
+    for number in {number for number, data, _ in _data(page) if f"{WIDGET}view+json" in data}:
+        if not stills & {number, number + 1}:
             yield f"code cell {number} shows a widget without a still picture in it or in the next cell"
 
 
@@ -149,14 +153,12 @@ def _alt_text(page) -> Iterator[str]:
                 if len(alt.strip()) < SHORTEST_ALT:
                     yield f"cell {number}: a picture has alt text {alt!r}, say what one should see"
             yield from (f"cell {number}: {fault}" for fault in _Silent(prose).found)
-    for number, cell in enumerate(code_cells(page), start=1):
-        for output in cell.outputs:
-            data, metadata = output.get("data", {}), output.get("metadata", {})
-            for kind in PICTURES:
-                if kind in data and len(metadata.get(kind, {}).get("alt", "").strip()) < SHORTEST_ALT:
-                    yield f"code cell {number}: its {kind} has no alt text: show it through llinet_lite.show"
-            html = _text(data.get("text/html", ""))
-            yield from (f"code cell {number}: {fault}" for fault in _Silent(html).found)
+    for number, data, metadata in _data(page):
+        for kind in PICTURES:
+            if kind in data and len(metadata.get(kind, {}).get("alt", "").strip()) < SHORTEST_ALT:
+                yield f"code cell {number}: its {kind} has no alt text: show it through llinet_lite.show"
+        html = _text(data.get("text/html", ""))
+        yield from (f"code cell {number}: {fault}" for fault in _Silent(html).found)
 
 
 def _paths(page) -> Iterator[str]:

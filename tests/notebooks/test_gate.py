@@ -10,10 +10,9 @@ import nbformat
 import pytest
 from hygiene import problems
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from recheck import recheck, says_something, tagged
+from test_nbval_count import NOTEBOOKS, recheck, says_something, tagged
 from test_smoke_course import BANDS, faults
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 ALT = "a line that rises from zero to one"
 BOX = "# A lesson\n\nYou will learn nothing. It costs little under `smoke`, `laptop`, `gpu` and `paper`.\n\n"
 PNG = {"image/png": "iVBORw0KGgo=", "text/plain": f"Figure: {ALT}"}
