@@ -18,12 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from llinet_lite.data.bandstand import WORLD_VERSION
+from llinet_lite.data.bandstand import WORLD_VERSION, first_images
 from llinet_lite.data.batches import DRAWS, Batches, EvaluationSet, ImageBatches, Rows, Source
 from llinet_lite.data.store import Store
 from llinet_lite.features import EXAMPLE_SECONDS, ImageAugment, VGGishExamples, to_image, to_waveform
+from llinet_lite.metrics.intervals import clip_bootstrap
+from llinet_lite.metrics.retrieval import chance_recall_at_1
 from llinet_lite.models.trunks import Trunk, build_trunk, load_trunk_weights
 from llinet_lite.models.vggish import VGGish, load_vggish_weights
+from llinet_lite.results import Result
 from llinet_lite.rivals.vgg import VGG16, vgg16_imagenet
 from llinet_lite.training import adam, fit
 from llinet_lite.workspace import WEIGHTS_VERSION, Workspace
@@ -424,3 +427,43 @@ def chosen_vgg16(workspace: Workspace, seed: int = 0, weights: str = "") -> tupl
     )  # fmt: skip
     note = "stand-in: this profile's VGG16, trained on the labels of the seen classes"
     return network, "VGG16 (stand-in)", note
+
+
+@torch.no_grad()
+def trunk_report(workspace: Workspace, trunk: Trunk) -> list[Result]:
+    """Measure a trunk: which seen classes it names, and whether unseen classes lie together in its features.
+
+    Returns
+    -------
+    list of Result
+        The accuracy on held-out clips of the seen classes (a stand-in's only), then R@1 among the images of
+        the unseen classes with this trunk and with one of random weights: is the nearest other image of the
+        same class?
+    """
+    profile, store, at = workspace.profile, workspace.store(), next(trunk.parameters()).device
+    about = {"profile": profile.name, "data_hash": workspace.data_hash, "seeds": (0,)}
+    report, name = [], "seen classes named, held-out clips"
+    if trunk.name == STAND_IN:
+        clip = np.asarray(store.images("test").clip)
+        clips = np.arange(len(clip)) if (clip < 0).any() else clip
+        found = clip_bootstrap(class_hits(trunk, store, "test", profile.llinet_crop), clips)
+        report.append(Result(name, *found.numbers, chance=1 / len(seen_labels(store)), n=found.n, **about))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        untrained = Trunk(trunk.name, width=profile.width, classes=max(trunk.classes, 1))
+    images = store.images("unseen")
+    rows = np.arange(len(images)) if (images.clip < 0).any() else first_images(images)
+    labels = np.asarray(images.label)[rows].astype(np.int64)
+    chance = (len(labels) * chance_recall_at_1(labels, labels) - 1) / (
+        len(labels) - 1
+    )  # the query is no answer
+    for name, one in (("trained", trunk), ("random weights", untrained.freeze().eval().to(at))):
+        batches = EvaluationSet(store, "unseen", batch_size=64, image_crop=profile.llinet_crop, item="image")
+        batches.rows = batches.rows.take(rows)
+        features = [one.pool(one.top(one.late(one.early(to_image(b["image"].to(at)))))) for b in batches]
+        unit = F.normalize(torch.cat(features).float() - torch.cat(features).float().mean(0))
+        nearest = (unit @ unit.T).fill_diagonal_(-torch.inf).cpu().argmax(1).numpy()
+        found = clip_bootstrap(labels[nearest] == labels, np.arange(len(labels)))
+        title = f"nearest picture of the same unseen class, {name}"
+        report.append(Result(title, *found.numbers, chance=chance, n=found.n, **about))
+    return report

@@ -1162,3 +1162,40 @@ def gate_histogram(seen: np.ndarray, unseen: np.ndarray, threshold: float) -> Fi
     _percent(ax.yaxis)
     fig.legend(loc="outside lower center", ncols=3, fontsize=8)
     return fig
+
+
+def walk(image: np.ndarray, logmel: np.ndarray, image_path: dict, audio_path: dict) -> Figure:
+    """Draw the tensors (1, ...) on an image's path above those on an audio's; maps by channels."""
+    columns = max(len(image_path), len(audio_path)) + 1
+    fig, axes = plt.subplots(2, columns, figsize=(1.75 * columns, 4.6), layout="constrained")
+    for ax in axes.flat:
+        ax.axis("off")
+    axes[0, 0].imshow(image)
+    axes[1, 0].imshow(logmel.T, origin="lower", aspect="auto", cmap="magma")
+    axes[0, 0].set_title("image", fontsize=9)
+    axes[1, 0].set_title("log-mel", fontsize=9)
+    for row, tensors in zip(axes, (image_path, audio_path), strict=True):
+        for ax, (name, tensor) in zip(row[1:], tensors.items(), strict=False):
+            _channels(ax, tensor[0])
+            ax.set_title(f"{name}\n{' x '.join(map(str, tensor[0].shape))}", fontsize=8)
+    return fig
+
+
+def _channels(ax, tensor) -> None:
+    """Six channels of a map (C, h, w), those that vary most, or a vector (D,) as bars."""
+    if tensor.ndim == 1:
+        ax.axis("on")
+        ax.bar(np.arange(min(len(tensor), 40)), tensor[:40].numpy(), width=1.0)
+        ax.set(xticks=[], xlabel=f"first {min(len(tensor), 40)}")
+        ax.tick_params(labelsize=6)
+        return
+    order = tensor.flatten(1).std(1).argsort(descending=True)[:6]
+    tiles = []
+    for channel in tensor[order]:
+        span = (channel.max() - channel.min()).clamp(min=1e-6)
+        tiles.append(np.pad(((channel - channel.min()) / span).numpy(), 1, constant_values=np.nan))
+    long = tensor.shape[-2] > 2 * tensor.shape[-1]  # an audio's: time to the right
+    if long:
+        tiles = [tile.T[::-1] for tile in tiles]
+    mosaic = np.vstack([np.hstack(tiles[k : k + 2]) for k in range(0, len(tiles), 2)])
+    ax.imshow(mosaic, cmap="viridis", aspect="auto" if long else "equal", interpolation="nearest")
