@@ -106,13 +106,6 @@ class Lesson:
         self._results: dict[str, Result] = {}
         pd.set_option("display.max_rows", None, "display.max_colwidth", None)  # notebooks show whole tables
 
-    def __getattr__(self, name: str):  # TEMPORARY: wave B removes this; old experiments take a lesson
-        old = {"settings": "profile", "reference": "weights"}
-        if name.startswith("_") or name == "workspace":
-            raise AttributeError(name)
-        found = getattr(self.workspace, old.get(name, name))
-        return found() if name == "training_dir" else found
-
     def record(self, *measured: Result) -> None:
         """Write results into metrics.json, which every lesson leaves; one of the same name is replaced."""
         self._results |= {result.name: result for result in measured}

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from llinet_lite.metrics.intervals import Cell, Interval
 
 __all__ = [
-    "Claim", "Result", "ResultError", "Table", "claims", "claims_frame", "difference", "interval_over_seeds",
-    "kept", "machine", "markdown", "numbers", "papers", "read", "readme", "replication", "table",
+    "Claim", "Result", "ResultError", "Table", "claims", "claims_frame", "difference", "kept", "machine", "markdown", "numbers", "papers", "read", "readme", "replication", "table",
 ]  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -129,20 +128,6 @@ def _number(value: float | None, unit: str, sign: bool = False, other: str = ".4
 def _interval(bounds: tuple, unit: str, sign: bool = False) -> str:
     value, low, high = (_number(number, unit, sign) for number in bounds)
     return f"{value} [{low}, {high}]" if low else value
-
-
-def interval_over_seeds(values, level: float = 0.95) -> tuple[float, float | None, float | None]:
-    """Mean over seeds and its Student interval; no bounds for one seed."""  # TEMPORARY: wave B removes this
-    from scipy.stats import t as student
-
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ResultError(f"a list of finite numbers, one per seed, is asked for; got {values!r}")
-    mean, k = float(values.mean()), len(values)
-    if k == 1:
-        return mean, None, None
-    half = float(student.ppf(0.5 + level / 2, k - 1) * values.std(ddof=1) / math.sqrt(k))
-    return mean, mean - half, mean + half
 
 
 # ------------------------------------------------------------------------------------------------- the table

@@ -38,10 +38,7 @@ ROOMS = {
     "course": "workspace results show files profiles",
     "__main__": "course workspace results data profiles files world",
 }  # fmt: skip
-# TEMPORARY: wave B removes this; the old rooms that still stand
-OLD = {"avc", "zeroshot", "audit", "sounding", "classifier", "checkpoint", "old_road"}
 BACKWARD = {"training.py", "rivals/timam.py", "rivals/base.py"}  # a reader finds every descent in these
-LINES, FILES, TEST_LINES = 19_000, 80, 11_000
 NAMES = {
     "av": "av",
     "cv2": "opencv-python-headless",
@@ -216,9 +213,6 @@ def part(module: str) -> str:
 MODULES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-NEW = {name: path for name, path in MODULES.items() if part(name) not in OLD}
-
-
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_go_downhill(room):
     below = tuple(f"llinet_lite.{name}." for name in (room, *ROOMS[room].split()))
@@ -230,13 +224,13 @@ def test_imports_go_downhill(room):
 
 
 def test_every_module_has_its_room():
-    assert {part(module) for module in NEW} - {""} == ROOMS.keys()
+    assert {part(module) for module in MODULES} - {""} == ROOMS.keys()
 
 
 def test_no_name_occurs_twice():
     """Two files or two classes of one name are one notion in two places."""
-    files = Counter(path.stem for path in NEW.values() if path.name != "__init__.py")
-    trees = [ast.parse(path.read_text("utf-8")) for path in NEW.values()]
+    files = Counter(path.stem for path in MODULES.values() if path.name != "__init__.py")
+    trees = [ast.parse(path.read_text("utf-8")) for path in MODULES.values()]
     classes = Counter(
         node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
     )
@@ -244,7 +238,7 @@ def test_no_name_occurs_twice():
 
 
 def test_there_is_one_loop():
-    found = {path for path in NEW.values() if "backward(" in path.read_text("utf-8")}
+    found = {path for path in MODULES.values() if "backward(" in path.read_text("utf-8")}
     assert {str(path.relative_to(PACKAGE)) for path in found} == BACKWARD
 
 

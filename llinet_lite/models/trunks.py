@@ -6,7 +6,6 @@ Notebook: 04
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,7 +30,6 @@ TITLES = {
 }
 # Networks that are one list of layers: where `late` and `top` begin, and the channels of the three taps.
 _CUTS = {"squeezenet1_0": (7, 11, (256, 512, 512)), "mobilenet_v2": (7, 14, (32, 96, 1280))}
-VARIABLE = "LLINET_TRUNK"  # TEMPORARY: wave B removes this
 
 
 def refuse_unknown(what: str, value: str, known: Iterable[str]) -> None:
@@ -196,11 +194,11 @@ def _cut(network: nn.Module, name: str) -> tuple[tuple[nn.Module, ...], tuple[in
 
 
 def build_trunk(name: str, weights: str | Path | None = None, **options) -> Trunk:
-    """Make a trunk: with random weights, free to be trained, or with those of a file or folder, frozen."""
+    """Make a trunk: with random weights, free to be trained, or with those of a file, frozen."""
     trunk = Trunk(name, **options)
     if weights is None:
         return trunk
-    return load_trunk_weights(trunk, find_weights(name, weights)).freeze()
+    return load_trunk_weights(trunk, weights).freeze()
 
 
 def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
@@ -281,46 +279,3 @@ def refuse_another(path: Path, what: str, wanted: dict[str, Tensor], found: dict
     said = [f"{fault} {len(keys)} tensors ({keys[0]} ...)" for fault, keys in faults.items() if keys]
     if said:
         raise ValueError(f"{path} holds another network than {what}, or a part of it: it {', '.join(said)}.")
-
-
-# TEMPORARY: wave B removes what follows, for Workspace.public_weights
-
-
-def find_weights(name: str, weights: str | Path | None = None, nearby: Iterable[str | Path] = ()) -> Path:
-    """File of weights of an image network: of the named place alone, else of `nearby`, else torch's cache."""
-    files = list(torchvision_files(name))
-    hint = 'Without it, use the stand-in, trunk="standin", to be named so beside its numbers.'
-    return find_file(f"{TITLES[name]} ({name})", name, files, VARIABLE, hint, weights, nearby)
-
-
-def find_file(title, prefix, files, variable, hint, weights=None, nearby=()) -> Path:
-    """A public file first, else the only one whose name begins so; in torch's cache public ones alone."""
-
-    def in_folder(folder: Path) -> Path | None:
-        present = [p for p in sorted(folder.glob(f"{prefix}*")) if p.suffix in (".pth", ".safetensors")]
-        present = [p for p in present if "pca" not in p.name]  # of VGGish's release
-        public = [folder / file for file in files if folder / file in present]
-        if public or len(present) < 2:
-            return next(iter(public or present), None)
-        names = ", ".join(p.name for p in present)
-        raise ValueError(
-            f"{folder} holds several files of weights for {prefix}: {names}. Name the one to take."
-        )
-
-    named = {"weights": weights, f"${variable}": os.environ.get(variable)}
-    where = next((where for where, place in named.items() if place), None)
-    if where:
-        path = Path(named[where]).expanduser()
-        found, looked = path if path.is_file() else in_folder(path), [f"{path} ({where})"]
-    else:
-        cache = Path(torch.hub.get_dir()) / "checkpoints"
-        folders = [Path(folder).expanduser() for folder in nearby]
-        cached = [cache / file for file in files if (cache / file).is_file()]
-        found = next(filter(None, [*map(in_folder, folders), *cached]), None)
-        looked = [*map(str, folders), f"{cache} (torch's cache)"]
-    if found is None:
-        raise FileNotFoundError(
-            f"No weights of {title}: looked at {', '.join(looked)}. The file {', '.join(files[:1])} is never "
-            f"downloaded from here: put it into one of these folders, or name it by {variable}. {hint}"
-        )
-    return found

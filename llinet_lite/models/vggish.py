@@ -5,7 +5,6 @@ Notebook: 04
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 from llinet_lite.features import BANDS, FRAMES, VGGishExamples
 from llinet_lite.losses import full_precision
 from llinet_lite.models.towers import initialize
-from llinet_lite.models.trunks import find_file, read_weights, refuse_another
+from llinet_lite.models.trunks import read_weights, refuse_another
 
 FILE = "vggish-10086976.pth"  # the public weights in PyTorch's form
-VARIABLE = "LLINET_VGGISH"  # TEMPORARY: wave B removes this
 _BLOCKS = (1, "M", 2, "M", 4, 4, "M", 8, 8, "M")  # channels / width; M: 2x2 maxima
 
 
@@ -146,9 +144,3 @@ def load_vggish_weights(vggish: VGGish, path: str | Path) -> VGGish:
     vggish.load_state_dict(state)
     vggish.title = "VGGish as released with AudioSet" if path.name == FILE else f"VGGish, {path.stem}"
     return vggish
-
-
-def find_vggish_weights(weights: str | Path | None = None, nearby: Iterable[str | Path] = ()) -> Path:
-    """File of VGGish's public weights, see `find_weights`."""  # TEMPORARY: wave B removes this
-    hint = "Without it, a stand-in can be trained on the seen classes, to be named so beside its numbers."
-    return find_file("VGGish", "vggish", [FILE], VARIABLE, hint, weights, nearby)

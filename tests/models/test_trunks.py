@@ -10,9 +10,7 @@ from safetensors.torch import save_file
 from llinet_lite.models import Trunk, trunks
 from llinet_lite.models.trunks import (
     TITLES,
-    VARIABLE,
     build_trunk,
-    find_weights,
     load_trunk_weights,
 )
 
@@ -47,7 +45,6 @@ def statistics(trunk):
 def nowhere(tmp_path, monkeypatch):
     """No weights on this machine: an empty cache, no environment variable."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.delenv(VARIABLE, raising=False)
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     return tmp_path / "hub" / "checkpoints"
 
@@ -109,29 +106,6 @@ def test_a_frozen_trunk_keeps_its_weights_and_its_statistics_as_asked(frozen_bn)
         assert moved == {mode and frozen_bn == "train"}
 
 
-def test_the_order_of_places(nowhere, tmp_path, monkeypatch):
-    """File or folder by argument, by variable; folders nearby; torch's cache."""
-    file = "squeezenet1_0-b66bff10.pth"
-    places = [nowhere, *(tmp_path / name for name in ("near", "second", "variable", "mine"))]
-    for place in places:
-        place.mkdir(exist_ok=True)
-        (place / file).touch()
-    cache, near, second, variable, mine = places
-
-    def find(*arguments):
-        return find_weights("squeezenet1_0", *arguments)
-
-    assert find() == cache / file
-    with pytest.raises(FileNotFoundError, match="never downloaded"):
-        find_weights("resnet18", nearby=[near])
-    assert find(None, [tmp_path / "absent", near, second]) == near / file
-    for value in (variable, variable / file):
-        monkeypatch.setenv(VARIABLE, str(value))
-        assert find(None, [near]) == variable / file
-    for value in (mine, mine / file, str(mine)):
-        assert find(value, [near]) == mine / file
-
-
 @pytest.mark.parametrize("form", ["pth", "safetensors", "half", "uncounted", "saved trunk"])
 def test_a_whole_file(tmp_path, form):
     source, path = tiny(seed=1).eval(), tmp_path / "standin_seen.safetensors"
@@ -147,7 +121,7 @@ def test_a_whole_file(tmp_path, form):
         if form == "uncounted":
             state = {key: value for key, value in state.items() if "num_batches" not in key}
         save_file(source.state_dict() if form == "saved trunk" else state, path)
-    trunk = build_trunk("standin", tmp_path, width=2, classes=3)
+    trunk = build_trunk("standin", path, width=2, classes=3)
     assert trunk.frozen and trunk.title == "stand-in of width 2, standin_seen"
     tolerance = {"rtol": 2e-2, "atol": 2e-2} if form == "half" else {}
     torch.testing.assert_close(trunk.eval()(pictures()), source(pictures()), **tolerance)
