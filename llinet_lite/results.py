@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from llinet_lite.metrics.intervals import Cell, Interval
 
 __all__ = [
-    "Claim", "Result", "ResultError", "Table", "claims", "claims_frame", "difference", "kept", "machine", "markdown", "numbers", "papers", "read", "readme", "replication", "table",
+    "Claim", "Result", "ResultError", "Table", "by_row", "claims", "claims_frame", "difference", "kept",
+    "machine", "markdown", "numbers", "papers", "read", "readme", "replication", "table",
 ]  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -566,7 +567,7 @@ def readme(text: str) -> str:
     for label, names in ROWS.items():
         found = {run: [lookup(run, name) for name in _expanded(names)] for run in runs}
         known = [next((r for r in column if r), None) for column in zip(*found.values(), strict=True)]
-        row = {"": label, "lesson": names[:2], "paper": _joined(_side(r, "paper") for r in known)}
+        row = {"": label, "paper": _joined(_side(r, "paper") for r in known)}
         row |= {RUNS[run][0]: _joined(map(_short, of)) for run, of in found.items()}
         rows.append(row | {"chance": _joined(_side(r, "chance") for r in known)})
     about = "".join(f"* *{RUNS[run][0]}* (`results/{run}`): {RUNS[run][1]}.\n" for run in runs)

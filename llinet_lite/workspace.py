@@ -54,8 +54,6 @@ def runs_folder() -> Path:
 
 def data_folder() -> Path:
     """Folder of packed stores, in that of the runs."""
-    if cache := os.environ.get("LLINET_CACHE"):  # TEMPORARY: wave B removes this
-        return Path(cache).expanduser().resolve()
     return runs_folder() / "data"
 
 

@@ -137,7 +137,6 @@ def tiny_workspace(tiny_store, tmp_path, monkeypatch):
     tiny = dataclasses.replace(PROFILES["smoke"], **sizes)
     monkeypatch.setenv("LLINET_HOME", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.delenv("LLINET_CACHE", raising=False)
     monkeypatch.setattr(workspace, "WEIGHTS", tmp_path / "packaged")
     monkeypatch.setitem(PROFILES, "laptop", tiny)
     monkeypatch.setattr(workspace, "world", lambda profile, **changes: tiny_store)

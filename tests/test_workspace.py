@@ -24,7 +24,6 @@ STATE = {"a": torch.arange(3.0).half(), "b": torch.ones(2, dtype=torch.int64)}
 def here(tmp_path, monkeypatch) -> Path:
     """A home of its own, and a package without weights."""
     monkeypatch.setenv("LLINET_HOME", str(tmp_path))
-    monkeypatch.delenv("LLINET_CACHE", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(workspace, "WEIGHTS", tmp_path / "packaged")
     (tmp_path / "mine").mkdir()
