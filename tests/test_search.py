@@ -1,0 +1,250 @@
+"""Retrieval tables: cells against scikit-learn and by hand, rivals fitted by seed, luck, the released mAP."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from torch.nn.functional import normalize, one_hot
+
+from llinet_lite.experiments import runs, search
+from llinet_lite.experiments.embedding import Embedded, Items
+from llinet_lite.metrics.relevance import relevance_of, same_class
+from llinet_lite.metrics.retrieval import DIRECTIONS, released_map
+from llinet_lite.world.instruments import INSTRUMENTS
+
+CLASSES = tuple(row.name for row in INSTRUMENTS[:8])
+LABELS = np.repeat(np.arange(8), 12)
+IMAGES, AUDIO = np.repeat([3, 8, 9], [9, 6, 12]), np.repeat([3, 8, 9], [5, 7, 8])  # another number of each
+
+
+def items(image, audio=None, paired=False) -> Items:
+    audio = image if audio is None else audio
+    rows = np.arange(len(image)), np.arange(len(audio))
+    return Items(*rows, np.asarray(image), np.asarray(audio), *rows, paired)
+
+
+def unit(*shape, seed) -> torch.Tensor:
+    return normalize(torch.randn(shape, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def by_cosine(image, audio, labels, heard=None) -> Embedded:
+    return Embedded(items(labels, heard), image, audio, normalize(image, dim=1) @ normalize(audio, dim=1).T)
+
+
+def of_scores(scores, image=IMAGES, audio=AUDIO) -> Embedded:
+    return Embedded(items(image, audio), torch.zeros(len(image), 1), torch.zeros(len(audio), 1), scores)
+
+
+def skilled(seed, skill=0.0) -> Embedded:
+    right = torch.from_numpy(IMAGES[:, None] == AUDIO)
+    return of_scores(torch.rand(right.shape, generator=torch.Generator().manual_seed(seed)) + skill * right)
+
+
+# ---- graded retrieval
+
+
+def perfect(labels=LABELS) -> Embedded:
+    both = one_hot(torch.from_numpy(labels), 8).float()
+    return Embedded(items(labels, paired=True), both, both)
+
+
+def noise(seed) -> Embedded:
+    return Embedded(items(LABELS, paired=True), unit(96, 16, seed=seed), unit(96, 16, seed=seed + 100))
+
+
+def rows_of(**embedded) -> dict[str, search.Method]:
+    return {name: search.Method(of, "", range(len(of)), len(of)) for name, of in embedded.items()}
+
+
+@pytest.mark.parametrize("gain", ["exponential", "linear"])
+def test_vectors_that_know_the_class_and_vectors_that_know_nothing(gain):
+    methods = rows_of(perfect=[perfect()], noise=[noise(s) for s in range(3)])
+    table = search.ndcg_table(methods, same_class(CLASSES), gain=gain)
+    assert list(table.values) == ["random", "same class", "perfect", "noise"]
+    assert table.columns == [f"nDCG@30 {gain}, {direction}" for direction in DIRECTIONS]
+    for column in table.columns:
+        assert table.interval("perfect", column).value == pytest.approx(1)
+        chance = table.interval("random", column).value
+        assert chance == table.chance[column] < 0.3
+        assert abs(table.interval("noise", column).value - chance) < 0.03
+        assert table.difference("perfect", "noise", column).low > 0.5
+
+
+def test_the_own_clip_is_left_out_within_and_found_across():
+    """One clip per class: within a modality nothing relevant is left, across it is the pair alone."""
+    methods = rows_of(perfect=[perfect(np.arange(8))])
+    table = search.ndcg_table(methods, same_class(CLASSES), k=5)
+    found = [table.interval("perfect", column).value for column in table.columns]
+    assert found == [0, 1, 1, 0]
+    stated = search.ndcg_protocol(methods, same_class(CLASSES), k=5).splitlines()
+    assert [line.split()[0] for line in stated] == list(DIRECTIONS)
+    assert "own clip is left out" in stated[0] and "own clip stays in" in stated[1]
+
+
+def test_what_a_table_says_of_a_method_without_audio_and_of_the_paper(tiny_workspace):
+    deaf = dataclasses.replace(noise(1), audio=None)
+    methods = rows_of(**{"AVE-Net": [noise(2), noise(3)], "VGG16-ImageNet": [deaf]})
+    table = search.ndcg_table(methods, same_class(CLASSES))
+    results = {result.name: result for result in table.results(tiny_workspace())}
+    names = [name for name in results if name.endswith("VGG16-ImageNet")]
+    assert names == ["nDCG@30 exponential, im-im, VGG16-ImageNet"]
+    assert results[names[0]].paper == 0.6
+    ours = results["nDCG@30 exponential, aud-im, AVE-Net"]
+    assert (ours.paper, ours.unit, ours.seeds, ours.minutes, ours.n) == (0.587, "nDCG", (0, 1), 2.0, 96)
+    late = dataclasses.replace(noise(0), items=items(LABELS[:-1], paired=True))
+    with pytest.raises(ValueError, match="other items than the first"):
+        search.ndcg_table(rows_of(first=[noise(0)], late=[late]), same_class(CLASSES))
+
+
+def test_rivals_are_fitted_to_pairs_of_a_class_where_there_are_no_clips():
+    labels, heard = np.array([0, 1, 1, 5]), np.array([1, 0, 1, 0, 0])  # nothing to hear of class 5
+    image, audio = torch.arange(4.0)[:, None], torch.arange(5.0)[:, None]
+    seen, found = search.matched(Embedded(items(labels, heard), image, audio))
+    assert seen.ravel().tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert (labels[seen.ravel().int()] == heard[found.ravel().int()]).all()
+    one = perfect()
+    assert search.matched(one) == (one.image, one.audio), "clips keep their own audio"
+
+
+def test_every_rival_of_the_table_on_the_same_items(tiny_workspace, tiny_store):
+    workspace = tiny_workspace()
+    known = runs.plans(workspace.profile)
+    ave = [runs.train_or_load(workspace, known["avenet-all"], seed) for seed in (0, 1)]
+    methods = search.ndcg_methods(workspace, {"AVE-Net": ave})
+    vgg = "VGG16 (stand-in)"
+    assert list(methods) == [
+        "L3-Net", "L3-Net + CCA, paper", "L3-Net + CCA, tuned", vgg,
+        f"{vgg} + L3 audio, CCA, paper", f"{vgg} + L3 audio, CCA, tuned", "AVE-Net",
+    ]  # fmt: skip
+    table = search.ndcg_table(methods, relevance_of([c["name"] for c in tiny_store.classes]))
+    clips = len(tiny_store.sounds("test"))
+    for name, method in methods.items():
+        assert [len(found.image) for found in method.vectors] == [clips, clips]
+        assert table.values[name][table.columns[0]].shape == (2, clips)
+        lengths = torch.cat([found.image.norm(dim=1) for found in method.vectors])
+        torch.testing.assert_close(lengths, torch.ones_like(lengths))
+    assert methods[vgg].vectors[0].audio is None
+    assert table.minutes["AVE-Net"] == sum(run.minutes for run in ave)
+
+
+# ---- class retrieval
+
+
+def table_of(monkeypatch, **embedded):
+    """Table 1 of methods that are given by what they embed, seed by seed."""
+    monkeypatch.setattr(search, "embed", lambda run, store, split: run.found)
+    given = {
+        name: [SimpleNamespace(found=one, seed=seed, minutes=1.5) for seed, one in enumerate(of)]
+        for name, of in embedded.items()
+    }
+    return search.class_table(given, None)[0]
+
+
+def test_cells_are_what_scikit_learn_finds(monkeypatch, tiny_workspace):
+    seeds = [skilled(0, 0.5), skilled(1, 0.5)]
+    table = table_of(monkeypatch, LLINet=seeds, CMPM=[skilled(2)] * 2)
+    assert table.columns == list(search.COLUMNS)
+    for column in search.COLUMNS:
+        metric, direction = column.split()
+        expected = []
+        for one in seeds:
+            ranked = one.scores.numpy() if direction == "I2A" else one.scores.numpy().T
+            queries, gallery = (IMAGES, AUDIO) if direction == "I2A" else (AUDIO, IMAGES)
+            for label, row in zip(queries, ranked, strict=True):
+                right = gallery == label
+                precision = average_precision_score(right, row)
+                expected.append(precision if metric == "mAP" else right[row.argmax()])
+        np.testing.assert_allclose(table.values["LLINet"][column].ravel(), expected, atol=1e-7)
+        assert table.interval("LLINet", column).value == pytest.approx(np.mean(expected))
+        less = table.interval("LLINet", column).value - table.interval("CMPM", column).value
+        assert table.difference("LLINet", "CMPM", column).value == pytest.approx(less)
+    one = {result.name: result for result in table.results(tiny_workspace())}["R@1 A2I, LLINet"]
+    assert (one.seeds, one.n, one.minutes) == ((0, 1), len(AUDIO), 3.0) and one.paper == pytest.approx(0.383)
+
+
+def test_chance_is_what_random_rankings_get(monkeypatch):
+    table = table_of(monkeypatch, LLINet=[skilled(seed) for seed in range(60)])
+    for column in search.COLUMNS:
+        assert table.chance[column] == pytest.approx(table.values["LLINet"][column].mean(), abs=0.02)
+
+
+def test_luck_counts_classes_and_not_clips():
+    """Clusters without a fault, linked rightly or in a ring: R@1 says 100 % or 0, chance is far from both."""
+    labels = np.repeat(np.arange(6), 20)
+    found = {}
+    for name, answers in (("right", labels), ("ring", (labels + 1) % 6)):
+        scores = torch.from_numpy(1.0 * (answers[:, None] == labels) + 1e-3 * np.eye(120))
+        found[name] = [of_scores(scores, labels, labels)]
+    luck = search.luck(found, draws=5000)
+    assert luck.loc[("right", "I2A"), "R@1"] == "100.0%" and luck.loc[("ring", "A2I"), "R@1"] == "0.0%"
+    assert float(luck.loc[("right", "I2A"), "p"]) == pytest.approx(1 / 720, abs=2e-3)
+    assert luck.loc[("ring", "A2I"), "p"] == "1.000"
+    assert luck.loc[("right", "I2A"), "95 % of random links"] == "50.0%", "three of six"
+
+
+def test_a_mean_precision_above_a_random_order_shows_no_link():
+    """Three clusters of ten, found whole: the own one is first, second or last with the same chance."""
+    labels = np.repeat(np.arange(3), 10)
+    clusters = torch.from_numpy(-1.0 * ((labels[:, None] - labels) % 3) - 1e-6 * np.arange(30))
+    luck = search.luck({"whole": [of_scores(clusters, labels, labels)]}, "mAP", draws=50_000)
+    by_place = np.mean([[k / (10 * place + k) for k in range(1, 11)] for place in range(3)])
+    mean = float(luck.loc[("whole", "I2A"), "mean of random links"].rstrip("%"))
+    assert mean == pytest.approx(100 * by_place, abs=1)
+
+
+def test_confusions_are_shares_of_first_answers():
+    labels = np.array([4, 4, 7])
+    scores = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    found = of_scores(scores, labels, labels)
+    assert search.confusions(found, "I2A").tolist() == [[0.5, 0.5], [0, 1]]
+    assert search.confusions(found, "A2I").tolist() == [[1, 0], [1, 0]], "of equal scores the first"
+
+
+def test_within_a_modality_the_query_does_not_count():
+    labels = np.array([0, 0, 1, 1])
+    image = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.8, 0.2]])  # 3 is nearest to 1
+    audio = torch.tensor([[1.0, 0.0], [0.8, 0.2], [0.0, 1.0], [0.1, 0.9]])
+    sets = Embedded(items(labels), torch.zeros(4, 2, 3), torch.zeros(4, 2, 3), torch.rand(4, 4))
+    frame = search.within_and_across({"x": [by_cosine(image, audio, labels)], "sets": [sets]})
+    assert list(frame.index) == ["x", "chance"], "a method without one vector per item has no row"
+    assert frame.loc["x"].tolist() == ["75.0%", "100.0%", "75.0%", "75.0%"]
+    assert frame.loc["chance"].tolist() == ["33.3%", "33.3%", "50.0%", "50.0%"]
+
+
+@pytest.mark.parametrize("count", [12, 5])
+def test_the_released_protocol_beside_the_honest_one(count):
+    """One query per class; the last batch of 32 is dropped where there is one that is full."""
+    labels = np.repeat([3, 8, 9], count)
+    own = one_hot(torch.from_numpy(labels), 10)[:, 3:9]
+    image, audio = (unit(len(labels), 6, seed=seed) + own for seed in (0, 1))
+    one = by_cosine(image, audio, labels)
+    honest, released = search.two_protocols({"x": [one]})
+    theirs = released_map(image, audio, labels, drop_last=32 if count == 12 else None)
+    assert released["x"]["mAP I2A"][0] == pytest.approx(theirs.image_to_audio, abs=1e-6)
+    assert released["x"]["mAP A2I"][0] == pytest.approx(theirs.audio_to_image, abs=1e-6)
+    assert honest["x"]["mAP A2I"][0] == pytest.approx(one.retrieval()["A2I"].mean_average_precision)
+    each, rng = one.retrieval()["I2A"].precisions.numpy(), np.random.default_rng(5)
+    means = [np.mean([rng.choice(each[labels == k]) for k in (3, 8, 9)]) for _ in range(4000)]
+    assert released["x"]["mAP I2A"][1:] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.05)
+
+
+def test_photos_are_paired_by_their_class_for_the_released_protocol():
+    labels, heard = np.repeat([0, 1], [4, 3]), np.repeat([0, 1], [2, 5])
+    image, audio, kept = unit(7, 4, seed=0), unit(7, 4, seed=1), [0, 1, 4, 5, 6]
+    theirs = released_map(image[kept], audio[:5], labels[kept], drop_last=None)
+    found = by_cosine(image, audio, labels, heard)
+    assert search.released_precision(found, "I2A") == pytest.approx(theirs.image_to_audio, abs=1e-6)
+
+
+def test_class_retrieval_of_photos_by_a_network(tiny_workspace, tiny_photos):
+    workspace = tiny_workspace()
+    run = runs.train_or_load(workspace, runs.plans(workspace.profile)["cmpm"])
+    table, found = search.class_table({"CMPM": [run]}, tiny_photos)
+    assert table.values["CMPM"]["mAP I2A"].shape == (1, 6) and table.chance["R@1 A2I"] == 0.5
+    direct = found["CMPM"][0].retrieval()["A2I"].mean_average_precision
+    assert table.interval("CMPM", "mAP A2I").value == pytest.approx(direct)
