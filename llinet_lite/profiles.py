@@ -48,7 +48,6 @@ class Profile:
     trunk: str  # it stands on; "auto": the paper's where its weights are at hand, else the stand-in
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
-    compiled: bool = False  # whether torch.compile translates the training steps
     motion_starts_warm: bool = True  # whether AVE+MF, AVE+OF and their control go on from a trained AVE-Net
     llinet_pixels: int = 0  # side of the square that LLINet and its rivals see; 0: as image_crop
     seeds: tuple[int, ...] = (0,)  # of the runs behind a published number

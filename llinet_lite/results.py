@@ -412,11 +412,22 @@ class Claim:
 
     def __post_init__(self):
         if not self.lesson:
-            object.__setattr__(self, "lesson", re.search(r"\d\d", self.pairs()[0][0] + self.pairs()[0][1])[0])
+            object.__setattr__(self, "lesson", re.search(r"\b\d\d ", " ".join(self.pairs()[0]))[0].strip())
 
     def pairs(self) -> list[tuple[str, str]]:
         """The comparisons: (what should be higher, than what)."""
         return [tuple(text.split(" > ")) for texts in self.higher for text in _expanded(texts)]
+
+    def measured(self, run: str = "laptop") -> list[Comparison]:
+        """The comparisons of which a run keeps both sides."""
+        found = []
+        for names in self.pairs():
+            first, second = (float(n) if re.fullmatch(r"[\d.]+", n) else lookup(run, n) for n in names)
+            if names[1] == "chance":
+                second = first and first.chance
+            if first is not None and second is not None:
+                found.append(Comparison(names, (first, second), self.margin))
+        return found
 
     def judge(self, run: str = "laptop") -> str:
         """The verdict on the claim from the kept results of a run.
@@ -424,44 +435,54 @@ class Claim:
         * held: every difference lies above zero by its 95 % interval;
         * did not hold: at least one lies below, by an interval widened for their number (Bonferroni);
         * not tested here: nothing of it was measured; not decided: everything else.
-
-        Where a trained network of one seed takes part, or an image and a sound of few unseen classes must be
-        linked, only differences beyond `MARGIN` decide: such an interval leaves out what matters most.
         """
-        outcomes = [self._compare(pair, run) for pair in self.pairs()]
-        measured = [outcome for outcome in outcomes if outcome]
+        measured = self.measured(run)
         if not measured:
             return UNTESTED
         from scipy.stats import norm
 
         widen = float(norm.isf(0.025 / len(measured)) / norm.isf(0.025))
-        sure = [(value, low, high) for value, low, high, sure in measured if sure]
+        sure = [comparison.difference for comparison in measured if comparison.decides]
         if any(value + widen * (high - value) < 0 for value, _, high in sure):
             return NOT_HELD
-        return HELD if len(sure) == len(outcomes) and all(low > 0 for _, low, _ in sure) else OPEN
+        return HELD if len(sure) == len(self.pairs()) and all(low > 0 for _, low, _ in sure) else OPEN
 
-    def _compare(self, pair: tuple[str, str], run: str) -> tuple | None:
-        """First minus second plus the margin, with its interval, and whether it may decide."""
-        sides, found = [], []
-        for side in pair:
-            if side == "chance":
-                number = found[0].chance if found else None
-                sides.append(None if number is None else (number,) * 3)
-            elif re.fullmatch(r"[\d.]+", side):
-                sides.append((float(side),) * 3)
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results of which the first should be higher; a bare number, or chance, has no interval."""
+
+    names: tuple[str, str]
+    sides: tuple[Result | float, Result | float]
+    margin: float = 0.0
+
+    @property
+    def results(self) -> list[Result]:
+        """The sides that were measured."""
+        return [side for side in self.sides if isinstance(side, Result)]
+
+    @property
+    def difference(self) -> tuple[float, float | None, float | None]:
+        """First minus second, plus the margin, with its interval."""
+        bounds = (side.bounds if isinstance(side, Result) else (side,) * 3 for side in self.sides)
+        return tuple(n if n is None else n + self.margin for n in difference(*bounds))
+
+    @property
+    def decides(self) -> bool:
+        """Whether its interval is to be believed: small differences are not where it leaves too much out."""
+        value, low, _ = self.difference
+        one_seed = any(len(r.seeds) == 1 and not UNTRAINED.search(r.name) for r in self.results)
+        left_out = one_seed or any(LINKED.match(r.name) for r in self.results)
+        return low is not None and (not left_out or abs(value) > MARGIN)
+
+    def __str__(self) -> str:
+        unit, texts = self.results[0].unit, []
+        for name, side in zip(self.names, self.sides, strict=True):
+            if isinstance(side, Result):
+                texts.append(f"{name} {side.shown(sign=name.startswith('09'))}")
             else:
-                result = lookup(run, side)
-                sides.append(result and result.bounds)
-                found += [result] if result else []
-        if None in sides:
-            return None
-        value, low, high = difference(*sides)
-        if low is None:
-            return value, low, high, False
-        one_seed = any(len(r.seeds) == 1 and not UNTRAINED.search(r.name) for r in found)
-        left_out = one_seed or any(LINKED.match(r.name) for r in found)
-        value, low, high = (number + self.margin for number in (value, low, high))
-        return value, low, high, not left_out or abs(value) > MARGIN
+                texts.append(f"{'chance ' * (name == 'chance')}{_number(side, unit)}")
+        return " > ".join(texts)
 
 
 def _expanded(text: str) -> list[str]:
@@ -504,20 +525,19 @@ def claims() -> tuple[Claim, ...]:
 
 
 def claims_frame(run: str = "laptop", other: str = "laptop-traindata") -> pd.DataFrame:
-    """Which claims held up, one a row: lesson, paper, our numbers, verdict, and that of another run."""
+    """Which claims held up, one a row, each with the comparison that comes out lowest."""
     import pandas as pd
 
     rows = []
     for claim in claims():
-        names = dict.fromkeys(name for pair in claim.pairs() for name in pair if lookup(run, name))
-        here = [f"{name}: {lookup(run, name).shown(sign=name.startswith('09'))}" for name in names]
+        lowest = min(claim.measured(run), key=lambda comparison: comparison.difference[0], default="-")
         rows.append(
             {
                 "section": claim.section,
                 "claim": claim.sentence,
                 "lesson": claim.lesson,
                 "paper": claim.paper,
-                "here [95 %]": "; ".join(here[:6]),
+                "measured [95 %]": str(lowest),
                 "verdict": claim.judge(run),
                 RUNS.get(other, (other,))[0]: claim.judge(other),
                 "why": claim.why,

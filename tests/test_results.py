@@ -211,7 +211,7 @@ def test_braces_stand_for_several_comparisons():
 
 
 def test_the_claims_of_the_papers():
-    """Every comparison names results that lessons keep; the verdicts are those of notebooks/claims.md."""
+    """Every comparison names results that lessons keep; the verdicts are those of lesson 09."""
     words = [one.judge() for one in claims()]
     assert len(words) == 39
     counts = {word: words.count(word) for word in (results.HELD, results.NOT_HELD, results.UNTESTED)}
@@ -222,4 +222,5 @@ def test_the_claims_of_the_papers():
                 number = name == "chance" or name.replace(".", "").isdigit()
                 assert number or results.lookup("laptop", name), f"{name} is not among the results"
     frame = results.claims_frame()
-    assert frame.verdict.tolist() == words and frame.loc[7, "lesson"] == "02"
+    assert frame.verdict.tolist() == words and frame.loc[[7, 29], "lesson"].tolist() == ["02", "09"]
+    assert frame.loc[1, "measured [95 %]"] == "01 AVC accuracy, all 86.5 [84.3, 88.7] > chance 50.0"
