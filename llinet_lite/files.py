@@ -1,12 +1,21 @@
-"""Files that are whole or not there, and folders that one process makes at a time."""
+"""Files that are whole or not there, folders that one process makes at a time, checkpoints and weights."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written, read or continued; the message says which, why and what to do."""
 
 
 def write_whole(path: str | Path, data: bytes) -> Path:
@@ -49,3 +58,51 @@ def alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def load_checkpoint(path: Path, settings: dict) -> dict:
+    """Read a checkpoint (tensors and plain values: no code is run); one with other settings is refused."""
+    import torch
+
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({reason}). Delete it to start the run anew."
+        ) from error
+    old = saved.get("settings", {})
+    different = [
+        f"{name} is {settings.get(name, 'absent')!r} now and was {old.get(name, 'absent')!r}"
+        for name in sorted({*old, *settings})
+        if old.get(name, "absent") != settings.get(name, "absent")
+    ]
+    if different:
+        raise CheckpointError(
+            f"{path} was made with other settings: {'; '.join(different)}. Give the old settings, another "
+            "folder, or fresh=True to start anew."
+        )
+    return saved
+
+
+def save_weights(path: str | Path, model: nn.Module, metadata: dict | None = None) -> None:
+    """Write the weights as safetensors, with `metadata` (JSON values) in the header."""
+    import torch
+    from safetensors.torch import save
+
+    plainly = {"memory_format": torch.contiguous_format}
+    tensors = {name: value.detach().cpu().clone(**plainly) for name, value in model.state_dict().items()}
+    write_whole(path, save(tensors, {name: json.dumps(v) for name, v in (metadata or {}).items()}))
+
+
+def load_weights(path: str | Path, model: nn.Module) -> dict:
+    """Put weights of `save_weights` into `model`; returns their metadata."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            notes = file.metadata() or {}
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{path} holds no weights of this network ({error}): train again.") from error
+    return {name: json.loads(value) for name, value in notes.items()}

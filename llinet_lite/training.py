@@ -1,8 +1,8 @@
 """The one training loop, and the files it keeps: checkpoints, best weights.
 
 The batches of an epoch and every random draw follow from (seed, epoch, step), and a checkpoint holds the
-rest. So a run that was killed and started again ends, on the CPU with the same number of threads, with
-bitwise the same weights.
+rest: a run that was killed and started again ends, on the CPU with the same number of threads, with bitwise
+the same weights.
 
 Notebook: 01
 """
@@ -27,14 +27,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from llinet_lite.files import alone_in, write_whole
+from llinet_lite.files import alone_in, load_checkpoint, load_weights, save_weights, write_whole
 
 SECONDS_BETWEEN_LINES = 5.0
+BAD_STEPS_ALLOWED = 5  # in a row
 BEGINNING = {"epoch": 0, "position": 0, "step": 0, "counted": 0, "bad_in_row": 0, "bad_steps": 0}
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, read or continued; the message says which, why and what to do."""
 
 
 class NotFiniteError(ArithmeticError):
@@ -43,27 +40,19 @@ class NotFiniteError(ArithmeticError):
 
 @dataclass
 class History:
-    """What a run did.
+    """What a run did."""
 
-    `epochs` has a dict per epoch: `epoch` (from 0), `step`, means of the `loss` and its parts, the metrics of
-    `validate`, `lr`, `samples_per_second`, `seconds`, `bad_steps`. `best` says which `epoch` had the best
-    `value` of which `metric`, `bad_samples` the indices in skipped steps, `resumed_at` the step at which this
-    call went on, or None.
-    """
-
-    epochs: list
-    best: dict
-    bad_samples: list
+    epochs: list  # a dict each: epoch, step, means of the loss and its parts, validate's metrics, speed
+    best: dict  # epoch, metric, value
+    bad_samples: list  # indices in skipped steps
     folder: Path | None
-    resumed_at: int | None
+    resumed_at: int | None  # step at which this call went on
 
     @property
     def minutes(self) -> float:
-        """Wall time of all epochs."""
         return round(sum(epoch["seconds"] for epoch in self.epochs) / 60, 2)
 
     def load_best(self, model: nn.Module) -> dict:
-        """Put the best weights into `model`; returns what their file says of itself."""
         return load_weights(self.folder / "best.safetensors", model)
 
 
@@ -75,32 +64,16 @@ class Step(nn.Module):
         self.method, self.inputs = method, inputs
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Batch -> loss, and its parts to be logged."""
         return self.method.loss(self.inputs(batch), batch)
 
 
 def fit(
-    method: nn.Module,
-    inputs: nn.Module,
-    batches,
-    *,
-    epochs: int,
-    run_dir: str | Path | None = None,
-    seed: int = 0,
-    rate: float = 1.0,
-    validate: Callable[[nn.Module], dict] | None = None,
-    select: str = "accuracy",
-    settings: dict | None = None,
-    workers: int = 0,
-    precision: str = "auto",
-    channels_last: bool | str = "auto",
-    device: str = "auto",
-    devices: int = 1,
-    save_seconds: float = 60.0,
-    bad_steps_allowed: int = 5,
-    fresh: bool = False,
-    quiet: bool = False,
-) -> History:
+    method: nn.Module, inputs: nn.Module, batches, *, epochs: int, run_dir: str | Path | None = None,
+    seed: int = 0, rate: float = 1.0, settings: dict | None = None,
+    validate: Callable[[nn.Module], dict] | None = None, select: str = "accuracy",
+    workers: int = 0, precision: str = "auto", device: str = "auto", devices: int = 1,
+    save_seconds: float = 60.0, fresh: bool = False, quiet: bool = False,
+) -> History:  # fmt: skip
     """Train a method, or go on where an earlier call with the same `run_dir` stopped.
 
     Parameters
@@ -114,7 +87,6 @@ def fit(
     batches : object
         Its `epoch(e)` gives a sequence of batches (`len`, `[i]`), dicts of tensors that are a function of
         (seed, e, i). With several devices each takes every n-th.
-    epochs, seed : int
     run_dir : path, optional
         Folder of `last.ckpt` and `best.safetensors`; None: nothing is kept.
     rate : float
@@ -123,18 +95,16 @@ def fit(
         Method -> dict of float, after each epoch, in eval mode. The epoch with the highest `select` is the
         best; without `validate` the last is.
     settings : dict, optional
-        JSON values that describe the run: a checkpoint with others is refused. Network, optimizer, seed and
-        precision are added; `epochs` is not, so that a run can be prolonged.
+        JSON values that describe the run: a checkpoint with others is refused. `epochs` is not among them,
+        so that a run can be prolonged.
     workers : int
-        Processes that load batches; the result does not depend on it.
-    precision, channels_last : {"auto", "bf16", "fp32"}, {"auto", True, False}
-        "auto": bfloat16 where the machine computes in it, and then convolutions with channels last in memory.
+        Processes that load batches; they change no result.
+    precision : {"auto", "bf16", "fp32"}
+        "auto": bfloat16 where the machine computes in it. With it convolutions have channels last in memory.
     device, devices : {"auto", "cpu", "cuda"}, int
         More than one: distributed data parallel (gloo on CPUs, nccl on GPUs), from a script.
     save_seconds : float
         Between two checkpoints within an epoch; there is one after each epoch.
-    bad_steps_allowed : int
-        Steps in a row with a loss or gradient that is not finite; such a step changes nothing.
     fresh, quiet : bool
         Start anew even if there is a checkpoint; print nothing.
 
@@ -143,7 +113,8 @@ def fit(
     CheckpointError
         If the checkpoint is damaged or was made with other settings.
     NotFiniteError
-        After too many bad steps in a row, with their samples.
+        After BAD_STEPS_ALLOWED steps in a row with a loss or gradient that is not finite, with their
+        samples. Such a step changes nothing.
     KeyboardInterrupt
         After Ctrl-C, once a checkpoint is written.
     """
@@ -155,15 +126,13 @@ def fit(
     fabric = Fabric(accelerator=place, devices=devices, precision=name)
     fabric.launch()
     step = Step(method, inputs).to(fabric.device)
-    channels_last = name == "bf16-mixed" if channels_last == "auto" else channels_last
-    if channels_last:
+    if name == "bf16-mixed":
         _channels_last(step)
     weights = [weight for weight in step.parameters() if weight.requires_grad]
     optimizer, clip_norm = method.optimizer(rate)(weights), method.clip_norm
     schedule = method.schedule(epochs) or (lambda epoch: 1.0)
     run = _Run(fabric, step, optimizer, epochs, None if run_dir is None else Path(run_dir), quiet)
-    own = {"precision": name, "channels_last": channels_last, "seed": seed, "clip_norm": clip_norm}
-    run.describe(batches, own | (settings or {}))
+    run.describe(batches, {"precision": name, "seed": seed, "clip_norm": clip_norm} | (settings or {}))
     with contextlib.ExitStack() as stack:
         if run_dir is not None and devices == 1:  # several devices train in one folder together
             stack.enter_context(alone_in(run.folder, run.say))
@@ -178,8 +147,8 @@ def fit(
                 for group in optimizer.param_groups:
                     factor = schedule(epoch + i / run.per_epoch) if group.get("scheduled", True) else 1.0
                     group["lr"] = group["initial_lr"] * factor
-                before = run.buffers()
-                loss, parts = wrapped(to_device(batch, fabric.device))
+                before = [buffer.clone() for buffer in step.buffers()]
+                loss, parts = wrapped(fabric.to_device(batch))
                 fabric.backward(loss)
                 norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
                 if clip_norm is not None:
@@ -189,10 +158,10 @@ def fit(
                 if finite:
                     optimizer.step()
                 else:
-                    for buffer, old in before:
+                    for buffer, old in zip(step.buffers(), before, strict=True):
                         buffer.copy_(old)
                 optimizer.zero_grad()
-                run.log(batch, {"loss": loss, **parts}, finite, bad_steps_allowed)
+                run.log(batch, {"loss": loss, **parts}, finite)
                 if stop:
                     run.stop()
                 if i + 1 < run.per_epoch and time.monotonic() - run.saved_at > save_seconds:
@@ -205,8 +174,8 @@ def fit(
         fabric.barrier()
         del wrapped  # DDP first, then the connection: the other way round a process may hang at its end
         torch.distributed.destroy_process_group()
-    state = run.state
-    return History(state["records"], state["best"], sorted(set(state["bad"])), run.folder, run.resumed_at)
+    bad = sorted(set(run.state["bad"]))
+    return History(run.state["records"], run.state["best"], bad, run.folder, run.resumed_at)
 
 
 class _Run:
@@ -225,15 +194,15 @@ class _Run:
         """Everything that a checkpoint must agree with."""
         shapes = [(name, tuple(value.shape)) for name, value in self.step.state_dict().items()]
         defaults = json.dumps(self.optimizer.defaults, sort_keys=True, default=str)
-        count = len(batches.epoch(0))
-        self.per_epoch = count // self.fabric.world_size
+        count, processes = len(batches.epoch(0)), self.fabric.world_size
+        self.per_epoch = count // processes
         if self.per_epoch == 0:
             raise ValueError("An epoch has no batch for each process: take smaller batches or more data.")
         self.settings = json.loads(json.dumps(settings)) | {
             "network": hashlib.sha256(repr(shapes).encode()).hexdigest()[:12],
             "optimizer": f"{type(self.optimizer).__name__} {defaults}",
             "batches_per_epoch": count,
-            "processes": self.fabric.world_size,
+            "processes": processes,
         }
 
     def resume(self, fresh: bool) -> None:
@@ -254,7 +223,7 @@ class _Run:
         self.state = {name: saved[name] for name in self.state}
         self.first_step = self.resumed_at = self.state["step"]
         if self.state["epoch"] < self.epochs:
-            self.say(f"going on at {self.place()}, from {last}")
+            self.say(f"going on at {self.place}, from {last}")
 
     def save(self) -> None:
         self.saved_at = time.monotonic()
@@ -278,11 +247,6 @@ class _Run:
         )
         return enumerate(loader, first)
 
-    def buffers(self) -> list[tuple[Tensor, Tensor]]:
-        """The buffers that a step in training mode changes (running means), each with a copy."""
-        parts = [part for part in self.step.modules() if part.training]
-        return [(buffer, buffer.clone()) for part in parts for buffer in part.buffers(recurse=False)]
-
     def agreed(self, good, asked: bool) -> tuple[bool, bool]:
         """All processes take a step or none does; Ctrl-C in one of them stops all."""
         if self.fabric.world_size > 1:
@@ -291,7 +255,7 @@ class _Run:
             good = not bad
         return bool(good), bool(asked)
 
-    def log(self, batch: dict, numbers: dict, finite: bool, bad_steps_allowed: int) -> None:
+    def log(self, batch: dict, numbers: dict, finite: bool) -> None:
         """Count one step, print a line now and then; stop after too many bad steps in a row."""
         state = self.state
         state["position"], state["step"] = state["position"] + 1, state["step"] + 1
@@ -305,19 +269,25 @@ class _Run:
         else:
             state["bad_in_row"], state["bad_steps"] = state["bad_in_row"] + 1, state["bad_steps"] + 1
             state["bad"] += batch["index"].tolist() if "index" in batch else []
-        if state["bad_in_row"] >= bad_steps_allowed:
+        if state["bad_in_row"] >= BAD_STEPS_ALLOWED:
             raise NotFiniteError(
                 f"The loss or its gradient was not finite in {state['bad_in_row']} steps in a row, up to "
-                f"{self.place()}; they changed no weight. Their samples: {state['bad'][:20]}: look at them, "
+                f"{self.place}; they changed no weight. Their samples: {state['bad'][:20]}: look at them, "
                 "lower the learning rate or give the method a clip_norm."
             )
         if time.monotonic() - self.spoke_at > SECONDS_BETWEEN_LINES:
-            self.say(f"{self.place()}  {_shown(self.means())}  {self.speed():.0f} samples/s  {self.left()}")
+            self.say(self.place, self.means)
 
+    @property
+    def speed(self) -> float:
+        return self.epoch_samples / max(time.monotonic() - self.epoch_started, 1e-9)
+
+    @property
     def place(self) -> str:
         epoch, batch = self.state["epoch"] + 1, self.state["position"]
         return f"epoch {epoch}/{self.epochs}, batch {batch}/{self.per_epoch}"
 
+    @property
     def means(self) -> dict[str, float]:
         return {name: value / self.state["counted"] for name, value in self.state["sums"].items()}
 
@@ -329,17 +299,16 @@ class _Run:
         metrics = {name: float(value) for name, value in metrics.items()}
         if metrics and select not in metrics:
             raise ValueError(f"validate gives {', '.join(metrics)}, not {select!r}; select one of these.")
-        state, seconds = self.state, time.monotonic() - self.epoch_started
-        record = {"epoch": state["epoch"], "step": state["step"], **self.means(), **metrics}
-        record["lr"] = self.optimizer.param_groups[0]["lr"]
-        record |= {"samples_per_second": self.speed(), "seconds": seconds, "bad_steps": state["bad_steps"]}
         self._keep_best(metrics, select)
+        state = self.state
+        record = {"epoch": state["epoch"], "step": state["step"], **self.means, **metrics}
+        record |= {"lr": self.optimizer.param_groups[0]["lr"], "samples_per_second": self.speed}
+        record |= {"seconds": time.monotonic() - self.epoch_started, "bad_steps": state["bad_steps"]}
         state["records"].append({k: None if math.isnan(value) else value for k, value in record.items()})
         state |= {"epoch": state["epoch"] + 1, "position": 0, "sums": {}, "counted": 0}
         self.save()
-        shown = _shown({name: value for name, value in record.items() if name in (*metrics, "loss")})
-        done = f"epoch {state['epoch']}/{self.epochs} done  {shown}"
-        self.say(f"{done}  {record['samples_per_second']:.0f} samples/s  {self.left()}")
+        shown = {name: value for name, value in record.items() if name in (*metrics, "loss")}
+        self.say(f"epoch {state['epoch']}/{self.epochs} done", shown)
 
     def _keep_best(self, metrics: dict, select: str) -> None:
         """Write the weights if they are the best so far (without validation: always)."""
@@ -360,17 +329,16 @@ class _Run:
         self.say(message)
         raise KeyboardInterrupt(message)
 
-    def speed(self) -> float:
-        return self.epoch_samples / max(time.monotonic() - self.epoch_started, 1e-9)
-
-    def left(self) -> str:
-        spent, done = time.monotonic() - self.started, self.state["step"] - self.first_step
-        todo = self.per_epoch * self.epochs - self.state["step"]
-        what, seconds = ("left", spent / done * todo) if done and todo > 0 else ("in all", spent)
-        return f"{timedelta(seconds=round(seconds))} {what}"
-
-    def say(self, line: str) -> None:
+    def say(self, line: str, numbers: dict[str, float] | None = None) -> None:
+        """Print a line; behind numbers, if there are any, samples per second and the time left."""
         self.spoke_at = time.monotonic()
+        if numbers is not None:
+            spent, done = self.spoke_at - self.started, self.state["step"] - self.first_step
+            todo = self.per_epoch * self.epochs - self.state["step"]
+            what, seconds = ("left", spent / done * todo) if done and todo > 0 else ("in all", spent)
+            shown = [f"{name} {value:.4f}" for name, value in numbers.items()]
+            ends = f"{self.speed:.0f} samples/s", f"{timedelta(seconds=round(seconds))} {what}"
+            line = "  ".join([line, *shown, *ends])
         if self.talks:
             print(line, flush=True)
 
@@ -396,9 +364,9 @@ def _interrupt() -> Iterator[Callable[[], bool]]:
 def overfit_one_batch(method: nn.Module, inputs: nn.Module, batch: dict, steps=60, lr=1e-3) -> list[float]:
     """Train on one batch; returns the loss before each step, which goes to zero if all is wired rightly."""
     device = next(method.parameters()).device
-    batch, losses = to_device(batch, device), []
-    step = Step(method, inputs).to(device).train()
-    optimizer = adam(lr, 0.0)(step.parameters())
+    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+    step, losses = Step(method, inputs).to(device).train(), []
+    optimizer = torch.optim.Adam(step.parameters(), lr, fused=True)
     for _ in range(steps):
         loss, _parts = step(batch)
         loss.backward()
@@ -408,16 +376,6 @@ def overfit_one_batch(method: nn.Module, inputs: nn.Module, batch: dict, steps=6
     return torch.stack(losses).tolist()
 
 
-def staircase(factor: float = 0.94, every: int = 16) -> Callable[[float], float]:
-    """Learning-rate schedule factor ** (epoch // every); *Objects that Sound*: x 0.94 every 16 epochs."""
-    return lambda epoch: factor ** (int(epoch) // every)
-
-
-def adam(lr: float = 1e-4, weight_decay: float = 1e-5) -> Callable[[list], torch.optim.Optimizer]:
-    """Make Adam with an L2 penalty, as both correspondence papers do."""
-    return lambda parameters: torch.optim.Adam(parameters, lr, weight_decay=weight_decay, fused=True)
-
-
 def seed_of(*parts) -> int:
     """A generator's seed from numbers and words."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "little") >> 1
@@ -425,18 +383,12 @@ def seed_of(*parts) -> int:
 
 def choose_precision(device: str | torch.device, precision: str = "auto") -> str:
     """Fabric's name of a precision "bf16" or "fp32"; "auto": bfloat16 where the machine computes in it."""
-    kind = torch.device(device).type
-    fast = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    if kind == "cpu":
-        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        fast = any(getattr(torch.cpu, name, lambda: False)() for name in names)
-    auto = "bf16-mixed" if fast else "32-true"
-    return {"auto": auto, "bf16": "bf16-mixed", "fp32": "32-true"}[precision]
-
-
-def to_device(batch, device):
-    """Move the tensors in a dict."""
-    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+    if precision == "auto":
+        cuda, cpu = torch.device(device).type == "cuda", torch.cpu
+        on_gpu = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        fast = on_gpu if cuda else cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
+        precision = "bf16" if fast else "fp32"
+    return {"bf16": "bf16-mixed", "fp32": "32-true"}[precision]
 
 
 def _channels_last(module: nn.Module) -> None:
@@ -445,52 +397,3 @@ def _channels_last(module: nn.Module) -> None:
     for tensor in module.parameters():
         if tensor.ndim in layouts:
             tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
-
-
-def _shown(numbers: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-
-
-def load_checkpoint(path: Path, settings: dict) -> dict:
-    """Read a checkpoint (tensors and plain values: no code is run); one with other settings is refused."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint ({reason}). Delete it to start the run anew."
-        ) from error
-    old = saved.get("settings", {})
-    different = [
-        f"{name} is {settings.get(name, 'absent')!r} now and was {old.get(name, 'absent')!r}"
-        for name in sorted({*old, *settings})
-        if old.get(name, "absent") != settings.get(name, "absent")
-    ]
-    if different:
-        raise CheckpointError(
-            f"{path} was made with other settings: {'; '.join(different)}. Give the old settings, another "
-            "folder, or fresh=True to start anew."
-        )
-    return saved
-
-
-def save_weights(path: str | Path, model: nn.Module, metadata: dict | None = None) -> None:
-    """Write the weights as safetensors, with `metadata` (JSON values) in the header."""
-    from safetensors.torch import save
-
-    plainly = {"memory_format": torch.contiguous_format}
-    tensors = {name: value.detach().cpu().clone(**plainly) for name, value in model.state_dict().items()}
-    write_whole(path, save(tensors, {name: json.dumps(v) for name, v in (metadata or {}).items()}))
-
-
-def load_weights(path: str | Path, model: nn.Module) -> dict:
-    """Put weights of `save_weights` into `model`; returns their metadata."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            notes = file.metadata() or {}
-            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{path} holds no weights of this network ({error}): train again.") from error
-    return {name: json.loads(value) for name, value in notes.items()}

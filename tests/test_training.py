@@ -14,18 +14,15 @@ import pytest
 import torch
 from torch import nn
 
-from llinet_lite.files import alone_in
+from llinet_lite.experiments.methods import staircase
+from llinet_lite.files import CheckpointError, alone_in, load_weights, save_weights
+from llinet_lite.rivals.base import adam
 from llinet_lite.training import (
-    CheckpointError,
     NotFiniteError,
-    adam,
     choose_precision,
     fit,
-    load_weights,
     overfit_one_batch,
-    save_weights,
     seed_of,
-    staircase,
 )
 
 
@@ -78,7 +75,7 @@ class Method(nn.Module):
         return self.times * nn.functional.cross_entropy(logits.float(), batch["label"]), {"right": right}
 
     def optimizer(self, rate):
-        return self.make or adam(1e-2 * rate)
+        return self.make or adam(1e-2 * rate, 1e-5)
 
     def schedule(self, epochs):
         return staircase(0.5, self.every) if self.every else None
@@ -195,7 +192,7 @@ def test_a_finished_run_is_read_and_can_be_prolonged(tmp_path):
 
 
 def test_bf16_channels_last_resumes_exactly_too(tmp_path):
-    settings = {"precision": "bf16", "channels_last": True}
+    settings = {"precision": "bf16"}
     whole, _ = train(None, **settings)
     train(tmp_path, epochs=1, **settings)
     broken, _ = train(tmp_path, **settings)
@@ -251,10 +248,11 @@ def test_a_bad_step_changes_nothing_and_its_samples_are_known():
     assert all(torch.isfinite(value).all() for value in after.state_dict().values())
 
 
-def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):
+def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path, monkeypatch):
     bad = {(0, i) for i in (1, 2, 4, 5, 6)}
     with pytest.raises(NotFiniteError, match=r"in 3 steps in a row, up to epoch 1/3, batch 7.*\[100, 101"):
-        train(tmp_path, batches=Batches(poisoned=bad), bad_steps_allowed=3)
+        monkeypatch.setattr("llinet_lite.training.BAD_STEPS_ALLOWED", 3)
+        train(tmp_path, batches=Batches(poisoned=bad))
 
 
 def test_gradients_are_clipped_and_groups_may_keep_their_rate():
@@ -362,11 +360,7 @@ def test_schedule_and_bf16():
     [
         ({"batches": Batches(0)}, ValueError, "no batch for each process"),
         ({"select": "mAP", "epochs": 2}, ValueError, "validate gives accuracy, not 'mAP'"),
-        (
-            {"settings": {"data": "b", "size": 16}},
-            CheckpointError,
-            "data is 'b' now and was 'a'.*fresh",
-        ),
+        ({"settings": {"data": "b", "size": 16}}, CheckpointError, "data is 'b' now and was 'a'.*fresh"),
         ({"seed": 1}, CheckpointError, "seed is 1 now and was 0"),
         ({"rate": 0.1}, CheckpointError, r"optimizer is .*0\.001.* now and was .*0\.01"),
         ({"method": linear()}, CheckpointError, "network is"),

@@ -29,12 +29,17 @@ from llinet_lite.features import (
 )
 from llinet_lite.losses import avc_accuracy, avc_loss, cosines, llinet_loss
 from llinet_lite.rivals import RETRIEVAL
-from llinet_lite.training import adam, staircase
+from llinet_lite.rivals.base import adam
 
 if TYPE_CHECKING:
     from llinet_lite.models.trunks import Trunk
 
 LLINET = "LLINet"
+
+
+def staircase(factor: float = 0.94, every: int = 16) -> Callable[[float], float]:
+    """Learning-rate schedule factor ** (epoch // every); *Objects that Sound*: x 0.94 every 16 epochs."""
+    return lambda epoch: factor ** (int(epoch) // every)
 
 
 class Correspondence(nn.Module):

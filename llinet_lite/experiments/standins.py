@@ -27,8 +27,9 @@ from llinet_lite.metrics.retrieval import chance_recall_at_1
 from llinet_lite.models.trunks import Trunk, build_trunk, load_trunk_weights
 from llinet_lite.models.vggish import VGGish, load_vggish_weights
 from llinet_lite.results import Result
+from llinet_lite.rivals.base import adam
 from llinet_lite.rivals.vgg import VGG16, vgg16_imagenet
-from llinet_lite.training import adam, fit
+from llinet_lite.training import fit
 from llinet_lite.workspace import WEIGHTS_VERSION, Workspace
 
 STAND_IN, PAPER = "standin", "resnet101"

@@ -99,7 +99,8 @@ def test_training_step(benchmark, way):
     from llinet_lite.losses import all_pairs_avc_loss
     from llinet_lite.models import L3Net
     from llinet_lite.profiles import PROFILES
-    from llinet_lite.training import adam, choose_precision
+    from llinet_lite.rivals.base import adam
+    from llinet_lite.training import choose_precision
 
     profile = PROFILES["laptop"]
     short = way == "ours" and choose_precision("cpu") == "bf16-mixed"
@@ -110,7 +111,7 @@ def test_training_step(benchmark, way):
     transform = LogSpectrogram(rate, profile.window / rate, profile.hop / rate, profile.n_fft, profile.frames)
     model = L3Net(width=profile.width)
     model = model.to(memory_format=torch.channels_last if short else torch.contiguous_format)
-    optimizer = adam(profile.learning_rate)(model.parameters())
+    optimizer = adam(profile.learning_rate, 1e-5)(model.parameters())
 
     def step() -> float:
         with torch.autocast("cpu", torch.bfloat16, enabled=short):

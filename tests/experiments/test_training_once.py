@@ -14,9 +14,9 @@ from llinet_lite.experiments import embedding, methods, runs, standins
 from llinet_lite.experiments.methods import CORRESPONDENCE, METHODS
 from llinet_lite.experiments.runs import Plan, plans, train_or_load
 from llinet_lite.features import LogMel
+from llinet_lite.files import CheckpointError
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.profiles import PROFILES
-from llinet_lite.training import CheckpointError
 from llinet_lite.workspace import WEIGHTS, Workspace
 
 SMALL = {f.name: 1 for f in dataclasses.fields(PROFILES["smoke"]) if f.name.startswith("epochs")}
