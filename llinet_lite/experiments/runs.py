@@ -44,7 +44,6 @@ from llinet_lite.experiments.standins import (
     device,
     fingerprint,
     packed,
-    rounded,
     seen_labels,
     unpacked,
 )
@@ -654,14 +653,14 @@ def trained_part(method: nn.Module) -> dict[str, Tensor]:
 def packaged(method: nn.Module) -> dict[str, Tensor]:
     """Return a method's state as it is published: correspondence in 16 bits, retrieval in 8."""
     if isinstance(method, Correspondence):
-        return rounded(method.network.state_dict())
+        return packed(method.network.state_dict(), 16)
     return packed(trained_part(method))
 
 
 def restore(method: nn.Module, state: dict[str, Tensor]) -> None:
     """Put what :func:`packaged` returned into a method."""
     if isinstance(method, Correspondence):
-        method.network.load_state_dict(state)
+        method.network.load_state_dict(unpacked(state))
     else:
         frozen = {
             name: value for name, value in method.state_dict().items() if name not in trained_part(method)
