@@ -94,7 +94,7 @@ def tiny_photos(tmp_path_factory):
     manifest |= {"classes": [{"name": name, "seen": k < 4} for k, name in enumerate(names)]}
     with (
         shared_folder(tmp_path_factory, "tiny-photos") as folder,
-        StoreWriter(folder, {"photos": 1}, rebuild=True) as writer,
+        StoreWriter(folder, {"photos": 1}) as writer,
     ):
         for number, (split, (labels, photos, recordings)) in enumerate(sizes.items()):
             rng, images, sounds = np.random.default_rng(number), [], []

@@ -18,7 +18,6 @@ import hashlib
 import itertools
 import json
 import math
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +34,8 @@ from llinet_lite.data.store import (
     Store,
     StoreError,
     StoreWriter,
+    announce,
+    check_limits,
     locked,
     open_table,
     over_cores,
@@ -51,6 +52,12 @@ WINDOW = 1.0  # seconds of sound that belong to a frame
 SPLITS = ("train", "val", "test", "unseen", "scenes", "scenes_unseen")
 MIXED_KINDS = ("duet", "distractor", "offscreen", "silence")
 CLIPS_PER_SHARD = 32
+
+
+def frame_grid(seconds: float) -> np.ndarray:
+    """Frame numbers (multiples of 0.04 s) whose second of sound lies inside a clip."""
+    first, last = math.ceil(WINDOW / 2 / FRAME - 1e-9), math.floor((seconds - WINDOW / 2) / FRAME + 1e-9)
+    return np.arange(first, last + 1)
 
 
 @dataclass(frozen=True)
@@ -86,21 +93,14 @@ class WorldSet:
             "train_share": (0.0, 1.0), "unseen_share": (0.0, 1.0), "held_out": (1, 9999), "mixed": (1, 9999),
             "imprint": (0.0, 10.0), "seed": (0, 9999), "quality": (50, 100),
         }  # fmt: skip
-        for field, (low, high) in limits.items():
-            value = getattr(self, field)
-            if not low <= value <= high:
-                raise ValueError(f"WorldSet.{field} must lie between {low} and {high}, not be {value}")
-        if self.sample_rate % 25:
-            raise ValueError(f"WorldSet.sample_rate must be a multiple of 25 Hz, not {self.sample_rate}")
+        check_limits(vars(self), limits, "WorldSet.")
         if self.frames > len(self.grid):
             raise ValueError(f"a clip of {self.seconds} s has {len(self.grid)} frames, not {self.frames}")
 
     @property
     def grid(self) -> np.ndarray:
-        """Frame numbers (multiples of 0.04 s) whose second of sound lies inside the clip."""
-        first = math.ceil(WINDOW / 2 / FRAME - 1e-9)
-        last = math.floor((self.seconds - WINDOW / 2) / FRAME + 1e-9)
-        return np.arange(first, last + 1)
+        """The frames of a clip that may be kept."""
+        return frame_grid(self.seconds)
 
     def clips(self, split: str) -> list[Take]:
         """The clips of a split, in order; a row number is a clip's place in this list."""
@@ -195,7 +195,6 @@ def build(
     splits: Sequence[str] | None = None,
     workers: int | None = None,
     progress: bool = True,
-    rebuild: bool = False,
 ) -> Store:
     """Build a set of Bandstand-32, or the splits of it that are still missing.
 
@@ -210,8 +209,6 @@ def build(
         Processes; default: one per core. The bytes do not depend on it.
     progress : bool
         Say what it will take, and show how far it is.
-    rebuild : bool
-        Replace a store that was built with other settings instead of refusing it (StoreError).
 
     Examples
     --------
@@ -224,8 +221,8 @@ def build(
             f"the plan {plan.name!r} has no clips in {', '.join(empty)}: "
             f"raise {' and '.join(f'{split}_share' for split in empty)} above 0, or leave the split out"
         )
-    with StoreWriter(folder, plan.plan(), rebuild) as writer:
-        store = Store(folder) if (Path(folder) / "manifest.json").exists() else None
+    with StoreWriter(folder, plan.plan()) as writer:
+        store = Store(folder) if writer.finished else None
         there = store.splits if store else {}
         wanted = {split: count for split, count in shards.items() if count and split not in there}
         if store and not wanted:
@@ -261,19 +258,8 @@ def _announce(folder, title: str, cost: tuple, splits, workers: int | None, prog
     from joblib import cpu_count
 
     (clips, gigabytes, seconds), workers = cost, workers or cpu_count()
-    free = shutil.disk_usage(folder).free / 1e9
-    if free < gigabytes:
-        raise StoreError(
-            f"{folder}: {clips} clips need about {gigabytes:.1f} GB, {free:.1f} GB are free on that disk. "
-            "Name a folder on another disk, or fewer splits."
-        )
-    if progress:
-        print(
-            f"{title}: {clips} clips ({', '.join(splits)}), about {gigabytes:.2f} GB and "
-            f"{seconds / 60 / workers:.1f} minutes with {workers} processes -> {Path(folder).name}",
-            file=sys.stderr,
-            flush=True,
-        )
+    more = f" and {seconds / 60 / workers:.1f} minutes with {workers} processes"
+    announce(folder, 1e9 * gigabytes, f"{title}: {clips} clips ({', '.join(splits)})", more, progress)
 
 
 # ---------------------------------------------------------------- frames and flow

@@ -1,4 +1,4 @@
-"""INSTRUMENT-32CLASS folders, or any of that layout, as a store.
+"""INSTRUMENT-32CLASS folders, or any of that layout, as a store; and what every import has in common.
 
 The layout::
 
@@ -12,6 +12,9 @@ store are those of the built-in world: ``train``, ``val`` and ``test`` (held out
 (test_without_seg) and ``scenes_unseen`` (test). Index pickles are never opened, since a pickle can run code.
 Whatever is left out stands in the manifest with its reason; nothing takes its place.
 
+An import reads every file once (:func:`read_files`), decides what can be used, and packs it
+(:func:`pack_files`); killed at any moment, it goes on where it stopped.
+
 Notebook: 04
 """
 
@@ -19,10 +22,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import math
 import re
+import shutil
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,21 +37,33 @@ import numpy as np
 
 from llinet_lite.data import media
 from llinet_lite.data.media import MediaError
-from llinet_lite.data.store import Store, StoreWriter, over_cores, write_shard
+from llinet_lite.data.store import (
+    SCHEMAS,
+    ImageTable,
+    SoundTable,
+    Store,
+    StoreWriter,
+    check_limits,
+    open_table,
+    over_cores,
+    write_shard,
+)
+from llinet_lite.files import write_whole
 from llinet_lite.world import INSTRUMENTS
 
-IMPORT_VERSION = 1  # raise it whenever the same files give other rows
-FILES_PER_TASK = 16
+IMPORT_VERSION = 2  # raise it whenever the same files give other rows
+FILES_PER_TASK = 8
+KEPT = "read"  # folder of what reading the files gave, until all is packed
 ROWS_PER_SHARD = 32
 MIN_SECONDS = 1.0  # shortest sound that is used
 PAIRED = 0.9  # share of the names of train with an image and a sound, from which names pair them
 SILENT = -60.0  # dB relative to full scale (RMS): quieter is silence
 CLIPPED = 1e-3  # share of samples at full scale that is worth a remark
-BROKEN_LINK = "broken link: what it points to is not there"
 LAYOUT = {"train": ("sound", "video"), "test_without_seg": ("sound", "video")}
 LAYOUT["test"] = ("sound", "video", "segment")
 TARGETS = {"test_without_seg": "unseen", "test": "scenes_unseen"}
 SPLITS = ("train", "val", "test", "unseen", "scenes_unseen")
+LIMITS = {"sample_rate": (8000, 192_000), "image_size": (16, 2048), "holdout": (0.0, 0.99)}
 SUFFIXES = {"sound": media.AUDIO_SUFFIXES} | dict.fromkeys(("video", "segment"), media.IMAGE_SUFFIXES)
 _SAME = {"MPEG": "MP3", "WAVEX": "WAV", "RF64": "WAV", "MPO": "JPEG"}  # formats that go by a family name
 _OFFICIAL = {row.name.replace(" ", ""): row.name for row in INSTRUMENTS}
@@ -54,127 +73,120 @@ class FolderError(ValueError):
     """A data set whose folders are not as they should be; the message lists what was found."""
 
 
+# ------------------------------------------------------------ what every import has in common
+
+
 @dataclass
-class _File:
-    """One file of a data set, and what reading it found."""
+class Item:
+    """One file, or one part of it, that an import may use, and what reading it found."""
 
     file: str  # path relative to the data set
-    split: str  # its folder: train, test_without_seg or test
-    name: str  # its class
-    role: str  # sound, video or segment
-    label: int = -1
-    claims: str = ""  # another class of the data set that the file's name begins with
+    split: str
+    label: str  # its class
     sha256: str = ""
-    sample_rate: int = 0  # of a sound, Hz
-    samples: int = 0
-    size: tuple[int, int] = (0, 0)  # of an image or mask: width, height
     reason: str = ""  # why it cannot be used
     notes: list[str] = field(default_factory=list)  # what is worth knowing about it if it is used
+    facts: dict = field(default_factory=dict)  # what else reading it found
+    rows: dict[str, range] = field(default_factory=dict)  # its rows by table, among all that were read
 
     @property
     def stem(self) -> str:
         return Path(self.file).stem
 
-    @property
-    def stem_path(self) -> str:
-        """The same for the image, the sound and the mask of one clip."""
-        return f"{self.split}/{self.name}/{self.stem}"
-
     def drop(self, reason: str) -> None:
+        """Leave it out, for the first reason that is given."""
         self.reason = self.reason or reason
 
 
-@dataclass
-class _Part:
-    """One split of the store to be; how its images find their sounds, and their masks by `stem_path`."""
+@contextmanager
+def importing(root: Path, folder, plan: dict, items: list) -> Iterator[StoreWriter]:
+    """Hold the store of an import; data that are refused leave nothing begun."""
+    digest = hashlib.sha256()
+    for item in items:
+        stat = (root / item.file).stat()
+        digest.update(repr((item, stat.st_size, stat.st_mtime_ns)).encode())
+    plan = {**plan, "files": digest.hexdigest(), "rows_per_shard": ROWS_PER_SHARD}
+    with StoreWriter(folder, plan) as writer:
+        try:
+            yield writer
+        except FolderError:
+            (writer.folder / "plan.json").unlink()
+            shutil.rmtree(writer.folder / KEPT)
+            raise
 
-    files: list[_File] = field(default_factory=list)
-    paired: bool = True
-    masks: dict[str, _File] = field(default_factory=dict)
 
-    def all(self, *roles: str) -> list[_File]:
-        return [item for role in roles for item in self.files if item.role == role]
+def read_files(
+    writer: StoreWriter, root: Path, items: list, read: Callable, settings: dict, workers, progress: bool
+) -> tuple[ImageTable, SoundTable]:
+    """Read every file once, over the cores; its rows are kept, so that a killed import goes on.
 
-    def good(self, *roles: str) -> list[_File]:
-        return [item for item in self.all(*roles) if not item.reason]
-
-    def mask(self, item: _File) -> _File | None:
-        return self.masks.get(item.stem_path) if item.role == "video" else None
-
-
-def import_folders(
-    source, folder, *, sample_rate: int | str = 16000, image_size: int = 128, holdout: float = 0.2,
-    workers: int | None = None, progress: bool = True, rebuild: bool = False,
-) -> Store:  # fmt: skip
-    """Check every file of a data set and pack the good ones.
-
-    Parameters
-    ----------
-    source : str or Path
-        Folder with ``train``, ``test_without_seg`` and / or ``test``.
-    folder : str or Path
-        Where the store shall be.
-    sample_rate : int or "native"
-        Hz; sounds of other rates are resampled. "native" keeps the rate, which all files must share.
-    image_size : int
-        Short side of the stored images, pixels; proportions stay.
-    holdout : float
-        Share of each seen class's files kept out of ``train``, half ``val``, half ``test``, by hash of name.
-    workers : int, optional
-        Processes; default: one per core.
-    progress : bool
-        Show a bar and a summary on stderr.
-    rebuild : bool
-        Replace a store that was begun with other settings instead of refusing it.
-
-    Returns
-    -------
-    store : Store
-        ``store.manifest["excluded"]`` and ``["warnings"]`` list every file that was dropped or is worth a
-        remark, with the reason.
-
-    Raises
-    ------
-    FolderError
-        Missing or misspelled folders, an empty class or split, or several rates with "native".
-    StoreError
-        The folder holds something else, or the disk is full.
-
-    Notebook: 04
+    ``read(path, item, settings)`` judges one file: it returns the rows of images and of sounds, without their
+    ``label``, or raises a :class:`MediaError`. What it finds is in the items afterwards.
     """
-    if not 0 <= holdout < 1:
-        raise ValueError(f"holdout is a share between 0 and 1, not {holdout}")
-    if not 16 <= image_size <= 2048:
-        raise ValueError(f"image_size is 16 to 2048 pixels, not {image_size}")
-    if sample_rate != "native" and not (isinstance(sample_rate, int) and 8000 <= sample_rate <= 192000):
-        raise ValueError(f"sample_rate is 8000 to 192000 Hz or 'native', not {sample_rate!r}")
-    root = Path(source)
-    files, classes, remarks = _walk(root)
-    tasks = [(root, files[k : k + FILES_PER_TASK]) for k in range(0, len(files), FILES_PER_TASK)]
-    checked = over_cores(_inspect, tasks, workers, f"checking {root.name}", progress)
-    files = [item for some in checked for item in some]
-    _refuse_mislabeled(files, remarks)
-    parts = _split(files, holdout, remarks)
-    for split, part in parts.items():
-        _pair(split, part, remarks)
-    _refuse_empty(parts, classes, files)
-    sounds = [item for part in parts.values() for item in part.good("sound")]
-    rate = _rate(sample_rate, sounds)
-    remarks += _notes(parts, sounds, rate)
-    plan = {"import": IMPORT_VERSION, "sample_rate": rate, "image_size": image_size, "holdout": holdout}
-    plan |= {"files": _fingerprint(parts), "rows_per_shard": ROWS_PER_SHARD}
-    with StoreWriter(folder, plan, rebuild) as writer:
-        shards, tasks = _tasks(writer, root, parts, rate, image_size)
-        list(over_cores(_pack, tasks, workers, f"packing {root.name}", progress))
-        manifest = {
-            "name": root.resolve().name, "command": f"llinet import {root}",
-            "sample_rate": rate, "image_size": image_size,
-            "seconds": round(max(item.samples / item.sample_rate for item in sounds), 3),
-            "classes": [{"name": name, "seen": seen} for name, seen in classes],
-            "excluded": [remark(*out) for out in sorted((i.file, i.reason) for i in files if i.reason)],
-            "warnings": remarks,
-        }  # fmt: skip
-        store = writer.finish(manifest, shards)
+    parts = [items[first : first + FILES_PER_TASK] for first in range(0, len(items), FILES_PER_TASK)]
+    files = [writer.folder / KEPT / f"found-{k:05d}.json" for k in range(len(parts))]
+    tasks = [(file, k, root, parts[k], read, settings) for k, file in enumerate(files) if not file.is_file()]
+    list(over_cores(_read_some, tasks, workers, f"reading {root.resolve().name}", progress))
+    found = [entry for file in files for entry in json.loads(file.read_text("utf-8"))]
+    first = dict.fromkeys(SCHEMAS, 0)
+    for item, (facts, counts) in zip(items, found, strict=True):
+        vars(item).update(facts)
+        for table, count in counts.items():
+            item.rows[table] = range(first[table], first[table] + count)
+            first[table] += count
+    images, sounds = (open_table(writer.folder, KEPT, table, len(parts)) for table in SCHEMAS)
+    return ImageTable(images), SoundTable(sounds)
+
+
+def _read_some(found_file: Path, task: int, root: Path, items: list, read: Callable, settings: dict) -> None:
+    """Read some files and keep what they give; the unit of work of a process."""
+    found, rows = [], {table: [] for table in SCHEMAS}
+    for item in items:
+        some, path = ([], []), root / item.file
+        try:
+            with open(path, "rb") as file:
+                item.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            some = read(path, item, settings)
+        except OSError as error:
+            item.drop(f"cannot be read: {error.strerror or error}")
+        except MediaError as error:
+            item.drop(error.reason)
+        for table, new in zip(SCHEMAS, some, strict=True):
+            rows[table] += new
+        facts = {name: getattr(item, name) for name in ("sha256", "reason", "notes", "facts")}
+        found.append((facts, {table: len(new) for table, new in zip(SCHEMAS, some, strict=True)}))
+    write_shard(found_file.parents[1], KEPT, task, rows["images"], rows["sounds"])
+    write_whole(found_file, json.dumps(found).encode())  # written last
+
+
+def pack_files(
+    writer: StoreWriter,
+    root: Path,
+    kept: tuple[ImageTable, SoundTable],
+    parts: dict,
+    manifest: dict,
+    progress,
+) -> Store:
+    """Write the store from the rows that were kept.
+
+    ``parts`` has for every split two lists, of its images and of its sounds: (row among those kept, the
+    columns that are only now known).
+    """
+    shards = {}
+    for split, chosen in parts.items():
+        images, sounds = map(len, chosen)
+        count = shards[split] = math.ceil(max(images / 4, sounds) / ROWS_PER_SHARD)
+        for k in writer.missing(split, count):
+            tables = []
+            for table, rows in zip(kept, chosen, strict=True):
+                each = math.ceil(len(rows) / count)
+                some = rows[k * each : (k + 1) * each]
+                read = table.rows[[row for row, _ in some]].to_pylist() if some else []
+                tables.append([row | own for row, (_, own) in zip(read, some, strict=True)])
+            write_shard(writer.folder, split, k, *tables)
+    manifest |= {"name": root.resolve().name, "command": f"llinet import {root}"}
+    store = writer.finish(manifest, shards)
+    shutil.rmtree(writer.folder / KEPT)
     if progress:
         print(report(store), file=sys.stderr)
     return store
@@ -196,177 +208,24 @@ def remark(file: str, reason: str) -> dict[str, str]:
     return {"file": file, "reason": reason}
 
 
+def left_out(excluded: dict[str, str]) -> str:
+    """The first files that are left out, with their reasons, as the end of an error."""
+    lines = [f"  {file}: {reason}" for file, reason in sorted(excluded.items())[:20]]
+    return "\n".join([f"Left out ({len(excluded)} files):", *(lines or ["  none"])])
+
+
+def held_out(names: Iterable[str], holdout: float, splits: tuple[str, ...]) -> dict[str, str]:
+    """Which names go to which of the splits, holdout / 2 to each: the first in the order of a hash."""
+    order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    each = max(1, round(len(order) * holdout / 2)) if holdout and len(order) >= 3 else 0
+    return {name: splits[k // each] for k, name in enumerate(order[: each * len(splits)])}
+
+
 def class_name(folder: str) -> str:
     """Class name of a folder: the official one if it differs only in case, spaces or a plural s."""
     plain = " ".join(re.sub(r"[\W_]+", " ", folder.lower()).split())
     compact = plain.replace(" ", "")
     return _OFFICIAL.get(compact) or _OFFICIAL.get(compact.removesuffix("s")) or plain
-
-
-# --------------------------------------------------------------- what is there
-
-
-def _visible(folder: Path) -> list[Path]:
-    hidden = ("Thumbs.db", "desktop.ini")
-    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in hidden)
-
-
-def _guess(name: str, found: list[str]) -> str:
-    """The second half of a sentence about a missing folder: the nearest that is there, or all."""
-    near = difflib.get_close_matches(name, [f.lower() for f in found], n=1, cutoff=0.6)
-    if near:
-        actual = next(f for f in found if f.lower() == near[0])
-        return f"there is {actual!r}: rename it to {name!r}"
-    return f"found instead: {', '.join(map(repr, found)) or 'nothing'}"
-
-
-def _walk(root: Path) -> tuple[list[_File], list[tuple[str, bool]], list[dict]]:
-    """List files, classes (name and whether it is seen, seen ones first) and what was passed over.
-
-    Raises a :class:`FolderError` that lists all that is wrong with the folders.
-    """
-    if not root.is_dir():
-        raise FolderError(f"{root}: there is no such folder")
-    here = _visible(root)
-    strays = [path.name for path in here if path.is_dir() and path.name not in LAYOUT]
-    problems, remarks, files = [], _passed_over(here, ""), []
-    text = f"not opened: it is no part of the layout (the folders {', '.join(LAYOUT)})"
-    remarks += [remark(name, text) for name in strays]
-    for split in LAYOUT:
-        if (root / split).is_dir():
-            files += _walk_split(root, split, problems, remarks)
-            continue
-        hint = _guess(split, strays)
-        if hint.startswith("there is"):
-            problems.append(f"{root / split} is missing; {hint}")
-        if (root / split).is_symlink():
-            problems.append(f"{root / split} is a broken link; mend or remove it")
-        remarks.append(remark(split, f"no folder: the store has nothing of {split}"))
-    if not any((root / split).is_dir() for split in LAYOUT):
-        found = ", ".join(repr(path.name) for path in here) or "nothing"
-        problems.append(f"it needs a folder train, test_without_seg or test; found {found}")
-    seen, unseen = ({i.name for i in files if (i.split == "train") == is_seen} for is_seen in (True, False))
-    if seen & unseen:
-        both = ", ".join(sorted(seen & unseen))
-        text = (
-            "in train and in a test folder, but the test folders are for unseen classes; move these to train"
-        )
-        problems.append(f"{both}: {text} (a share of it is held out for testing seen classes)")
-    if problems:
-        raise FolderError(f"{root} cannot be imported:\n" + "\n".join(f"  {text}" for text in problems))
-    classes = [(name, True) for name in sorted(seen)] + [(name, False) for name in sorted(unseen)]
-    labels = {name: k for k, (name, _) in enumerate(classes)}
-    for item in files:
-        item.label = labels[item.name]
-        named = class_name(re.match(r"[^0-9]*", item.stem).group())
-        item.claims = named if named in labels and named != item.name else ""
-    _accept_naming(files, remarks)
-    return files, classes, remarks
-
-
-def _accept_naming(files: list[_File], remarks: list[dict]) -> None:
-    """Where most names of a folder begin with another class, it is a way of naming."""
-    places = defaultdict(list)
-    for item in files:
-        places[item.split, item.name, item.role].append(item)
-    for key, items in sorted(places.items()):
-        odd = [item for item in items if item.claims]
-        if 2 * len(odd) > len(items):
-            text = f"naming: {len(odd)} of {len(items)} file names begin with another class; kept"
-            remarks.append(remark("/".join(key), text))
-            for item in odd:
-                item.claims = ""
-
-
-def _passed_over(paths: list[Path], prefix: str) -> list[dict]:
-    """Files, and links to nothing, where only folders belong."""
-    entries = []
-    for path in (path for path in paths if not path.is_dir()):
-        pickled = path.suffix.lower() in (".pickle", ".pkl")
-        why = (
-            "a pickle can run code; the folders are walked instead" if pickled else "only folders belong here"
-        )
-        entries.append(remark(prefix + path.name, f"not opened: {why}" if path.exists() else BROKEN_LINK))
-    return entries
-
-
-def _walk_split(root: Path, split: str, problems: list[str], remarks: list[dict]) -> list[_File]:
-    files, names = [], {}
-    entries = _visible(root / split)
-    remarks += _passed_over(entries, f"{split}/")
-    folders = [path for path in entries if path.is_dir()]
-    if not folders:
-        problems.append(f"{root / split} holds no class folder")
-    for folder in folders:
-        name = class_name(folder.name)
-        if name in names:
-            problems.append(f"{folder} and {names[name]} are the same class ({name}); merge them")
-        names[name] = folder
-        inside = [path.name for path in _visible(folder)]
-        for role in LAYOUT[split]:
-            if (folder / role).is_dir():
-                found = _walk_role(root, folder / role, problems, remarks)
-                files += [_File(file, split, name, role) for file in found]
-            else:
-                strays = [entry for entry in inside if entry not in LAYOUT["test"]]
-                problems.append(f"{folder / role} is missing; {_guess(role, strays)}")
-        extra = [entry for entry in inside if entry not in LAYOUT[split]]
-        text = "not opened: it is no part of the layout"
-        remarks += [remark(f"{split}/{folder.name}/{entry}", text) for entry in extra]
-    return files
-
-
-def _walk_role(root: Path, folder: Path, problems: list[str], remarks: list[dict]) -> list[str]:
-    entries = _visible(folder)
-    others = [path for path in entries if not path.is_file()]
-    for path in others:
-        reason = BROKEN_LINK
-        if path.is_dir():
-            reason = f"not opened: a subfolder; its files belong directly into {folder.name}/"
-        elif path.exists():
-            reason = "not opened: it is no regular file"
-        remarks.append(remark(path.relative_to(root).as_posix(), reason))
-    if len(others) == len(entries):
-        names = ", ".join(repr(path.name) for path in others)
-        problems.append(f"{folder} is empty" + (f": it holds no file, only {names}" if others else ""))
-    return [path.relative_to(root).as_posix() for path in entries if path.is_file()]
-
-
-# ------------------------------------------------------------- what it is worth
-
-
-def _inspect(root: Path, files: list[_File]) -> list[_File]:
-    """Read some files to their ends and judge them; the unit of work of a process."""
-    for item in files:
-        try:
-            _judge(item, root / item.file)
-        except MediaError as error:
-            item.reason = error.reason
-    return files
-
-
-def _judge(item: _File, path: Path) -> None:
-    suffixes = SUFFIXES[item.role]
-    expected = suffixes.get(path.suffix.lower())
-    if expected is None:
-        text = f"not used: in {item.role}/ the suffix must be one of {', '.join(suffixes)}"
-        raise MediaError(path, text)
-    data = media.read_bytes(path)
-    item.sha256 = hashlib.sha256(data).hexdigest()
-    if item.role == "sound":
-        wave, info = media.open_audio(path, data)
-        kind = info.format
-        _judge_audio(item, wave, info.sample_rate)
-    else:
-        image, kind = media.open_image(path, data, "L" if item.role == "segment" else "RGB")
-        item.size = (image.shape[1], image.shape[0])
-        if item.role == "segment" and (image > 127).mean() in (0, 1):
-            item.reason = f"the mask is {'full' if image.max() > 127 else 'empty'}"
-        if item.role == "video" and is_flat(image):
-            item.reason = "empty: one flat color"
-    kind = _SAME.get(kind, kind)
-    if kind != expected:
-        item.notes.append(f"its content is {kind}, its name says {expected}")
 
 
 def is_flat(image: np.ndarray) -> bool:
@@ -379,19 +238,258 @@ def loudness(wave: np.ndarray) -> float:
     return 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-20)
 
 
-def _judge_audio(item: _File, wave: np.ndarray, rate: int) -> None:
+# ------------------------------------------------------------ folders of photos and recordings
+
+
+@dataclass
+class _File(Item):
+    """A picture, a sound or a mask."""
+
+    role: str = ""  # sound, video or segment
+    claims: str = ""  # another class of the data set that the file's name begins with
+
+    @property
+    def stem_path(self) -> str:
+        """The same for the image, the sound and the mask of one clip."""
+        return f"{self.split}/{self.label}/{self.stem}"
+
+
+@dataclass
+class _Part:
+    """One split of the store to be; how its images find their sounds, and their masks by `stem_path`."""
+
+    files: list[_File] = field(default_factory=list)
+    paired: bool = True
+    masks: dict[str, _File] = field(default_factory=dict)
+
+    def all(self, *roles: str) -> list[_File]:
+        return [item for role in roles for item in self.files if item.role == role]
+
+    def good(self, *roles: str) -> list[_File]:
+        return [item for item in self.all(*roles) if not item.reason]
+
+
+def import_folders(
+    source, folder, *, sample_rate: int = 16000, image_size: int = 128, holdout: float = 0.2,
+    workers: int | None = None, progress: bool = True,
+) -> Store:  # fmt: skip
+    """Check every file of a data set and pack the good ones.
+
+    Parameters
+    ----------
+    source : str or Path
+        Folder with ``train``, ``test_without_seg`` and / or ``test``.
+    folder : str or Path
+        Where the store shall be.
+    sample_rate : int
+        Hz; sounds of other rates are resampled.
+    image_size : int
+        Short side of the stored images, pixels; proportions stay.
+    holdout : float
+        Share of each seen class's files kept out of ``train``, half ``val``, half ``test``, by hash of name.
+    workers : int, optional
+        Processes; default: one per core.
+    progress : bool
+        Show a bar and a summary on stderr.
+
+    Returns
+    -------
+    store : Store
+        ``store.manifest["excluded"]`` and ``["warnings"]`` list every file that was dropped or is worth a
+        remark, with the reason.
+
+    Raises
+    ------
+    FolderError
+        Missing or misspelled folders, an empty class or split.
+    StoreError
+        The folder holds something else.
+
+    Notebook: 04
+    """
+    settings = {"sample_rate": sample_rate, "image_size": image_size}
+    check_limits({**settings, "holdout": holdout}, LIMITS)
+    root = Path(source)
+    files, classes, remarks = _walk(root)
+    plan = {"import": IMPORT_VERSION, **settings, "holdout": holdout}
+    with importing(root, folder, plan, files) as writer:
+        if writer.finished:
+            return Store(folder)
+        kept = read_files(writer, root, files, _read, settings, workers, progress)
+        _refuse_mislabeled(files, remarks)
+        parts = _split(files, holdout, remarks)
+        for split, part in parts.items():
+            _pair(split, part, remarks)
+        out = {item.file: item.reason for item in files if item.reason}
+        _refuse_empty(parts, classes, out)
+        manifest = settings | {
+            "seconds": round(max(i.facts["seconds"] for p in parts.values() for i in p.good("sound")), 3),
+            "classes": [{"name": name, "seen": seen} for name, seen in classes.items()],
+            "excluded": [remark(*entry) for entry in sorted(out.items())],
+            "warnings": remarks + _notes(parts, sample_rate),
+        }  # fmt: skip
+        chosen = {split: _chosen(part, list(classes), kept[0]) for split, part in parts.items()}
+        return pack_files(writer, root, kept, chosen, manifest, progress)
+
+
+def _visible(folder: Path) -> list[Path]:
+    hidden = ("Thumbs.db", "desktop.ini")
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in hidden)
+
+
+def _inside(root: Path, folder: Path, remarks: list[dict], known: tuple[str, ...] = (), files=False) -> dict:
+    """What belongs into a folder, by name: files, folders of known names, or any; the rest is remarked."""
+    good = {}
+    for path in _visible(folder):
+        why = ""
+        if not path.exists():
+            why = "broken link: what it points to is not there"
+        elif files and not path.is_file():
+            why = f"not opened: a subfolder; its files belong directly into {folder.name}/"
+        elif not files and path.suffix.lower() in (".pickle", ".pkl"):
+            why = "not opened: a pickle can run code; the folders are walked instead"
+        elif not files and not path.is_dir():
+            why = "not opened: only folders belong here"
+        elif known and path.name not in known:
+            why = f"not opened: it is no part of the layout (the folders {', '.join(known)})"
+        if why:
+            remarks.append(remark(path.relative_to(root).as_posix(), why))
+        else:
+            good[path.name] = path
+    return good
+
+
+def _guess(name: str, found: list[str]) -> str:
+    """The second half of a sentence about a missing folder: the nearest that is there, or all."""
+    for near in difflib.get_close_matches(name, [f.lower() for f in found], n=1, cutoff=0.6):
+        actual = next(f for f in found if f.lower() == near)
+        return f"there is {actual!r}: rename it to {name!r}"
+    return f"found instead: {', '.join(map(repr, found)) or 'nothing'}"
+
+
+def _walk(root: Path) -> tuple[list[_File], dict[str, bool], list[dict]]:
+    """List files, classes (by name whether seen, seen ones first) and remarks; all faults are one error."""
+    if not root.is_dir():
+        raise FolderError(f"{root}: there is no such folder")
+    problems, remarks, files, names = [], [], [], [path.name for path in _visible(root)]
+    splits = _inside(root, root, remarks, tuple(LAYOUT))
+    for split in LAYOUT:
+        if split in splits:
+            files += _walk_split(root, split, problems, remarks)
+            continue
+        hint = _guess(split, [name for name in names if name not in LAYOUT])
+        if hint.startswith("there is"):
+            problems.append(f"{root / split} is missing; {hint}")
+        if (root / split).is_symlink():
+            problems.append(f"{root / split} is a broken link; mend or remove it")
+        remarks.append(remark(split, f"no folder: the store has nothing of {split}"))
+    if not splits:
+        found = ", ".join(map(repr, names)) or "nothing"
+        problems.append(f"it needs a folder train, test_without_seg or test; found {found}")
+    seen, unseen = ({i.label for i in files if (i.split == "train") == is_seen} for is_seen in (True, False))
+    if both := ", ".join(sorted(seen & unseen)):
+        text = (
+            "in train and in a test folder, but the test folders are for unseen classes; move these to train"
+        )
+        problems.append(f"{both}: {text} (a share of it is held out for testing seen classes)")
+    if problems:
+        raise FolderError(f"{root} cannot be imported:\n" + "\n".join(f"  {text}" for text in problems))
+    classes = dict.fromkeys(sorted(seen), True) | dict.fromkeys(sorted(unseen), False)
+    _find_claims(files, classes, remarks)
+    return files, classes, remarks
+
+
+def _walk_split(root: Path, split: str, problems: list[str], remarks: list[dict]) -> list[_File]:
+    files, names = [], {}
+    for folder in _inside(root, root / split, remarks).values():
+        name = class_name(folder.name)
+        if name in names:
+            problems.append(f"{folder} and {names[name]} are the same class ({name}); merge them")
+        names[name] = folder
+        roles = _inside(root, folder, remarks, LAYOUT[split])
+        for role in LAYOUT[split]:
+            if role not in roles:
+                strays = [path.name for path in _visible(folder) if path.name not in LAYOUT["test"]]
+                problems.append(f"{folder / role} is missing; {_guess(role, strays)}")
+                continue
+            found = _inside(root, folder / role, remarks, files=True).values()
+            files += [_File(path.relative_to(root).as_posix(), split, name, role=role) for path in found]
+            if not found:
+                others = ", ".join(repr(path.name) for path in _visible(folder / role))
+                only = f": it holds no file, only {others}" if others else ""
+                problems.append(f"{folder / role} is empty{only}")
+    if not names:
+        problems.append(f"{root / split} holds no class folder")
+    return files
+
+
+def _find_claims(files: list[_File], classes: dict[str, bool], remarks: list[dict]) -> None:
+    """Whose name begins with another class; where most of a folder do, it is a way of naming."""
+    places = defaultdict(list)
+    for item in files:
+        named = class_name(re.match(r"[^0-9]*", item.stem).group())
+        item.claims = named if named in classes and named != item.label else ""
+        places[item.split, item.label, item.role].append(item)
+    for key, items in sorted(places.items()):
+        odd = [item for item in items if item.claims]
+        if 2 * len(odd) > len(items):
+            text = f"naming: {len(odd)} of {len(items)} file names begin with another class; kept"
+            remarks.append(remark("/".join(key), text))
+            for item in odd:
+                item.claims = ""
+
+
+def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dict]]:
+    """Read a file to its end, judge it, and make its row."""
+    suffixes = SUFFIXES[item.role]
+    expected = suffixes.get(path.suffix.lower())
+    if expected is None:
+        text = f"not used: in {item.role}/ the suffix must be one of {', '.join(suffixes)}"
+        raise MediaError(path, text)
+    data = media.read_bytes(path)
+    row, tables = {"id": item.file, "factors": "{}"}, ([], [])
+    if item.role == "sound":
+        wave, info = media.open_audio(path, data)
+        kind, mono = info.format, wave.mean(axis=1)
+        _judge_audio(path, item, wave, mono, info.sample_rate)
+        audio = media.to_int16(media.resample(mono, info.sample_rate, settings["sample_rate"]))
+        tables[1].append({**row, "kind": "recording", "audio": audio.astype("<i2").tobytes()})
+    else:
+        masked = item.role == "segment"
+        image, kind = media.open_image(path, data, "L" if masked else "RGB")
+        item.facts["size"] = [image.shape[1], image.shape[0]]
+        row |= {"time": -1.0, "kind": "photo", "jpeg": b"", "objects": b""}
+        if masked:
+            mask = (image > 127).astype(np.uint8)
+            if mask.min() == mask.max():
+                raise MediaError(path, f"the mask is {'full' if mask.any() else 'empty'}")
+            row["objects"] = media.encode_png(mask)
+        else:
+            if is_flat(image):
+                raise MediaError(path, "empty: one flat color")
+            row["jpeg"] = media.encode_jpeg(media.resize_short_side(image, settings["image_size"]))
+        tables[0].append(row)
+    kind = _SAME.get(kind, kind)
+    if kind != expected:
+        item.notes.append(f"its content is {kind}, its name says {expected}")
+    return tables
+
+
+def _judge_audio(path: Path, item: _File, wave: np.ndarray, mono: np.ndarray, rate: int) -> None:
     samples, channels = wave.shape
-    item.sample_rate, item.samples, level = rate, samples, loudness(wave.mean(axis=1))
+    item.facts |= {"rate": rate, "seconds": samples / rate}
+    full, level = float(np.mean(np.abs(wave) >= 0.999)), loudness(mono)
+    if samples < MIN_SECONDS * rate:
+        text = f"too short: {samples / rate:.2f} s, at least {MIN_SECONDS} s are needed"
+        raise MediaError(path, text)
+    if level < SILENT:
+        mixed = " after the mix to one channel" if channels > 1 else ""
+        text = f"silent{mixed}: {level:.0f} dB relative to full scale (limit {SILENT:.0f})"
+        raise MediaError(path, text)
     if channels > 1:
         item.notes.append(f"{channels} channels, mixed to one")
-    full = float(np.mean(np.abs(wave) >= 0.999))
     if full > CLIPPED:
         item.notes.append(f"clipped: {100 * full:.1f} % of its samples are at full scale")
-    if samples < MIN_SECONDS * rate:
-        item.reason = f"too short: {samples / rate:.2f} s, at least {MIN_SECONDS} s are needed"
-    elif level < SILENT:
-        mixed = " after the mix to one channel" if channels > 1 else ""
-        item.reason = f"silent{mixed}: {level:.0f} dB relative to full scale (limit {SILENT:.0f})"
 
 
 def _refuse_mislabeled(files: list[_File], remarks: list[dict]) -> None:
@@ -402,16 +500,16 @@ def _refuse_mislabeled(files: list[_File], remarks: list[dict]) -> None:
     """
     for item in files:
         if item.claims:
-            text = f"its name says {item.claims}, its folder says {item.name}; move or rename it"
+            text = f"its name says {item.claims}, its folder says {item.label}; move or rename it"
             item.drop(f"mislabeled: {text}")
     good = [item for item in files if not item.reason and item.role != "segment"]
     both, copies = _stems(good, "video") & _stems(good, "sound"), defaultdict(list)
     for item in sorted(good, key=lambda item: item.stem_path not in both):
         copies[item.sha256].append(item)
     for group in copies.values():
-        names = " and ".join(sorted({item.name for item in group}))
+        names = " and ".join(sorted({item.label for item in group}))
         for before, item in zip([None, *group], group, strict=False):
-            other = next((o.file for o in group if o.name != item.name), "")
+            other = next((o.file for o in group if o.label != item.label), "")
             if other:
                 item.drop(f"mislabeled: the same content lies under {names}, as {other}")
             elif before and item.split == "train":
@@ -424,9 +522,6 @@ def _stems(files: list[_File], role: str) -> set[str]:
     return {item.stem_path for item in files if item.role == role}
 
 
-# ------------------------------------------------------------------ what it becomes
-
-
 def _split(files: list[_File], holdout: float, remarks: list) -> dict[str, _Part]:
     """Give every file its split; its place is decided by its name, whatever else is there or broken."""
     train = [i for i in files if i.split == "train" and Path(i.file).suffix.lower() in SUFFIXES[i.role]]
@@ -436,18 +531,16 @@ def _split(files: list[_File], holdout: float, remarks: list) -> dict[str, _Part
         text = f"{len(both)} of {len(names)} names have both a picture and a sound, and pairing by name needs"
         text += f" {100 * PAIRED:.0f} %; add or remove the files without a partner to pair by name"
         remarks.append(remark("train", f"paired by class only: {text}"))
-    ranked, place = defaultdict(set), {}
+    ranked, parts = defaultdict(set), {split: _Part() for split in SPLITS}
     for item in train:
         if not paired or item.stem_path in both:
-            ranked[item.name, "" if paired else item.role].add(item.stem)
-    for key, stems in ranked.items():
-        order = sorted(stems, key=lambda stem: hashlib.sha256(stem.encode()).hexdigest())
-        each = max(1, round(len(order) * holdout / 2)) if holdout and len(order) >= 3 else 0
-        place |= {(*key, stem): "val" if k < each else "test" for k, stem in enumerate(order[: 2 * each])}
-    parts = {split: _Part(paired=paired or split in TARGETS.values()) for split in SPLITS}
+            ranked[item.label, "" if paired else item.role].add(item.stem)
+    place = {key: held_out(stems, holdout, ("val", "test")) for key, stems in ranked.items()}
     for item in files:
-        held = place.get((item.name, "" if paired else item.role, item.stem), "train")
+        held = place.get((item.label, "" if paired else item.role), {}).get(item.stem, "train")
         parts[TARGETS.get(item.split, held)].files.append(item)
+    for split in ("train", "val", "test"):
+        parts[split].paired = paired
     return {split: part for split, part in parts.items() if part.files}
 
 
@@ -462,7 +555,7 @@ def _pair(split: str, part: _Part, remarks: list) -> None:
         _first_of_a_name(part.all("video", "sound") if part.paired else images)
     part.masks = _first_of_a_name(drawn)
     for item in images if split == "scenes_unseen" else ():
-        if part.mask(item) is None:
+        if item.stem_path not in part.masks:
             item.drop("no mask: none of its name can be used in segment/")
     if part.paired:
         for role, partner, what in (("video", "sound", "sound"), ("sound", "video", "picture")):
@@ -487,14 +580,14 @@ def _first_of_a_name(files: list[_File]) -> dict[str, _File]:
     return {path: item for (_, path), item in first.items()}
 
 
-def _refuse_empty(parts: dict[str, _Part], classes: list[tuple[str, bool]], files: list[_File]) -> None:
+def _refuse_empty(parts: dict[str, _Part], classes: dict[str, bool], out: dict[str, str]) -> None:
     """A split that is empty, or that a class has vanished from, is an error that lists what was found."""
     problems = []
     for split, part in parts.items():
-        due = {name for name, seen in classes if split == ("train" if seen else "unseen")}
+        due = {name for name, seen in classes.items() if split == ("train" if seen else "unseen")}
         for role, what in (("video", "picture"), ("sound", "sound")):
-            left = {item.name for item in part.good(role)}
-            lost = sorted(({item.name for item in part.all(role)} | due) - left)
+            left = {item.label for item in part.good(role)}
+            lost = sorted(({item.label for item in part.all(role)} | due) - left)
             if not left:
                 problems.append(f"split {split} is left without a single usable {what}")
             elif lost:
@@ -502,79 +595,41 @@ def _refuse_empty(parts: dict[str, _Part], classes: list[tuple[str, bool]], file
     if problems:
         held = any(text.startswith(("split val", "split test")) for text in problems)
         fix = "mend or add files of these classes" + (", or change holdout" if held else "")
-        out = [item for item in files if item.reason]
-        reasons = "\n".join(f"  {item.file}: {item.reason}" for item in out[:20])
-        raise FolderError(
-            f"{'; '.join(problems)}; {fix}.\nLeft out ({len(out)} files):\n{reasons or '  none'}"
-        )
+        raise FolderError(f"{'; '.join(problems)}; {fix}.\n{left_out(out)}")
 
 
-def _rate(sample_rate: int | str, sounds: list[_File]) -> int:
-    rates = Counter(item.sample_rate for item in sounds).most_common()
-    if sample_rate == "native" and len(rates) > 1:
-        found = ", ".join(f"{n} sounds at {rate} Hz" for rate, n in rates)
-        raise FolderError(
-            f"sample_rate='native' needs one rate in all sounds, but there are {found}; name one"
-        )
-    return rates[0][0] if sample_rate == "native" else sample_rate
-
-
-def _notes(parts: dict[str, _Part], sounds: list[_File], rate: int) -> list[dict]:
+def _notes(parts: dict[str, _Part], rate: int) -> list[dict]:
     """What is worth knowing about the files that are used."""
-    rates, remarks = {item.sample_rate for item in sounds}, []
+    sounds = [item for part in parts.values() for item in part.good("sound")]
+    rates, remarks = {item.facts["rate"] for item in sounds}, []
     if len(rates) == 1 and rate not in rates:
         text = f"resampled from {rates.pop()} to {rate} Hz, as all of them"
         remarks.append(remark(f"all {len(sounds)} sounds", text))
     for part in parts.values():
         for item in part.good("video", "sound"):
-            notes, mask = list(item.notes), part.mask(item)
-            if item.role == "sound" and item.sample_rate != rate and len(rates) > 1:
-                notes.append(f"resampled from {item.sample_rate} to {rate} Hz")
-            if mask and mask.size != item.size:
-                notes.append(f"mask of another size: {mask.size}, the picture {item.size}")
+            notes, mask = list(item.notes), part.masks.get(item.stem_path)
+            if item.role == "sound" and item.facts["rate"] != rate and rates:
+                notes.append(f"resampled from {item.facts['rate']} to {rate} Hz")
+            if item.role == "video" and mask and mask.facts["size"] != item.facts["size"]:
+                sizes = ["{} x {}".format(*one.facts["size"]) for one in (mask, item)]
+                notes.append(f"mask of another size: {sizes[0]}, the picture {sizes[1]}")
             remarks += [remark(item.file, note) for note in notes]
     return remarks
 
 
-def _fingerprint(parts: dict[str, _Part]) -> str:
-    """One hash over what every row is made from."""
-    digest = hashlib.sha256()
-    for split, part in parts.items():
-        for item in part.good("video", "sound"):
-            mask = part.mask(item)
-            row = (split, item.label, item.file, item.sha256, mask and mask.sha256, part.paired)
-            digest.update(repr(row).encode())
-    return digest.hexdigest()
-
-
-def _tasks(writer: StoreWriter, root: Path, parts: dict[str, _Part], rate: int, size: int):
-    """Number of shards by split, and one task for every shard that is missing."""
-    shards, tasks = {}, []
-    for split, part in parts.items():
-        images, sounds = part.good("video"), part.good("sound")
-        rows = {item.stem_path: k for k, item in enumerate(sounds)} if part.paired else {}
-        shards[split] = math.ceil(max(len(images), len(sounds)) / ROWS_PER_SHARD)
-        for k in writer.missing(split, shards[split]):
-            here = slice(k * ROWS_PER_SHARD, (k + 1) * ROWS_PER_SHARD)
-            some = [(item, rows.get(item.stem_path, -1), part.mask(item)) for item in images[here]]
-            tasks.append((writer.folder, root, split, k, some, sounds[here], rate, size))
-    return shards, tasks
-
-
-def _pack(folder: Path, root: Path, split: str, shard: int, images, sounds, rate: int, size: int) -> None:
-    """Read, resize or resample, and write the rows of one shard; the unit of work of a process."""
-    image_rows, sound_rows = [], []
-    for item, clip, mask in images:
-        image, objects = media.resize_short_side(media.read_image(root / item.file), size), b""
-        if mask is not None:
-            objects = media.encode_png(_fit(media.read_mask(root / mask.file), image.shape[:2]))
-        row = {"id": item.file, "clip": clip, "label": item.label, "kind": "photo", "time": -1.0}
-        image_rows.append({**row, "jpeg": media.encode_jpeg(image), "objects": objects, "factors": "{}"})
-    for item in sounds:
-        audio = media.to_int16(media.resample(*media.read_audio(root / item.file), rate))
-        row = {"id": item.file, "label": item.label, "kind": "recording", "factors": "{}"}
-        sound_rows.append({**row, "audio": audio.astype("<i2").tobytes()})
-    write_shard(folder, split, shard, image_rows, sound_rows)
+def _chosen(part: _Part, classes: list[str], images: ImageTable) -> tuple[list, list]:
+    """Rows of a split's images and sounds, with label, row of the sound, and mask."""
+    pictures, sounds = part.good("video"), part.good("sound")
+    clips = {item.stem_path: k for k, item in enumerate(sounds)} if part.paired else {}
+    chosen = []
+    for item in pictures:
+        (row,) = item.rows["images"]
+        own = {"label": classes.index(item.label), "clip": clips.get(item.stem_path, -1)}
+        if mask := part.masks.get(item.stem_path):
+            drawn = images.objects(mask.rows["images"][0])
+            own["objects"] = media.encode_png(_fit(drawn, images.image(row).shape[:2]))
+        chosen.append((row, own))
+    return chosen, [(item.rows["sounds"][0], {"label": classes.index(item.label)}) for item in sounds]
 
 
 def _fit(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -582,4 +637,4 @@ def _fit(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(shape, mask.shape, strict=True)
     )
-    return mask[rows[:, None], columns].astype(np.uint8)
+    return mask[rows[:, None], columns]

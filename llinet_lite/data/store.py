@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -107,30 +108,45 @@ def _start_worker(parent: int) -> None:
 @contextlib.contextmanager
 def locked(folder) -> Iterator[None]:
     """Hold the lock of a store's folder; refuse at once where another process holds it."""
-    lock = filelock.FileLock(Path(folder) / ".lock")
     try:
-        lock.acquire(timeout=0)
+        with filelock.FileLock(Path(folder) / ".lock", timeout=0):
+            yield
     except filelock.Timeout:
         raise StoreError(f"{folder}: another process is building this store; wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
-def _json(value) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def announce(folder, size: float, what: str, more: str, progress: bool) -> None:
+    """Say what a build will take before it starts; refuse a disk with less than `size` bytes left."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise StoreError(
+            f"{folder}: {what} need about {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free on that disk. "
+            "Name a folder on another disk."
+        )
+    if progress:
+        text = f"{what}, about {size / 1e9:.2f} GB{more} -> {Path(folder).name}"
+        print(text, file=sys.stderr, flush=True)
+
+
+def check_limits(settings: dict, limits: dict[str, tuple], of: str = "") -> None:
+    """Refuse a setting outside its limits, and a rate without whole samples per frame."""
+    for name, (low, high) in limits.items():
+        if not low <= settings[name] <= high:
+            raise ValueError(f"{of}{name} must lie between {low} and {high}, not be {settings[name]}")
+    if settings["sample_rate"] % 25:
+        raise ValueError(f"{of}sample_rate must be a multiple of 25 Hz, not {settings['sample_rate']}")
 
 
 class StoreWriter:
     """Builds a store, shard by shard; killed at any moment, it goes on where it stopped.
 
     A context manager that holds a lock on the folder. `plan` are the JSON-able settings that determine every
-    row: a folder begun with another plan is refused (StoreError), or with `rebuild` thrown away.
+    row: a folder begun with another plan is refused (StoreError).
     """
 
-    def __init__(self, folder, plan: dict, rebuild: bool = False):
-        self.folder, self.plan, self.rebuild = Path(folder), json.loads(_json(plan)), rebuild
+    def __init__(self, folder, plan: dict):
+        self.folder, self.plan = Path(folder), json.loads(json.dumps(plan))
+        self.manifest = self.folder / "manifest.json"
 
     def __enter__(self) -> StoreWriter:
         try:
@@ -158,18 +174,20 @@ class StoreWriter:
                 old = {"plan": "damaged"}
             if old == new:
                 return
-            if not self.rebuild:
-                keys = [key for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
-                changes = [f"{k}: {str(old.get(k))[:60]} there, {str(new.get(k))[:60]} now" for k in keys]
-                raise StoreError(
-                    f"{self.folder}: this store was begun with other settings ({'; '.join(changes)}). "
-                    "Name another folder, or rebuild it from scratch (rebuild=True)."
-                )
-            for file in [self.folder / "manifest.json", begun, *self.folder.glob("*/*-[0-9]*.arrow")]:
-                file.unlink(missing_ok=True)
-        elif any(path.name != ".lock" for path in self.folder.iterdir()):
+            keys = [key for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
+            changes = [f"{k}: {str(old.get(k))[:60]} there, {str(new.get(k))[:60]} now" for k in keys]
+            raise StoreError(
+                f"{self.folder}: this store was begun with other settings ({'; '.join(changes)}). "
+                "Name another folder, or delete this one to build it again."
+            )
+        if any(path.name != ".lock" for path in self.folder.iterdir()):
             raise StoreError(f"{self.folder}: not empty, and holds no store; name another folder")
         write_whole(begun, json.dumps(new, indent=1, ensure_ascii=False).encode())
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a store already."""
+        return self.manifest.is_file()
 
     def missing(self, split: str, shards: int) -> list[int]:
         """Numbers of the shards of a split that are still to be written."""
@@ -177,7 +195,7 @@ class StoreWriter:
         return [k for k, paths in files.items() if not all(path.exists() for path in paths)]
 
     def add_shard(self, split: str, index: int, images: list[dict], sounds: list[dict]) -> None:
-        """Write one shard; see :func:`write_shard`."""
+        """Write one shard."""
         write_shard(self.folder, split, index, images, sounds)
 
     def finish(self, manifest: dict, shards: dict[str, int]) -> Store:
@@ -186,8 +204,7 @@ class StoreWriter:
         `manifest` says name, sample_rate, seconds, image_size, classes, and whatever else is to be known;
         `shards` how many there are of every split that is complete.
         """
-        path = self.folder / "manifest.json"
-        splits = json.loads(path.read_text("utf-8"))["splits"] if path.exists() else {}
+        splits = json.loads(self.manifest.read_text("utf-8"))["splits"] if self.manifest.exists() else {}
         for split, count in shards.items():
             if split not in splits:
                 tables = {name: open_table(self.folder, split, name, count) for name in SCHEMAS}
@@ -196,9 +213,10 @@ class StoreWriter:
         full = {"format": FORMAT, "excluded": [], "warnings": []} | manifest
         full |= {"splits": splits, "plan": self.plan}
         facts = {key: full[key] for key in ("sample_rate", "seconds", "image_size", "classes")}
-        content = _json([facts, {split: one["sha256"] for split, one in splits.items()}])
+        content = [facts, {split: one["sha256"] for split, one in splits.items()}]
+        content = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         full |= {"content_hash": hashlib.sha256(content.encode()).hexdigest()}
-        write_whole(path, json.dumps(full, indent=1, ensure_ascii=False).encode())
+        write_whole(self.manifest, json.dumps(full, indent=1, ensure_ascii=False).encode())
         return Store(self.folder)
 
 

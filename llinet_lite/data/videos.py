@@ -24,35 +24,36 @@ import csv
 import hashlib
 import json
 import math
-import shutil
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from llinet_lite.data import media
-from llinet_lite.data.bandstand import FRAME, WINDOW
-from llinet_lite.data.folders import SILENT, FolderError, class_name, is_flat, loudness, remark, report
-from llinet_lite.data.media import MediaError
-from llinet_lite.data.store import (
-    SCHEMAS,
-    Store,
-    StoreError,
-    StoreWriter,
-    open_table,
-    over_cores,
-    write_shard,
+from llinet_lite.data.bandstand import FRAME, frame_grid
+from llinet_lite.data.folders import (
+    LIMITS,
+    SILENT,
+    FolderError,
+    Item,
+    class_name,
+    held_out,
+    importing,
+    is_flat,
+    left_out,
+    loudness,
+    pack_files,
+    read_files,
+    remark,
 )
-from llinet_lite.files import write_whole
+from llinet_lite.data.media import MediaError
+from llinet_lite.data.store import Store, announce, check_limits
 
-IMPORT_VERSION = 1  # raise it whenever the same video gives other rows
-VIDEOS_PER_TASK = 4
-CLIPS_PER_SHARD = 32
+IMPORT_VERSION = 2  # raise it whenever the same video gives other rows
 SAMPLED = 64  # videos whose headers are read to estimate the size of all
 OFFSET = 0.1  # seconds between the beginnings of sound and images that are worth a remark
 UNLABELLED = "unlabelled"
@@ -63,42 +64,19 @@ MIN_SECONDS = 1.2  # shortest clip
 SHOWN = 5  # names in a remark about many files
 
 
-@dataclass(frozen=True)
-class Listed:
+@dataclass
+class Listed(Item):
     """One clip that a folder or its list offers."""
 
-    file: str  # path relative to the folder
-    name: str  # of the video: its id, or the file name without suffix; it decides the split
-    labels: tuple[str, ...]
-    label: str = ""  # its class: the label that the fewest clips bear, since that says the most
+    name: str = ""  # of the video: its id, or the file name without suffix; it decides the split
+    labels: tuple[str, ...] = ()  # its class is the one that the fewest clips bear, since that says the most
     span: tuple[float, float] | None = None  # which part, seconds, if the file is longer than that
-    split: str = ""  # "" where neither the list nor a folder says so
-
-
-@dataclass
-class _Checked:
-    """What reading one clip's file found."""
-
-    sha256: str = ""
-    clips: list[tuple[float, float, int]] = field(default_factory=list)  # start, length, number of images
-    reason: str = ""  # why nothing of it can be used
-    notes: list[str] = field(default_factory=list)  # what is worth knowing if something is used
-
-
-@dataclass(frozen=True)
-class _Clip:
-    """One clip that goes into the store, and which of the kept rows are its images and its sound."""
-
-    item: Listed
-    seconds: float
-    images: range
-    sound: int
 
 
 def import_videos(
     source, folder, *, listing=None, unseen: tuple[str, ...] = (), sample_rate: int = 16000,
     image_size: int = 128, frames: int = 4, seconds: float = 10.0, holdout: float = 0.2,
-    workers: int | None = None, progress: bool = True, rebuild: bool = False,
+    workers: int | None = None, progress: bool = True,
 ) -> Store:  # fmt: skip
     """Check every video of a folder and pack the good ones.
 
@@ -122,7 +100,7 @@ def import_videos(
         Longest clip.
     holdout : float
         Share of each class's videos kept out of ``train``, see :func:`with_splits`.
-    workers, progress, rebuild
+    workers, progress
         As for :func:`llinet_lite.data.folders.import_folders`.
 
     Returns
@@ -141,63 +119,30 @@ def import_videos(
     Notebook: 10
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size, "frames": frames, "seconds": seconds}
-    _check_settings(settings, holdout)
+    limits = LIMITS | {"frames": (1, 250), "seconds": (MIN_SECONDS, 600)}
+    check_limits({**settings, "holdout": holdout}, limits)
     root = Path(source)
     items, excluded, remarks = walk_videos(root, Path(listing) if listing else None)
     hidden, there = sorted(map(class_name, unseen)), {item.label for item in items}
     if strange := ", ".join(sorted(set(hidden) - there)):
         raise FolderError(f"no video is of the class {strange}: there are {', '.join(sorted(there))}")
     plan = {"import videos": IMPORT_VERSION, **settings, "holdout": holdout, "unseen": hidden}
-    plan |= {"files": _fingerprint(root, items), "clips_per_shard": CLIPS_PER_SHARD}
-    with StoreWriter(folder, plan, rebuild) as writer:
-        if (writer.folder / "manifest.json").is_file():
+    with importing(root, folder, plan, items) as writer:
+        if writer.finished:
             return Store(folder)
         _announce(folder, root, items, settings, progress)
-        mark = hashlib.sha256(json.dumps(writer.plan, sort_keys=True).encode()).hexdigest()[:12]
-        kept = writer.folder / f"checked-{mark}"
-        found, tasks = _check_all(kept, root, items, settings, workers, progress)
-        parts = _sort_out(items, found, holdout, hidden, excluded, remarks)
-        classes = _classes(parts, items, hidden, excluded, remarks)
-        shards = _pack(writer, kept.name, parts, classes, tasks)
+        kept = read_files(writer, root, items, _read_clips, settings, workers, progress)
+        used = _sort_out(items, holdout, hidden, excluded, remarks)
+        classes = _classes(used, items, hidden, excluded, remarks)
         manifest = {
-            "name": root.resolve().name,
             "sample_rate": sample_rate,
-            "seconds": max(clip.seconds for part in parts.values() for clip in part),
+            "seconds": max(length for item in used for length, _ in item.facts["clips"]),
             "image_size": image_size,
             "classes": [{"name": name, "seen": name not in hidden} for name in classes],
-            "command": f"llinet import {root}",
-            "excluded": [remark(file, reason) for file, reason in sorted(excluded.items())],
+            "excluded": [remark(*entry) for entry in sorted(excluded.items())],
             "warnings": remarks,
         }
-        store = writer.finish(manifest, shards)
-        for stale in writer.folder.glob("checked-*"):
-            shutil.rmtree(stale)
-    if progress:
-        print(report(store), file=sys.stderr)
-    return store
-
-
-def _check_settings(settings: dict, holdout: float) -> None:
-    limits = {
-        "sample_rate": (8000, 192000), "image_size": (16, 2048), "frames": (1, 250),
-        "seconds": (MIN_SECONDS, 600),
-    }  # fmt: skip
-    for name, (low, high) in limits.items():
-        if not low <= settings[name] <= high:
-            raise ValueError(f"{name} must lie between {low} and {high}, not be {settings[name]}")
-    if settings["sample_rate"] % 25:
-        raise ValueError(f"sample_rate must be a multiple of 25 Hz, not {settings['sample_rate']}")
-    if not 0 <= holdout < 1:
-        raise ValueError(f"holdout is a share between 0 and 1, not {holdout}")
-
-
-def _fingerprint(root: Path, items: list[Listed]) -> str:
-    """One hash over what every row is made from: the clips asked for, and size and time of their files."""
-    digest = hashlib.sha256()
-    for item in items:
-        stat = (root / item.file).stat()
-        digest.update(repr((item, stat.st_size, stat.st_mtime_ns)).encode())
-    return digest.hexdigest()
+        return pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
 
 
 # --------------------------------------------------------------- what is there
@@ -252,7 +197,7 @@ def _by_folder(file: str) -> Listed:
     *folders, _ = Path(file).parts
     split = folders.pop(0) if len(folders) > 1 and folders[0] in SPLITS else ""
     label = class_name(folders[-1]) if folders else UNLABELLED
-    return Listed(file, Path(file).stem, (label,), split=split)
+    return Listed(file, split, label, name=Path(file).stem, labels=(label,))
 
 
 def read_list(path: Path) -> list[tuple[int, str, float, float, tuple[str, ...], str]]:
@@ -330,7 +275,7 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
             missing.append(name)
             continue
         span, labels = (start, end) if stem == name else None, tuple(names.get(code, code) for code in labels)
-        item = Listed(by_stem[stem], name, labels, span=span, split=split)
+        item = Listed(by_stem[stem], split, "", name=name, labels=labels, span=span)
         if items.setdefault((item.file, span), item) is not item:
             remarks.append(remark(listing.name, f"line {line}: {name} is listed twice"))
     if missing:
@@ -371,79 +316,37 @@ def _announce(folder, root: Path, items: list[Listed], settings: dict, progress:
     clips = sum(math.ceil(length / settings["seconds"]) for length in lengths)
     image = 0.7 * settings["image_size"] ** 2 + 1500  # bytes of a JPEG; most are wider than high
     need = 2 * sum(lengths) * settings["sample_rate"] + clips * settings["frames"] * image
-    free = shutil.disk_usage(folder).free
-    if free < 2 * need:
-        raise StoreError(
-            f"{folder}: about {clips} clips need about {need / 1e9:.1f} GB, and as much again while they are "
-            f"packed; {free / 1e9:.1f} GB are free on that disk. Name a folder on another disk."
-        )
-    if progress:
-        size = sum((root / file).stat().st_size for file in files) / 1e6
-        text = f"{len(files)} videos, {size:,.0f} MB, about {sum(lengths) / 60:.1f} minutes"
-        text = f"{root.resolve().name}: {text}; the store: about {need / 1e6:,.0f} MB"
-        print(text, file=sys.stderr, flush=True)
+    size = sum((root / file).stat().st_size for file in files) / 1e6
+    text = f"{len(files)} videos ({size:,.0f} MB, about {sum(lengths) / 60:.1f} minutes)"
+    more = " (as much again while it is packed)"
+    announce(folder, 2 * need, f"{root.resolve().name}: {text}", more, progress)
 
 
-def _check_all(kept: Path, root: Path, items: list[Listed], settings: dict, workers, progress):
-    """Decode every video once; what was found is kept in a folder, so that a killed import goes on.
-
-    Returns what was found, by item, and the number of shards in the folder.
-    """
-    starts = range(0, len(items), VIDEOS_PER_TASK)
-    tasks = [(kept, k, root, items[i : i + VIDEOS_PER_TASK], settings) for k, i in enumerate(starts)]
-    files = [kept / f"found-{k:05d}.json" for k in range(len(tasks))]
-    left = [task for task, file in zip(tasks, files, strict=True) if not file.is_file()]
-    list(over_cores(_check_some, left, workers, f"reading {root.resolve().name}", progress))
-    found = [_Checked(**entry) for file in files for entry in json.loads(file.read_text("utf-8"))]
-    return found, len(tasks)
-
-
-def _check_some(kept: Path, task: int, root: Path, items: list[Listed], settings: dict) -> None:
-    """Check some videos and keep their rows; the unit of work of a process."""
-    found, images, sounds = [], [], []
-    for item in items:
-        one, some, audio = check(root, item, settings)
-        found.append(asdict(one))
-        images += [{**row, "label": -1} for row in some]
-        sounds += [{**row, "label": -1} for row in audio]
-    write_shard(kept.parent, kept.name, task, images, sounds)
-    write_whole(kept / f"found-{task:05d}.json", json.dumps(found).encode())  # written last
-
-
-def check(root: Path, item: Listed, settings: dict) -> tuple[_Checked, list[dict], list[dict]]:
-    """Read a clip's file to its end, judge it, and make the rows of what can be used.
-
-    A bad file has a ``reason``. Rows are the store's without ``label``; ``clip`` counts the sounds here.
-    """
-    path, found, images, sounds = root / item.file, _Checked(), [], []
-    try:
-        with open(path, "rb") as file:
-            found.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        info = media.probe_video(path)
-    except (OSError, MediaError) as error:
-        found.reason = getattr(error, "reason", None) or f"cannot be read: {error.strerror or error}"
-        return found, images, sounds
+def _read_clips(path: Path, item: Listed, settings: dict) -> tuple[list[dict], list[dict]]:
+    """Read a clip's file to its end, judge it, and make the rows of what can be used."""
+    info = media.probe_video(path)
     begin, end = info.start, info.end
     if item.span and info.seconds > item.span[1] - item.span[0] + 1:  # else it was cut to that length already
         begin, end = max(begin, item.span[0]), min(end, item.span[1])
-    facts = {"size": [info.width, info.height], "rate": round(info.rate, 2), "turned": info.turned}
+    about = {"size": [info.width, info.height], "rate": round(info.rate, 2), "turned": info.turned}
+    images, sounds, clips, fault = [], [], [], ""
     for start, length in _clips(begin, end, settings):
         try:
-            some, audio = _rows(path, item, start, length, settings, facts)
+            some, sound = _rows(path, item, start, length, settings, about)
         except MediaError as error:
-            found.reason = found.reason or error.reason
-            found.notes.append(f"in part: {start:.1f} to {start + length:.1f} s left out, {error.reason}")
+            fault = fault or error.reason
+            item.notes.append(f"in part: {start:.1f} to {start + length:.1f} s left out, {error.reason}")
             continue
-        images += [{**row, "clip": len(sounds)} for row in some]
-        sounds.append(audio)
-        found.clips.append((start, length, len(some)))
-    if found.clips:
-        found.reason = ""
-    elif not found.reason:
+        images += some
+        sounds.append(sound)
+        clips.append((length, len(some)))
+    if not clips:
         need = f"at least {MIN_SECONDS:g} s are needed"
-        found.reason = f"too short: {max(0.0, end - begin):.2f} s of picture with sound, {need}"
-    found.notes += _notes(info)
-    return found, images, sounds
+        short = f"too short: {max(0.0, end - begin):.2f} s of picture with sound, {need}"
+        raise MediaError(path, fault or short)
+    item.facts["clips"] = clips
+    item.notes += _notes(info)
+    return images, sounds
 
 
 def _clips(begin: float, end: float, settings: dict) -> list[tuple[float, float]]:
@@ -459,9 +362,8 @@ def _clips(begin: float, end: float, settings: dict) -> list[tuple[float, float]
 
 def _times(file: str, start: float, length: float, count: int) -> np.ndarray:
     """At most `count` times on the 0.04 s grid whose second of sound lies in the clip, drawn by its name."""
-    first, last = math.ceil(WINDOW / 2 / FRAME - 1e-9), math.floor((length - WINDOW / 2) / FRAME + 1e-9)
     seed = int.from_bytes(hashlib.sha256(f"{Path(file).name}@{start:.2f}".encode()).digest()[:8], "little")
-    grid = np.arange(first, last + 1)
+    grid = frame_grid(length)
     return np.sort(np.random.default_rng(seed).choice(grid, min(count, len(grid)), replace=False)) * FRAME
 
 
@@ -506,96 +408,83 @@ def _notes(info: media.VideoInfo) -> list[str]:
 
 def with_splits(
     items: list[Listed], holdout: float, unseen: tuple[str, ...]
-) -> tuple[list[Listed], dict[str, str], list[dict]]:
+) -> tuple[list[Listed], list[dict]]:
     """Give every clip that can be used its split, by a hash of the video's name, so that a video is in one.
 
     Of each class's videos the share ``holdout`` is kept out of ``train``: half ``val``, half ``test``; where
     a list or the folders say what is ``test``, holdout / 2 of the rest is ``val``. Classes ``unseen`` are all
-    in ``unseen``. Clips that would bring a video into two splits are returned by file with the reason.
+    in ``unseen``. Clips that would bring a video into two splits have a reason afterwards.
     """
     place, remarks = _places([item for item in items if item.label not in unseen], holdout)
-    placed, strongest, kept, excluded = [], {}, [], {}
+    placed, strongest = [], {}
     for item in items:
         split = "unseen" if item.label in unseen else place.get(item.name, item.split or "train")
         placed.append(replace(item, split=split))
         strongest[item.name] = max(split, strongest.get(item.name, split), key=SPLITS.index)
     for item in placed:
-        if item.split == strongest[item.name]:
-            kept.append(item)
-        else:
-            excluded[item.file] = f"crosses splits: its video is in {strongest[item.name]} with another label"
-    return kept, {k: why for k, why in excluded.items() if k not in {item.file for item in kept}}, remarks
+        if item.split != strongest[item.name]:
+            item.drop(f"crosses splits: its video is in {strongest[item.name]} with another label")
+    return placed, remarks
 
 
 def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[dict]]:
-    """Splits of the videos held out, by name: the first of each class in the order of a hash of the name."""
-    given = {item.name: item.split for item in items if item.split}
-    order = ("test", "val") if not given else ("val",) if "val" not in given.values() else ()
-    classes, place, small = defaultdict(list), {}, []
+    """Splits of the videos by name, as given or held out of their class."""
+    place = {item.name: item.split for item in items if item.split}
+    order = ("test", "val") if not place else ("val",) if "val" not in place.values() else ()
+    classes, small = defaultdict(list), []
     labels = {item.name: item.label for item in reversed(items)}  # of several clips of a video, the first's
     for name, label in labels.items():
-        if given.get(name, "train") == "train":
+        if place.get(name, "train") == "train":
             classes[label].append(name)
     for label, names in sorted(classes.items()):
-        names.sort(key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-        each = max(1, round(len(names) * holdout / 2)) if holdout and len(names) >= 3 else 0
-        place |= {name: order[k // each] for k, name in enumerate(names[: each * len(order)])}
-        small += [label] * (not each and bool(holdout and order))
+        place |= held_out(names, holdout, order)
+        small += [label] * (len(names) < 3 and bool(holdout and order))
     text = f"small: {len(small)} classes have fewer than 3 videos, which all stay in train ({_some(small)})"
-    return given | place, [remark("train", text)] * bool(small)
+    return place, [remark("train", text)] * bool(small)
 
 
-def _sort_out(items, found, holdout, hidden, excluded: dict, remarks: list) -> dict[str, list[_Clip]]:
-    """Clips by split. Why the other files are left out goes to ``excluded``: faults, and copies."""
-    first, good, parts, images, sounds = {}, [], {split: [] for split in SPLITS}, 0, 0
-    for item, one in zip(items, found, strict=True):
-        original = first.setdefault(one.sha256 or item.file, item.file)
-        if one.reason or original != item.file:
-            excluded[item.file] = one.reason or f"copy: the same content as {original}"
-        else:
-            good.append(item)
-    placed, crossing, small = with_splits(good, holdout, hidden)
-    splits = {(item.file, item.span): item.split for item in placed}
-    for item, one in zip(items, found, strict=True):
-        split = splits.get((item.file, item.span))
-        if split:
-            remarks += [remark(item.file, note) for note in one.notes]
-        for _, seconds, count in one.clips:
-            if split:
-                parts[split].append(_Clip(item, seconds, range(images, images + count), sounds))
-            images, sounds = images + count, sounds + 1
-    used = {clip.item.file for part in parts.values() for clip in part}
-    excluded.update(crossing)
-    for file in sorted(used & excluded.keys()):  # another part of it is used
-        remarks.append(remark(file, f"in part: {excluded.pop(file)}"))
+def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Listed]:
+    """Clips that are used, with their splits; why others are left out goes to ``excluded``."""
+    first = {}
+    for item in items:
+        original = first.setdefault(item.sha256 or item.file, item.file)
+        if original != item.file:
+            item.drop(f"copy: the same content as {original}")
+    placed, small = with_splits([item for item in items if not item.reason], holdout, hidden)
+    used = [item for item in placed if not item.reason]
+    files = {item.file for item in used}
+    for item in used:
+        remarks += [remark(item.file, note) for note in item.notes]
+    for item in [*items, *placed]:
+        if item.reason and item.file in files:  # another part of it is used
+            remarks.append(remark(item.file, f"in part: {item.reason}"))
+        elif item.reason:
+            excluded[item.file] = item.reason
     remarks += small
-    return {split: part for split, part in parts.items() if part}
+    return used
 
 
-def _classes(parts, items, hidden, excluded, remarks) -> list[str]:
+def _classes(used, items, hidden, excluded, remarks) -> list[str]:
     """Names of all classes with a usable video; unseen ones last."""
-    there = {clip.item.label for part in parts.values() for clip in part}
+    there = {item.label for item in used}
     if not there:
-        reasons = "\n".join(f"  {file}: {reason}" for file, reason in list(excluded.items())[:20])
-        raise FolderError(f"not one video can be used.\nLeft out ({len(excluded)} files):\n{reasons}")
+        raise FolderError(f"not one video can be used.\n{left_out(excluded)}")
     for label, count in sorted(Counter(item.label for item in items if item.label not in there).items()):
         remarks.append(remark(label, f"no class: none of its {count} videos can be used"))
-    if absent := ", ".join(split for split in SPLITS[:3] if split not in parts):
+    splits = {item.split for item in used}
+    if absent := ", ".join(split for split in SPLITS[:3] if split not in splits):
         text = "lessons that train need all three; add videos of the same class, or change holdout"
         remarks.append(remark(absent, f"no such split: {text}"))
     return sorted(there, key=lambda name: (name in hidden, name))
 
 
-def _pack(writer: StoreWriter, kept: str, parts: dict[str, list[_Clip]], classes: list[str], tasks: int):
-    """Write the shards that are missing, from the rows that were kept; number of shards by split."""
-    shards, rows = {}, {table: open_table(writer.folder, kept, table, tasks) for table in SCHEMAS}
-    for split, part in parts.items():
-        shards[split] = math.ceil(len(part) / CLIPS_PER_SHARD)
-        for k in writer.missing(split, shards[split]):
-            images, sounds = [], []
-            for number, clip in list(enumerate(part))[k * CLIPS_PER_SHARD : (k + 1) * CLIPS_PER_SHARD]:
-                own = {"label": classes.index(clip.item.label)}
-                images += [rows["images"][i].to_pylist()[0] | own | {"clip": number} for i in clip.images]
-                sounds.append(rows["sounds"][clip.sound].to_pylist()[0] | own)
-            writer.add_shard(split, k, images, sounds)
-    return shards
+def _chosen(used: list[Listed], classes: list[str]) -> dict[str, tuple[list, list]]:
+    """Rows of every split's images and sounds, with label and row of the sound."""
+    chosen = {split: ([], []) for split in SPLITS if any(item.split == split for item in used)}
+    for item in used:
+        images, sounds = chosen[item.split]
+        label, shown = {"label": classes.index(item.label)}, iter(item.rows["images"])
+        for row, (_, count) in zip(item.rows["sounds"], item.facts["clips"], strict=True):
+            images += [(next(shown), label | {"clip": len(sounds)}) for _ in range(count)]
+            sounds.append((row, label))
+    return chosen

@@ -177,7 +177,7 @@ def defects(tree: Path) -> tuple[dict[str, str], dict[str, str]]:
     (tree / "made.png").rename(tree / "train/Steelpan/video/Steelpan00104.jpg")
     odd["train/Steelpan/video/Steelpan00104.jpg"] = "content is PNG, its name says JPEG"
     save(tree / "test/Theremin/segment/Theremin00002.jpg", DISC.repeat(2, 0).repeat(2, 1))
-    odd["test/Theremin/video/Theremin00002.jpg"] = r"mask of another size: \(80, 60\)"
+    odd["test/Theremin/video/Theremin00002.jpg"] = "mask of another size: 80 x 60"
     copied = tree / "test_without_seg/Theremin/video/Theremin00000.jpg"
     put(odd, "test_without_seg/Theremin/video/Theremin00001.jpg", "copy, kept: the same content as", copied)
     return bad, odd
@@ -302,19 +302,19 @@ def test_all_that_is_wrong_with_the_folders_is_named_at_once(tree):
 def test_a_class_that_vanishes_from_any_split_is_an_error(tree, split):
     name = "Theremin" if split == "scenes_unseen" else "Kazoo"
     lost = [file for file in bring_in(tree).images(split).id if name in file]
+    mended = (tree / lost[0]).read_bytes()
     for file in lost:
         (tree / file).write_bytes(b"broken")
     says = f"{split} is left without a usable picture of {name.lower()}"
     with pytest.raises(FolderError, match=says) as error:
         bring_in(tree)
     assert lost[0] in str(error.value) and "mend or add files" in str(error.value)
+    (tree / lost[0]).write_bytes(mended)  # the folder of the store is free again
+    assert lost[0] in used(import_folders(tree, tree.parent / "store", sample_rate=RATE, progress=False))
 
 
-def test_native_rate_must_be_one(tree):
-    assert bring_in(tree, sample_rate="native").sample_rate == RATE
+def test_sounds_of_any_rate_become_those_of_one(tree):
     write_audio(tree / "train/Violin/sound/Violin00000.wav", sound(5, 16000), 16000)
-    with pytest.raises(FolderError, match="39 sounds at 8000 Hz, 1 sounds at 16000 Hz; name one"):
-        bring_in(tree, sample_rate="native")
     store = bring_in(tree, sample_rate=16000)
     assert store.sample_rate == 16000 and set(store.sounds("unseen").length) == {19200}
     assert "resampled from 8000 to 16000" in remarks(store)["train/Violin/sound/Violin00001.wav"]
@@ -327,7 +327,7 @@ def test_the_same_bytes_from_two_processes_and_what_is_refused(tree):
     write_image(tree / "train/Violin/video/Violin00000.jpg", photo(31337))
     with pytest.raises(StoreError, match=r"other settings .*files"):
         import_folders(tree, tree.parent / "twin", **settings)
-    for wrong in ({"holdout": 1.0}, {"sample_rate": 100}, {"sample_rate": "fast"}, {"image_size": 4}):
+    for wrong in ({"holdout": 1.0}, {"sample_rate": 100}, {"image_size": 4}):
         with pytest.raises(ValueError, match=str(next(iter(wrong)))):
             bring_in(tree, **wrong)
 

@@ -82,7 +82,7 @@ def test_damage_is_found_and_named(tmp_path, write):
             Store(made.folder).sounds("train")
 
 
-def test_a_folder_is_begun_resumed_refused_and_rebuilt(tmp_path):
+def test_a_folder_is_begun_resumed_and_refused(tmp_path):
     plan, other = {"image_size": 128, "seed": 0}, {"image_size": 256, "seed": 0}
     with StoreWriter(tmp_path / "s", plan) as writer:
         writer.add_shard("train", 0, [], [])
@@ -91,16 +91,14 @@ def test_a_folder_is_begun_resumed_refused_and_rebuilt(tmp_path):
     stale = tmp_path / "s" / "train" / "images-00001.arrow.4242.tmp"
     stale.write_bytes(b"half a shard")
     with (
-        pytest.raises(StoreError, match=r"other settings \(image_size: 128 there, 256 now\).*rebuild"),
+        pytest.raises(StoreError, match=r"other settings \(image_size: 128 there, 256 now\).*delete"),
         StoreWriter(tmp_path / "s", other),
     ):
         pass
     with StoreWriter(tmp_path / "s", plan) as writer:
         assert writer.missing("train", 2) == [1] and not stale.exists()
-    with StoreWriter(tmp_path / "s", other, rebuild=True) as writer:
-        assert writer.missing("train", 2) == [0, 1]
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(StoreError, match="not empty"), StoreWriter(tmp_path, {}, rebuild=True):
+    with pytest.raises(StoreError, match="not empty"), StoreWriter(tmp_path, {}):
         pass
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 

@@ -102,22 +102,22 @@ def test_the_store_is_what_training_takes(store):
 
 
 def test_a_killed_import_goes_on_and_other_settings_are_refused(zoo, store, tmp_path, monkeypatch):
-    calls, real = [], videos.check
+    calls, real = [], videos._read_clips
 
-    def dies(root, item, settings):
+    def dies(path, item, settings):
         calls.append(item.file)
         if len(calls) == 10:
             raise KeyboardInterrupt
-        return real(root, item, settings)
+        return real(path, item, settings)
 
-    monkeypatch.setattr(videos, "check", dies)
+    monkeypatch.setattr(videos, "_read_clips", dies)
     with pytest.raises(KeyboardInterrupt):
         import_videos(zoo, tmp_path / "s", **DRUM)
     with pytest.raises(StoreError, match="begun but not finished"):
         Store(tmp_path / "s")
     calls[:] = [""] * 10
     again = import_videos(zoo, tmp_path / "s", **DRUM)
-    assert len(calls) == 10 + 22 - 8  # two tasks of four were finished
+    assert len(calls) == 10 + 22 - 8  # one task of eight was finished
     assert again.content_hash == store.content_hash
     there = {path.name for path in (tmp_path / "s").iterdir() if path.name[0] != "."}
     assert there == {"manifest.json", "plan.json", *again.splits}
@@ -132,7 +132,7 @@ def test_two_processes_give_the_same_bytes_and_say_what_they_do(zoo, store, tmp_
     assert again.content_hash == store.content_hash
     assert again.manifest["excluded"] == store.manifest["excluded"]
     said = capsys.readouterr().err
-    for text in ("zoo: 22 videos", "the store: about", "left out: 10", "1 x too short"):
+    for text in ("zoo: 22 videos", "GB (as much again", "left out: 10", "1 x too short"):
         assert text in said
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
@@ -189,8 +189,8 @@ def test_vggsounds_list_and_its_split(tmp_path):
     (tmp_path / "vggsound.csv").write_text("\n".join(rows))
     items, _, _ = walk_videos(tmp_path)
     assert {item.label for item in items} == {"playing bongo", "dog barking"}
-    items, excluded, _ = with_splits(items, 0.4, ())
-    assert not excluded
+    items, _ = with_splits(items, 0.4, ())
+    assert not any(item.reason for item in items)
     assert sorted(item.name for item in items if item.split == "test") == [f"id{k:09d}" for k in (9, 10, 11)]
     assert sum(item.split == "val" for item in items) == 2  # one of each class, from the list's train
 
@@ -238,15 +238,15 @@ def test_classes_are_the_folders_and_the_splits_may_be(tmp_path):
 def test_a_hash_of_the_name_decides_and_no_video_is_in_two_splits(tmp_path):
     names = [f"{label}/{label}{k}.mp4" for label in ("dog", "cat") for k in range(20)]
     items, _, _ = walk_videos(touch(tmp_path, *names))
-    placed, _, _ = with_splits(items, 0.2, ())
+    placed, _ = with_splits(items, 0.2, ())
     for label in ("dog", "cat"):
         splits = [item.split for item in placed if item.label == label]
         assert [splits.count(split) for split in ("train", "val", "test")] == [16, 2, 2]
-    turned, _, _ = with_splits(items[::-1], 0.2, ())
+    turned, _ = with_splits(items[::-1], 0.2, ())
     assert {i.file: i.split for i in turned} == {i.file: i.split for i in placed}
     twice = [*items, *walk_videos(touch(tmp_path / "more", "emu/dog3.mp4"))[0]]  # of that name, unseen
-    placed, excluded, _ = with_splits(twice, 0.2, ("emu",))
-    assert "emu" in {item.label for item in placed} and excluded["dog/dog3.mp4"].startswith("crosses splits")
+    reasons = {item.file: item.reason for item in with_splits(twice, 0.2, ("emu",))[0]}
+    assert reasons["dog/dog3.mp4"].startswith("crosses splits") and not reasons["emu/dog3.mp4"]
 
 
 @pytest.mark.parametrize(
