@@ -1,4 +1,4 @@
-"""Retrieval tables: cells against scikit-learn and by hand, rivals fitted by seed, luck, the released mAP."""
+"""Retrieval tables: cells against scikit-learn and by hand, and rivals fitted by seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.functional import normalize, one_hot
 from llinet_lite.experiments import runs, search
 from llinet_lite.experiments.embedding import Embedded, Items
 from llinet_lite.metrics.relevance import relevance_of, same_class
-from llinet_lite.metrics.retrieval import DIRECTIONS, released_map
+from llinet_lite.metrics.retrieval import DIRECTIONS
 from llinet_lite.world.instruments import INSTRUMENTS
 
 CLASSES = tuple(row.name for row in INSTRUMENTS[:8])
@@ -30,10 +30,6 @@ def items(image, audio=None, paired=False) -> Items:
 
 def unit(*shape, seed) -> torch.Tensor:
     return normalize(torch.randn(shape, generator=torch.Generator().manual_seed(seed)), dim=1)
-
-
-def by_cosine(image, audio, labels, heard=None) -> Embedded:
-    return Embedded(items(labels, heard), image, audio, normalize(image, dim=1) @ normalize(audio, dim=1).T)
 
 
 def of_scores(scores, image=IMAGES, audio=AUDIO) -> Embedded:
@@ -78,10 +74,10 @@ def test_vectors_that_know_the_class_and_vectors_that_know_nothing(gain):
 def test_the_own_clip_is_left_out_within_and_found_across():
     """One clip per class: within a modality nothing relevant is left, across it is the pair alone."""
     methods = rows_of(perfect=[perfect(np.arange(8))])
-    table = search.ndcg_table(methods, same_class(CLASSES), k=5)
+    table = search.ndcg_table(methods, same_class(CLASSES))
     found = [table.interval("perfect", column).value for column in table.columns]
     assert found == [0, 1, 1, 0]
-    stated = search.ndcg_protocol(methods, same_class(CLASSES), k=5).splitlines()
+    stated = search.ndcg_protocol(methods, same_class(CLASSES)).splitlines()
     assert [line.split()[0] for line in stated] == list(DIRECTIONS)
     assert "own clip is left out" in stated[0] and "own clip stays in" in stated[1]
 
@@ -171,74 +167,6 @@ def test_chance_is_what_random_rankings_get(monkeypatch):
     table = table_of(monkeypatch, LLINet=[skilled(seed) for seed in range(60)])
     for column in search.COLUMNS:
         assert table.chance[column] == pytest.approx(table.values["LLINet"][column].mean(), abs=0.02)
-
-
-def test_luck_counts_classes_and_not_clips():
-    """Clusters without a fault, linked rightly or in a ring: R@1 says 100 % or 0, chance is far from both."""
-    labels = np.repeat(np.arange(6), 20)
-    found = {}
-    for name, answers in (("right", labels), ("ring", (labels + 1) % 6)):
-        scores = torch.from_numpy(1.0 * (answers[:, None] == labels) + 1e-3 * np.eye(120))
-        found[name] = [of_scores(scores, labels, labels)]
-    luck = search.luck(found, draws=5000)
-    assert luck.loc[("right", "I2A"), "R@1"] == "100.0%" and luck.loc[("ring", "A2I"), "R@1"] == "0.0%"
-    assert float(luck.loc[("right", "I2A"), "p"]) == pytest.approx(1 / 720, abs=2e-3)
-    assert luck.loc[("ring", "A2I"), "p"] == "1.000"
-    assert luck.loc[("right", "I2A"), "95 % of random links"] == "50.0%", "three of six"
-
-
-def test_a_mean_precision_above_a_random_order_shows_no_link():
-    """Three clusters of ten, found whole: the own one is first, second or last with the same chance."""
-    labels = np.repeat(np.arange(3), 10)
-    clusters = torch.from_numpy(-1.0 * ((labels[:, None] - labels) % 3) - 1e-6 * np.arange(30))
-    luck = search.luck({"whole": [of_scores(clusters, labels, labels)]}, "mAP", draws=50_000)
-    by_place = np.mean([[k / (10 * place + k) for k in range(1, 11)] for place in range(3)])
-    mean = float(luck.loc[("whole", "I2A"), "mean of random links"].rstrip("%"))
-    assert mean == pytest.approx(100 * by_place, abs=1)
-
-
-def test_confusions_are_shares_of_first_answers():
-    labels = np.array([4, 4, 7])
-    scores = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
-    found = of_scores(scores, labels, labels)
-    assert search.confusions(found, "I2A").tolist() == [[0.5, 0.5], [0, 1]]
-    assert search.confusions(found, "A2I").tolist() == [[1, 0], [1, 0]], "of equal scores the first"
-
-
-def test_within_a_modality_the_query_does_not_count():
-    labels = np.array([0, 0, 1, 1])
-    image = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.8, 0.2]])  # 3 is nearest to 1
-    audio = torch.tensor([[1.0, 0.0], [0.8, 0.2], [0.0, 1.0], [0.1, 0.9]])
-    sets = Embedded(items(labels), torch.zeros(4, 2, 3), torch.zeros(4, 2, 3), torch.rand(4, 4))
-    frame = search.within_and_across({"x": [by_cosine(image, audio, labels)], "sets": [sets]})
-    assert list(frame.index) == ["x", "chance"], "a method without one vector per item has no row"
-    assert frame.loc["x"].tolist() == ["75.0%", "100.0%", "75.0%", "75.0%"]
-    assert frame.loc["chance"].tolist() == ["33.3%", "33.3%", "50.0%", "50.0%"]
-
-
-@pytest.mark.parametrize("count", [12, 5])
-def test_the_released_protocol_beside_the_honest_one(count):
-    """One query per class; the last batch of 32 is dropped where there is one that is full."""
-    labels = np.repeat([3, 8, 9], count)
-    own = one_hot(torch.from_numpy(labels), 10)[:, 3:9]
-    image, audio = (unit(len(labels), 6, seed=seed) + own for seed in (0, 1))
-    one = by_cosine(image, audio, labels)
-    honest, released = search.two_protocols({"x": [one]})
-    theirs = released_map(image, audio, labels, drop_last=32 if count == 12 else None)
-    assert released["x"]["mAP I2A"][0] == pytest.approx(theirs.image_to_audio, abs=1e-6)
-    assert released["x"]["mAP A2I"][0] == pytest.approx(theirs.audio_to_image, abs=1e-6)
-    assert honest["x"]["mAP A2I"][0] == pytest.approx(one.retrieval()["A2I"].mean_average_precision)
-    each, rng = one.retrieval()["I2A"].precisions.numpy(), np.random.default_rng(5)
-    means = [np.mean([rng.choice(each[labels == k]) for k in (3, 8, 9)]) for _ in range(4000)]
-    assert released["x"]["mAP I2A"][1:] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.05)
-
-
-def test_photos_are_paired_by_their_class_for_the_released_protocol():
-    labels, heard = np.repeat([0, 1], [4, 3]), np.repeat([0, 1], [2, 5])
-    image, audio, kept = unit(7, 4, seed=0), unit(7, 4, seed=1), [0, 1, 4, 5, 6]
-    theirs = released_map(image[kept], audio[:5], labels[kept], drop_last=None)
-    found = by_cosine(image, audio, labels, heard)
-    assert search.released_precision(found, "I2A") == pytest.approx(theirs.image_to_audio, abs=1e-6)
 
 
 def test_class_retrieval_of_photos_by_a_network(tiny_workspace, tiny_photos):

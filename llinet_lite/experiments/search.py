@@ -7,50 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from llinet_lite.data.store import Store
 from llinet_lite.experiments.embedding import Embedded
 from llinet_lite.experiments.runs import Run, embed, plans, train_or_load, vectors
 from llinet_lite.experiments.standins import chosen_vgg16
 from llinet_lite.features import to_image
-from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.metrics.relevance import Relevance
-from llinet_lite.metrics.retrieval import (
-    FourDirections,
-    class_confusion,
-    cosine_scores,
-    precision_by_class,
-    released_map_of_scores,
-)
+from llinet_lite.metrics.retrieval import FourDirections
+from llinet_lite.profiles import Profile
 from llinet_lite.results import Table, papers
 from llinet_lite.rivals.cca import CCA
 from llinet_lite.workspace import Workspace
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 COLUMNS = ("mAP I2A", "R@1 I2A", "mAP A2I", "R@1 A2I")
-CHOICES = 500  # random choices of one query per class
-DROP_LAST = 32  # the released loader's batch: the last one is dropped if it is not full
-
 
 # ---- graded retrieval in four directions: Objects that Sound
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the nDCG table: its vectors (one Embedded per seed), and what it learned from.
-
-    An Embedded without images, or without audio, has None there.
-    """
+    """One row of the nDCG table: one Embedded per seed, its image or audio None if the method has none."""
 
     vectors: list[Embedded]
-    note: str
+    note: str  # what it learned from
     seeds: Sequence[int]
     minutes: float = 0.0
 
@@ -72,6 +56,8 @@ def ndcg_methods(
     vgg_weights : str
         File of ImageNet's weights of VGG16, or "" to look in the usual places.
     split : str
+
+    Notebook: 02
     """
     parts = ("train", "val", split)
     profile, store = workspace.profile, workspace.store(parts)
@@ -86,8 +72,7 @@ def ndcg_methods(
     for seed in seeds:
         if not seen or title != "VGG16-ImageNet":  # ImageNet's network is one and the same for all seeds
             network, title, note = chosen_vgg16(workspace, seed, vgg_weights)
-            at = next(network.parameters()).device
-            known = [_images(network, store, part, profile, at) for part in parts]
+            known = [_images(network, store, part, profile) for part in parts]
         seen.append(known)
     methods[title] = Method([of[2] for of in seen], note, seeds)
     both = [
@@ -96,24 +81,16 @@ def ndcg_methods(
     ]
     methods |= _aligned(f"{title} + L3 audio, CCA", both, **cost)
     for name, runs in networks.items():
-        note = f"correspondence, {runs[0].plan.pairs} pairs"
-        own = [embed(run, store, split) for run in runs]
+        own, note = [embed(run, store, split) for run in runs], f"correspondence, {runs[0].plan.pairs} pairs"
         methods[name] = Method(own, note, [run.seed for run in runs], sum(run.minutes for run in runs))
     return methods
 
 
-def _images(network, store: Store, split: str, profile, at) -> Embedded:
+def _images(network: nn.Module, store: Store, split: str, profile: Profile) -> Embedded:
     """The images of a split as VGG16 sees them: of "train" every one, else one of each clip."""
-    view = "frame" if split == "train" else "middle"
-    return vectors(
-        store,
-        split,
-        profile,
-        lambda batch: network.embed_image(to_image(batch["image"])),
-        None,
-        view=view,
-        at=at,
-    )
+    view, at = "frame" if split == "train" else "middle", next(network.parameters()).device
+    see = lambda batch: network.embed_image(to_image(batch["image"]))  # noqa: E731
+    return vectors(store, split, profile, see, None, view=view, at=at)
 
 
 def _aligned(
@@ -135,7 +112,7 @@ def _aligned(
     }
 
 
-def matched(found: Embedded, *, draws: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
+def matched(found: Embedded, draws: int = 4) -> tuple[Tensor, Tensor]:
     """Return image and audio vectors (n, D), (n, E) row by row, as a rival is fitted to them.
 
     Where images and audio share classes only, each image gets `draws` random recordings of its class.
@@ -143,35 +120,21 @@ def matched(found: Embedded, *, draws: int = 4, seed: int = 0) -> tuple[Tensor, 
     items = found.items
     if items.paired:
         return found.image, found.audio
-    rng = np.random.default_rng(seed)
     order = np.argsort(items.audio_label, kind="stable")
-    ranked = items.audio_label[order]
-    label = np.repeat(items.image_label, draws)
+    ranked, label = items.audio_label[order], np.repeat(items.image_label, draws)
     first, last = np.searchsorted(ranked, label, "left"), np.searchsorted(ranked, label, "right")
     kept = first < last  # a class of images without audio teaches nothing
-    audio = order[rng.integers(first[kept], last[kept])]
+    audio = order[np.random.default_rng(0).integers(first[kept], last[kept])]
     return found.image[np.repeat(np.arange(len(found.image)), draws)[kept]], found.audio[audio]
 
 
 def _align(cca: CCA, found: Embedded) -> Embedded:
     both = cca.transform_image(found.image), cca.transform_audio(found.audio)
-    image, audio = (torch.nn.functional.normalize(torch.as_tensor(x).float(), dim=1) for x in both)
+    image, audio = (nn.functional.normalize(torch.as_tensor(x).float(), dim=1) for x in both)
     return replace(found, image=image, audio=audio)
 
 
-def _directions(found: Embedded, relevance: Relevance, gain: str, k: int, missing: bool = False):
-    items = found.items
-    labels = [
-        None if missing and side is None else label
-        for side, label in ((found.image, items.image_label), (found.audio, items.audio_label))
-    ]
-    pair = "in" if items.paired else "none"
-    return FourDirections(*labels, relevance, k=k, gain=gain, own="out", pair=pair)
-
-
-def ndcg_table(
-    methods: Mapping[str, Method], relevance: Relevance, *, gain: str = "exponential", k: int = 30
-) -> Table:
+def ndcg_table(methods: Mapping[str, Method], relevance: Relevance, *, gain: str = "exponential") -> Table:
     """Score every method in the four directions, under the rows of a random ranking and of the same class.
 
     Parameters
@@ -180,7 +143,6 @@ def ndcg_table(
         All of the same items.
     relevance : Relevance
     gain : {"exponential", "linear"}
-    k : int
 
     Returns
     -------
@@ -192,49 +154,41 @@ def ndcg_table(
     ------
     ValueError
         If two methods are of different items.
+
+    Notebook: 02
     """
-    first = next(iter(methods.values())).vectors[0]
-    known = _directions(first, relevance, gain, k).references()
-    rows = {name: {d: v.numpy()[None] for d, v in known[name].items()} for name in ("random", "same class")}
+    directions = _directions(methods, relevance, gain)
+    known, first = directions.references(), next(iter(methods.values())).vectors[0]
+    rows = {name: {d: values.numpy()[None] for d, values in of.items()} for name, of in known.items()}
     for name, method in methods.items():
-        for found in method.vectors:
-            if not np.array_equal(found.items.image_row, first.items.image_row):
-                raise ValueError(f"{name} was given other items than the first method: embed the same split")
-        scored = [
-            _directions(v, relevance, gain, k, missing=True).ndcg(v.image, v.audio) for v in method.vectors
-        ]
+        if any(not np.array_equal(v.items.image_row, first.items.image_row) for v in method.vectors):
+            raise ValueError(f"{name} was given other items than the first method: embed the same split")
+        scored = [directions.ndcg(v.image, v.audio) for v in method.vectors]
         rows[name] = {d: torch.stack([one[d] for one in scored]).numpy() for d in scored[0]}
-    title = f"nDCG@{k} {gain}, "
-    queries = {d: np.arange(values.shape[1]) for d, values in rows["random"].items()}
+    title = f"nDCG@{directions.k} {gain}, "
     return Table(
         {name: {title + d: values for d, values in of.items()} for name, of in rows.items()},
-        {title + d: clips for d, clips in queries.items()},
+        {title + d: np.arange(values.shape[1]) for d, values in rows["random"].items()},
         {title + d: float(values.mean()) for d, values in rows["random"].items()},
-        {title + d: papers()[f"nDCG@30, {d}"] for d in queries},
+        {title + d: papers()[f"nDCG@30, {d}"] for d in rows["random"]},
         "nDCG",
         {name: method.seeds for name, method in methods.items()},
         {name: method.minutes for name, method in methods.items()},
     )
 
 
-def ndcg_protocol(
-    methods: Mapping[str, Method], relevance: Relevance, *, gain: str = "exponential", k: int = 30
-) -> str:
+def ndcg_protocol(methods: Mapping[str, Method], relevance: Relevance, *, gain: str = "exponential") -> str:
     """What the numbers of each direction are measured with, a line each, to be printed beside them."""
-    first = next(iter(methods.values())).vectors[0]
-    stated = _directions(first, relevance, gain, k).statements()
+    stated = _directions(methods, relevance, gain).statements()
     return "\n".join(f"{direction:8} {protocol}" for direction, protocol in stated.items())
 
 
+def _directions(methods: Mapping[str, Method], relevance: Relevance, gain: str) -> FourDirections:
+    items = next(iter(methods.values())).vectors[0].items
+    return FourDirections(items.image_label, items.audio_label, relevance, gain=gain, paired=items.paired)
+
+
 # ---- class retrieval in both directions: Look, Listen and Infer
-
-
-def _sides(found: Embedded, direction: str) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores, labels of queries and of gallery, clips of queries, of "I2A" or "A2I"."""
-    items = found.items
-    if direction == "I2A":
-        return found.scores, items.image_label, items.audio_label, items.image_clip
-    return found.scores.T, items.audio_label, items.image_label, items.audio_clip
 
 
 def class_table(
@@ -255,145 +209,20 @@ def class_table(
         Columns COLUMNS, on the same items; chance is that of a random ranking, exactly.
     found : dict of str to list of Embedded
         Of every seed, by the name of the row.
+
+    Notebook: 05, 06
     """
     found = {name: [embed(run, store, split) for run in of] for name, of in runs.items()}
     values, chance = {}, {}
     for name, of in found.items():
-        results = [one.retrieval() for one in of]
-        values[name] = {}
-        for column in COLUMNS:
-            metric, direction = column.split()
-            field = "precisions" if metric == "mAP" else "hits"
-            each = [np.asarray(getattr(one[direction], field), np.float64) for one in results]
-            values[name][column] = np.stack(each)  # (S, Q)
-            one = results[0][direction]
-            chance[column] = one.chance_precision if metric == "mAP" else one.chance_hit
-    first = next(iter(found.values()))[0]
-    clips = {column: _sides(first, column.split()[1])[3] for column in COLUMNS}
+        searched, values[name] = [one.retrieval() for one in of], {}
+        for d in ("I2A", "A2I"):
+            values[name][f"mAP {d}"] = np.stack([one[d].precisions.numpy() for one in searched])  # (S, Q)
+            values[name][f"R@1 {d}"] = np.stack([one[d].hits.double().numpy() for one in searched])
+            one = searched[0][d]
+            chance |= {f"mAP {d}": one.chance_precision, f"R@1 {d}": one.chance_hit}
+    items = next(iter(found.values()))[0].items
+    clips = {c: items.image_clip if c.endswith("I2A") else items.audio_clip for c in COLUMNS}
     seeds = {name: [run.seed for run in of] for name, of in runs.items()}
     minutes = {name: sum(run.minutes for run in of) for name, of in runs.items()}
     return Table(values, clips, chance, seeds=seeds, minutes=minutes), found
-
-
-def luck(
-    found: Mapping[str, Sequence[Embedded]], metric: str = "R@1", *, draws: int = 20_000
-) -> pd.DataFrame:
-    """Compare a metric with what the same clusters, linked at random, would get.
-
-    Each modality may keep its classes apart and the link between the two still be arbitrary. Then each class
-    of one answers for some class of the other, and eight lucky or unlucky links decide: the classes, not the
-    clips, are what was drawn. Here the classes of the answers are permuted, for every seed on its own. The
-    mean of R@1 stays at chance, its spread does not; of mAP even the mean rises above that of a random order,
-    because clusters are found whole or not at all.
-
-    Returns
-    -------
-    DataFrame
-        For every method and direction: the metric, mean and 95 % quantile of random links, and p, the share
-        of random links that do as well.
-    """
-    import pandas as pd
-
-    lines = {}
-    for name, of in found.items():
-        for direction in ("I2A", "A2I"):
-            tables = [_answers(one, direction, metric) for one in of]
-            linked = [_random_links(table, draws, seed) for seed, table in enumerate(tables)]
-            random, real = np.mean(linked, axis=0), float(np.mean([np.trace(table) for table in tables]))
-            p = (1 + (random >= real - 1e-12).sum()) / (1 + draws)
-            cells = (f"{real:.1%}", f"{random.mean():.1%}", f"{np.quantile(random, 0.95):.1%}", f"{p:.3f}")
-            columns = (metric, "mean of random links", "95 % of random links", "p")
-            lines[name, direction] = dict(zip(columns, cells, strict=True))
-    return pd.DataFrame.from_dict(lines, orient="index")
-
-
-def _answers(found: Embedded, direction: str, metric: str) -> np.ndarray:
-    """Part (K, K) of the metric that queries of class i add if class j is what they ask for."""
-    scores, queries, gallery, _ = _sides(found, direction)
-    classes, counts = np.unique(queries, return_counts=True)
-    if metric == "R@1":
-        shares = np.asarray(class_confusion(scores, queries, gallery, classes.tolist()))
-        return shares * counts[:, None] / counts.sum()
-    each = precision_by_class(scores, gallery, classes.tolist()).numpy()  # (Q, K)
-    return np.stack([each[queries == label].sum(0) for label in classes]) / len(queries)
-
-
-def _random_links(table: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Metric (draws,) if the classes of the answers are permuted at random."""
-    count = len(table)
-    order = np.random.default_rng(seed).random((draws, count)).argsort(1)  # (draws, K)
-    return table[np.arange(count), order].sum(1)
-
-
-def confusions(found: Embedded, direction: str) -> np.ndarray:
-    """Return the share (K, K) of first answers of each class, by the class of the query, labels rising."""
-    scores, queries, gallery, _ = _sides(found, direction)
-    return np.asarray(class_confusion(scores, queries, gallery, np.unique(queries).tolist()))
-
-
-def within_and_across(found: Mapping[str, Sequence[Embedded]]) -> pd.DataFrame:
-    """Tabulate R@1 within each modality beside R@1 across, of seed 0: do the features fail, or the link?
-
-    Within a modality the query itself does not count. Methods without one vector per item have no row. The
-    last row is chance.
-    """
-    import pandas as pd
-
-    def share(queries, items, own=0):
-        return float(((queries[:, None] == items[None]).sum(1) - own).mean() / (len(items) - own))
-
-    def within(vectors, labels):
-        scores = cosine_scores(vectors, vectors).fill_diagonal_(-torch.inf)
-        return float((labels[scores.argmax(1).numpy()] == labels).mean())
-
-    columns = ("image to image", "audio to audio", "image to audio", "audio to image")
-    rows = {}
-    for name, (first, *_) in found.items():
-        if first.image.ndim == 2:
-            image, audio, across = first.items.image_label, first.items.audio_label, first.retrieval()
-            rows[name] = (within(first.image, image), within(first.audio, audio))
-            rows[name] += (across["I2A"].recall_at_1, across["A2I"].recall_at_1)
-    rows["chance"] = share(image, image, 1), share(audio, audio, 1), share(image, audio), share(audio, image)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).map("{:.1%}".format)
-
-
-def two_protocols(found: Mapping[str, Sequence[Embedded]]) -> tuple[dict[str, dict], dict[str, dict]]:
-    """Return mAP over all queries, and over one query per class as the released code has it, by method.
-
-    Returns
-    -------
-    honest : dict of str to dict of str to (value, low, high)
-        Interval over clips and seeds.
-    released : dict of the same form
-        The value takes the first query of each class; low and high are the 2.5 and 97.5 % quantiles over
-        random choices of the queries, with seed 0's network.
-    """
-    honest, released = {}, {}
-    for name, of in found.items():
-        honest[name], released[name] = {}, {}
-        results = [one.retrieval() for one in of]
-        for direction in ("I2A", "A2I"):
-            _, labels, _, clips = _sides(of[0], direction)
-            values = np.stack([np.asarray(result[direction].precisions) for result in results])
-            honest[name][f"mAP {direction}"] = clip_bootstrap(values, clips).numbers
-            rng = np.random.default_rng(0)
-            drawn = [rng.choice(values[0][labels == label], CHOICES) for label in np.unique(labels)]
-            spread = (float(q) for q in np.quantile(np.mean(drawn, axis=0), [0.025, 0.975]))
-            released[name][f"mAP {direction}"] = (released_precision(of[0], direction), *spread)
-    return honest, released
-
-
-def released_precision(found: Embedded, direction: str) -> float:
-    """The released code's mAP, under the name of what it really ranks."""
-    image, audio = found.items.image_label, found.items.audio_label
-    rows = np.arange(len(image)), np.arange(len(audio))
-    if not np.array_equal(image, audio):  # pairs: as many of a class as it has of both
-        pairs = []
-        for label in np.intersect1d(image, audio):
-            both = np.flatnonzero(image == label), np.flatnonzero(audio == label)
-            count = min(map(len, both))
-            pairs.append([side[:count] for side in both])
-        rows = tuple(np.concatenate(side) for side in zip(*pairs, strict=True))
-    scores, labels = found.scores[rows[0]][:, rows[1]], image[rows[0]]
-    measured = released_map_of_scores(scores, labels, min(DROP_LAST, len(labels)))
-    return measured.image_to_audio if direction == "I2A" else measured.audio_to_image

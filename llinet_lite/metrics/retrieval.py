@@ -24,10 +24,12 @@ CELLS = 2**20  # entries of a matrix that are worked on at once
 
 
 def score_embeddings(queries: Tensor, database: Tensor) -> Tensor:
-    """Minus the Euclidean distance of every query to every item of the database.
+    """Minus the Euclidean distance of queries (Q, D) to the items of a database (N, D), (Q, N) float32.
 
-    Of (Q, D) and (N, D), (Q, N) float32. Computed in float64 and rounded, so that equal embeddings tie and
-    rankings are the same on every machine. Distances below a millionth of the largest norm are 0.
+    Computed in float64 and rounded, so that equal embeddings tie and rankings are the same on every machine.
+    Distances below a millionth of the largest norm are 0.
+
+    Notebook: 02
     """
     queries, database = _of_one_space(queries, database)
     norms, out = database.square().sum(1), []
@@ -40,10 +42,7 @@ def score_embeddings(queries: Tensor, database: Tensor) -> Tensor:
 
 
 def cosine_scores(image: Tensor, audio: Tensor) -> Tensor:
-    """Cosine of every image (N, D) and every sound (M, D), (N, M) float32, as LLINet compares them.
-
-    Rounded as in :func:`score_embeddings`; a vector of zeros has cosine 0 with all.
-    """
+    """Cosine of images (N, D) and sounds (M, D), (N, M) float32, rounded as :func:`score_embeddings`."""
     image, audio = (F.normalize(part, dim=1) for part in _of_one_space(image, audio))
     step = max(1, CELLS // max(1, len(audio)))
     return torch.cat([(part @ audio.T).float() for part in image.split(step)])
@@ -91,9 +90,8 @@ def ndcg(
     gain : "linear" (r, as scikit-learn) or "exponential" (2^r - 1)
     exclude : Tensor (Q,) int64, optional
         Item of the database that is the query's own; left out of the ranking and of the ideal ranking.
-    ties : "stable" or "average"
-        Equal scores are ranked in the order of the database, or get the mean over all their orders
-        (McSherry and Najork 2008; scikit-learn's default).
+    ties : "stable" (equal scores in the order of the database) or "average" (mean over all their orders:
+        McSherry and Najork 2008; scikit-learn's default)
 
     Examples
     --------
@@ -155,91 +153,51 @@ def _expected_gains(scores: Tensor, all_gains: Tensor, ids: Tensor, gains: Tenso
 
 @dataclass(frozen=True, eq=False)
 class FourDirections:
-    """Images and sounds that retrieve each other, and all that a number of nDCG depends on.
+    """Images and sounds that retrieve each other; within its own modality no query finds itself."""
 
-    Attributes
-    ----------
-    image_labels, audio_labels : (n,), (m,) integers, or None
-    relevance, k, gain : as for :func:`ndcg`
-    own : "in" or "out"
-        Whether the query itself is in a database of its own modality, where it is always the nearest. The
-        paper does not say.
-    pair : "in", "out" or "none"
-        Whether the other half of the query's clip (image i, sound i) is in a database of the other modality.
-        "none": images and sounds share only their classes.
-
-    Notebook: 02
-    """
-
-    image_labels: object
-    audio_labels: object
+    image_labels: Sequence[int]
+    audio_labels: Sequence[int]
     relevance: Relevance
     k: int = 30
     gain: str = "linear"
-    own: str = "out"
-    pair: str = "in"
+    paired: bool = True  # image i and sound i are of one clip, which stays in; else they share only classes
 
-    def __post_init__(self):
-        if self.own not in ("in", "out") or self.pair not in ("in", "out", "none"):
-            raise ValueError(f'own is "in" or "out", pair may be "none"; got {self.own!r}, {self.pair!r}.')
-        sizes = [None if labels is None else len(labels) for labels in self._labels]
-        if None not in sizes and self.pair != "none" and sizes[0] != sizes[1]:
-            raise ValueError(
-                f'{sizes} images and sounds are no pairs; if they share only classes give pair="none".'
-            )
-
-    @property
-    def _labels(self) -> tuple:
-        return self.image_labels, self.audio_labels
-
-    def _each(self, sides: Sequence) -> Iterator[tuple[str, int, int, str, Tensor | None]]:
-        """Direction, sides of query and database, state of the query's own clip, item to leave out."""
+    def _each(self) -> Iterator[tuple[str, int, int, Tensor, Tensor | None]]:
+        """Direction, sides of query and database, relevance, item to leave out."""
+        labels = self.image_labels, self.audio_labels
         for i, name in enumerate(DIRECTIONS):
             query, database = divmod(i, 2)
-            if sides[query] is not None and sides[database] is not None:
-                state = self.own if query == database else self.pair
-                own = torch.arange(len(sides[query])) if state == "out" else None
-                yield name, query, database, state, own
-
-    def _graded(self, query: int, database: int) -> Tensor:
-        return self.relevance.between(self._labels[query], self._labels[database])
+            own = torch.arange(len(labels[query])) if query == database else None
+            yield name, query, database, self.relevance.between(labels[query], labels[database]), own
 
     def ndcg(self, image: Tensor | None, audio: Tensor | None) -> dict[str, Tensor]:
         """nDCG of every query by direction, of embeddings (n, D), (m, D) in one space, or None if missing."""
         sides = (image, audio)
-        for given, its in zip(sides, self._labels, strict=True):
-            if given is not None and (its is None or len(given) != len(its)):
-                raise ValueError(f"{len(given)} embeddings need as many labels; got {its and len(its)}.")
-        rows = {}
-        for name, query, database, _, own in self._each(sides):
-            scores = score_embeddings(sides[query], sides[database]).cpu()
-            rows[name] = ndcg(scores, self._graded(query, database), self.k, self.gain, own)
-        return rows
+        return {
+            name: ndcg(score_embeddings(sides[a], sides[b]).cpu(), graded, self.k, self.gain, own)
+            for name, a, b, graded, own in self._each()
+            if sides[a] is not None and sides[b] is not None
+        }
 
     def references(self) -> dict[str, dict[str, Tensor]]:
-        """Rows that every table needs, each as of :meth:`ndcg`; "random" is exact."""
-        rows = {"random": {}, "same class": {}, "oracle": {}}
-        for name, query, database, _, own in self._each(self._labels):
-            graded, how = self._graded(query, database), (self.k, self.gain, own)
-            rows["random"][name] = ndcg(torch.zeros(1, 1).expand(graded.shape), graded, *how, ties="average")
+        """Rows that every table needs, each as of :meth:`ndcg`: "random" (exact) and "same class"."""
+        rows = {"random": {}, "same class": {}}
+        for name, _, _, graded, own in self._each():
             same = (graded == self.relevance.C).float()
-            rows["same class"][name] = ndcg(same, graded, *how, ties="average")
-            rows["oracle"][name] = ndcg(graded.double(), graded, *how)
+            for row, scores in (("random", torch.zeros_like(same)), ("same class", same)):
+                rows[row][name] = ndcg(scores, graded, self.k, self.gain, own, ties="average")
         return rows
 
     def statements(self) -> dict[str, str]:
         """What the numbers of each direction are measured with, to be printed beside them."""
-        owns = {
-            "in": "the query's own clip stays in",
-            "out": "the query's own clip is left out",
-            "none": "no clip of the query's own",
-        }
         gain = {"linear": "r", "exponential": "2^r - 1"}[self.gain]
+        within = "the query's own clip is left out"
+        across = "the query's own clip stays in" if self.paired else "no clip of the query's own"
         start = f"nDCG@{self.k}, {self.gain} gain {gain}, r = {self.relevance.C} - d, d from "
         return {
-            name: f"{start}{self.relevance.source}; database of {len(self._labels[database])} items, "
-            f"{owns[state]}; ideal ranking over all of it; ties in its order"
-            for name, _, database, state, _ in self._each(self._labels)
+            name: f"{start}{self.relevance.source}; database of {graded.shape[1]} items, "
+            f"{across if own is None else within}; ideal ranking over all of it; ties in its order"
+            for name, _, _, graded, own in self._each()
         }
 
 
@@ -254,12 +212,10 @@ def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") ->
 
     Parameters
     ----------
-    scores : Tensor (Q, N) float, finite
-    relevant : Tensor (Q, N) bool
+    scores, relevant : Tensor (Q, N), finite floats; bool
     ties : "stable" or "average"
         Equal scores are ranked in the order of the database, or AP is its mean over all their orders. A
-        network that gives every pair one score gets what the order of the database is worth with "stable",
-        and chance with "average".
+        network that gives every pair one score then gets chance.
 
     Examples
     --------
@@ -276,17 +232,20 @@ def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") ->
         )
     scores, relevant = scores.detach().cpu(), relevant.cpu()
     scores = scores if scores.dtype == torch.float64 else scores.float()
-    step, parts = max(1, CELLS // scores.shape[1]), []
-    for score, mine in zip(scores.split(step), relevant.split(step), strict=True):
-        values, mixed = _expected_precision(score.contiguous(), mine)
-        if ties == "stable" and mixed.any():
-            values[mixed] = _expected_precision(_without_ties(score[mixed]), mine[mixed])[0]
-        parts.append(values)
-    return torch.cat(parts)
+    step, own = max(1, CELLS // scores.shape[1]), _expected_precision if ties == "average" else _precision
+    parts = zip(scores.split(step), relevant.split(step), strict=True)
+    return torch.cat([own(score.contiguous(), mine) for score, mine in parts])
+
+
+def _precision(scores: Tensor, relevant: Tensor) -> Tensor:
+    """AP of some queries (q,), equal scores in the order of the database."""
+    hit = relevant.gather(1, scores.argsort(dim=1, descending=True, stable=True))
+    places = torch.arange(1, hit.shape[1] + 1, dtype=torch.float64)
+    return (hit.cumsum(1) * hit / places).sum(1) / hit.sum(1)
 
 
 def mean_average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") -> float:
-    """Mean over the queries of :func:`average_precision`, which has the parameters and the errors."""
+    """Mean over the queries of :func:`average_precision`."""
     return float(average_precision(scores, relevant, ties).mean())
 
 
@@ -296,7 +255,7 @@ def chance_average_precision(relevant, items: int) -> Tensor:
     .. math:: E[AP] = \frac{1}{N} \left[H_N + \frac{R - 1}{N - 1} (N - H_N)\right],
               \quad H_N = 1 + \tfrac12 + \dots + \tfrac1N
 
-    That is more than the share R / N, most of all for few relevant items. `relevant` is an int or a Tensor.
+    That is more than the share R / N, most of all for few relevant items.
     """
     relevant = torch.as_tensor(relevant)
     if relevant.numel() and not 1 <= int(relevant.min()) <= int(relevant.max()) <= items:
@@ -305,33 +264,17 @@ def chance_average_precision(relevant, items: int) -> Tensor:
     return _precision_in_run(none, relevant, none, end, _harmonic(items))  # one run of equal scores
 
 
-def precision_by_class(scores: Tensor, gallery_labels, classes) -> Tensor:
-    """Average precision of every query if each of K classes in turn were what it asks for, (Q, K)."""
-    labels = torch.as_tensor(gallery_labels)
-    if scores.ndim != 2 or labels.shape != scores.shape[1:]:
-        raise ValueError(f"scores {tuple(scores.shape)} need a label per column, not {tuple(labels.shape)}.")
-    _check_finite(scores)
-    ranked = labels[scores.detach().cpu().argsort(dim=1, descending=True, stable=True)]  # (Q, N)
-    places, parts = torch.arange(1, len(labels) + 1, dtype=torch.float64), []
-    for label in classes:
-        hit = ranked == label
-        if not hit[0].any():
-            raise ValueError(f"class {label} has no item in the database, so its precision is undefined.")
-        parts.append((hit.cumsum(1) * hit / places).sum(1) / hit[0].sum())
-    return torch.stack(parts, 1)
-
-
-def _expected_precision(scores: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:
-    """AP of some queries, the mean over orders of equal scores, and where that order matters, (q,)."""
+def _expected_precision(scores: Tensor, relevant: Tensor) -> Tensor:
+    """AP of some queries (q,), the mean over all orders of equal scores."""
     total = relevant.sum(1, keepdim=True)
-    falling = _ascending(-scores)
-    own = _ascending(torch.where(relevant, -scores, torch.inf))[:, : int(total.max())].contiguous()  # (q, R)
+    # in NumPy: torch would order the items too, at a price
+    falling, own = (np.sort(part.numpy(), axis=1) for part in (-scores, (-scores).where(relevant, torch.inf)))
+    falling, own = torch.from_numpy(falling), torch.from_numpy(own[:, : int(total.max())].copy())  # (q, R)
     higher, until = (torch.searchsorted(falling, own, right=right) for right in (False, True))
     own_higher, own_until = (torch.searchsorted(own, own, right=right) for right in (False, True))
-    tied = own_until - own_higher
-    share = _precision_in_run(own_higher, tied, higher, until, _harmonic(scores.shape[1]))
+    share = _precision_in_run(own_higher, own_until - own_higher, higher, until, _harmonic(scores.shape[1]))
     real = torch.arange(own.shape[1]) < total  # rows with fewer relevant items are filled up
-    return share.where(real, 0).sum(1) / total[:, 0], (real & (tied < until - higher)).any(1)
+    return share.where(real, 0).sum(1) / total[:, 0]
 
 
 def _precision_in_run(hits: Tensor, relevant: Tensor, start: Tensor, end: Tensor, harmonic: Tensor) -> Tensor:
@@ -355,20 +298,9 @@ def _harmonic(count: int) -> Tensor:
     return F.pad(torch.arange(1, count + 1, dtype=torch.float64).reciprocal().cumsum(0), (1, 0))
 
 
-def _ascending(values: Tensor) -> Tensor:
-    return torch.from_numpy(np.sort(values.numpy(), axis=1))  # torch would order the items too, at a price
-
-
-def _without_ties(scores: Tensor) -> Tensor:
-    """Minus the place of every item, (q, N) float64: equal scores follow the order of the database."""
-    order = scores.sort(dim=1, descending=True, stable=True).indices
-    places = torch.arange(scores.shape[1], dtype=torch.float64).expand(scores.shape)
-    return torch.empty(scores.shape, dtype=torch.float64).scatter_(1, order, -places)
-
-
 @dataclass(frozen=True, eq=False)
 class ClassRetrieval:
-    """One direction of class-level retrieval, query by query, with what a random ranking gets on average."""
+    """One direction of class-level retrieval, with what a random ranking gets on average."""
 
     hits: Tensor  # (Q,) bool, the nearest item has the query's class
     precisions: Tensor  # (Q,) float64, average precision
@@ -386,44 +318,39 @@ class ClassRetrieval:
         return float(self.precisions.mean())
 
 
-def class_retrieval(
-    scores: Tensor, image_labels, audio_labels, ties: str = "stable"
-) -> dict[str, ClassRetrieval]:
-    """R@1 and mAP of both directions, "I2A" (images are queries) and "A2I"; relevance is the class.
+def class_retrieval(scores: Tensor, image_labels, audio_labels) -> dict[str, ClassRetrieval]:
+    """R@1 and mAP by class of both directions, "I2A" (images are queries) and "A2I", from scores (N, M).
 
-    Every item is a query once; the other half of its own clip stays in the database, as in LLINet's code.
-    `scores` (N, M) tell how well every image fits every sound; `ties` as for :func:`average_precision`.
-
-    Notebook: 06
+    Every item is a query once; the other half of its own clip stays in the database, as in LLINet's code. Of
+    equal scores mAP is the mean over all orders, so that a collapsed network is at chance.
     """
     images, sounds = _labels_of(scores, image_labels, audio_labels)
     found = {}
     for name, score, queries, gallery in (("I2A", scores, images, sounds), ("A2I", scores.T, sounds, images)):
         found[name] = ClassRetrieval(
-            hit_at_1(score, queries, gallery),
-            average_precision(score, queries[:, None] == gallery, ties),
+            _hits(score, queries, gallery),
+            average_precision(score, queries[:, None] == gallery, ties="average"),
             chance_recall_at_1(queries, gallery),
             chance_mean_average_precision(queries, gallery),
         )
     return found
 
 
-def hit_at_1(scores: Tensor, query_labels, gallery_labels) -> Tensor:
-    """Whether the nearest item of each query has its class, (Q,) bool, on the CPU."""
+def recall_at_1(scores: Tensor, query_labels, gallery_labels) -> float:
+    """Share of queries whose nearest item has their class; chance is the share of the class, not 1 / N."""
     queries, gallery = _labels_of(scores, query_labels, gallery_labels)
+    return float(_hits(scores, queries, gallery).double().mean())
+
+
+def _hits(scores: Tensor, queries: Tensor, gallery: Tensor) -> Tensor:
     return gallery[scores.argmax(1).cpu()] == queries
 
 
-def recall_at_1(scores: Tensor, query_labels, gallery_labels) -> float:
-    """Share of the queries whose nearest item has their class, R@1 by class.
-
-    All items of the class are right, so chance is the share of the class and not 1 / N.
-    """
-    return float(hit_at_1(scores, query_labels, gallery_labels).double().mean())
-
-
 def chance_recall_at_1(query_labels, gallery_labels) -> float:
-    """Expected R@1 of a random ranking: the mean over queries of their class's share of the gallery."""
+    """Expected R@1 of a random ranking: the mean over queries of their class's share of the gallery.
+
+    Notebook: 06
+    """
     return float(_own_class(query_labels, gallery_labels).double().mean()) / len(gallery_labels)
 
 
@@ -433,26 +360,11 @@ def chance_mean_average_precision(query_labels, gallery_labels) -> float:
     return float(chance_average_precision(relevant, len(gallery_labels)).mean())
 
 
-def class_confusion(
-    scores: Tensor, query_labels, gallery_labels, classes: Sequence[int], k: int = 1
-) -> Tensor:
-    """Share of class j among the first k answers to queries of class i, (K, K); rows sum to 1."""
-    queries, gallery = _labels_of(scores, query_labels, gallery_labels)
-    if not 1 <= k <= len(gallery):
-        raise ValueError(f"k must be 1 to {len(gallery)}, the size of the database; got {k}.")
-    if not set(classes) == set(queries.tolist()) >= set(gallery.tolist()):
-        raise ValueError(f"classes {list(classes)} must be those of the queries, and of the database.")
-    found = gallery[nearest(scores, k).cpu()]  # (Q, k)
-    rows = [torch.stack([found[queries == one] == other for other in classes]) for one in classes]
-    return torch.stack([row.double().mean((1, 2)) for row in rows])  # (K, q, k) each -> (K, K)
-
-
 def _own_class(query_labels, gallery_labels) -> Tensor:
     """How many items of the gallery are of the query's class, (Q,) int64."""
     queries = _labels(query_labels, len(query_labels), "query")
     gallery = _labels(gallery_labels, len(gallery_labels), "gallery")
-    classes, sizes = gallery.unique(return_counts=True)
-    return ((queries[:, None] == classes) * sizes).sum(1)  # (Q, K) -> (Q,)
+    return (queries[:, None] == gallery).sum(1)
 
 
 @dataclass(frozen=True)
@@ -473,28 +385,23 @@ class ReleasedMap:
 def released_map(image: Tensor, audio: Tensor, labels, drop_last: int | None = 32) -> ReleasedMap:
     """LLINet's mAP as its released code measures it, of embeddings (N, D) of N pairs.
 
-    Three things differ from :func:`class_retrieval`. There is one query per class, the first item of the
-    class (the released sort is not stable, so its choice is arbitrary). The names of the two directions are
-    exchanged, which the recall at 1 of the same code does not do; whether the published columns are, is not
-    known. And the loader of the test set drops the last batch of `drop_last`, if it is not full.
+    There is one query per class, its first item (the released sort is not stable: the choice is arbitrary).
+    The names of the two directions are exchanged, which the recall at 1 of the same code does not do. The
+    loader of the test set drops the last batch of `drop_last`, if it is not full.
     """
     if len(image) != len(audio):
         raise ValueError(f"image and audio must be pairs; got {len(image)} images and {len(audio)} sounds.")
     return released_map_of_scores(cosine_scores(image, audio), labels, drop_last)
 
 
-def released_map_of_scores(
-    scores: Tensor, labels, drop_last: int | None = 32, queries: Sequence[int] | None = None
-) -> ReleasedMap:
-    """`released_map` from scores (N, N); `queries` are positions, default: the first item of each class."""
+def released_map_of_scores(scores: Tensor, labels, drop_last: int | None = 32) -> ReleasedMap:
+    """:func:`released_map` from scores (N, N) of every image and every sound."""
     labels = _labels(labels, len(scores), "image")
     kept = len(labels) if drop_last is None else len(labels) // drop_last * drop_last
     if not kept:
         raise ValueError(f"{len(labels)} items make no full batch of {drop_last}; drop_last=None keeps all.")
     labels, scores = labels[:kept], scores[:kept, :kept].cpu()
-    if queries is None:
-        queries = [int((labels == label).int().argmax()) for label in labels.unique()]  # each class's first
-    queries = [int(query) for query in queries]
+    queries = [int((labels == label).int().argmax()) for label in labels.unique()]  # each class's first
     relevant = labels[queries, None] == labels
     return ReleasedMap(
         audio_to_image=mean_average_precision(scores.T[queries], relevant),
