@@ -142,7 +142,7 @@ class Lesson:
         anew = sum(card.get("minutes", 0.0) for card in cards if card["lesson"] == self.name)
         rows = ["| profile | for | minutes | memory |", "|---|---|---|---|"]
         for profile in PROFILES.values():
-            cost = COSTS.get(self.name, {}).get(profile.name)
+            cost = COSTS.get(profile.name, {}).get(self.name)
             minutes, memory = (f"{cost[0]:g}", f"{cost[1]:g} GB") if cost else ["not measured"] * 2
             if profile.name == REFERENCE and anew >= 1:
                 minutes += f" with the reference weights, {anew:.0f} more to train them anew"

@@ -44,11 +44,11 @@ def write_whole(path: str | Path, data: bytes) -> Path:
 
 @contextlib.contextmanager
 def alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a folder that is being made; a second process waits for the first."""
+    """Hold a folder that is being made, by a lock beside it; a second process waits for the first."""
     import filelock
 
-    folder.mkdir(parents=True, exist_ok=True)
-    held = filelock.FileLock(folder / ".lock")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    held = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         held.acquire(timeout=0)
     except filelock.Timeout:

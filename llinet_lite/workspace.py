@@ -15,19 +15,15 @@ import hashlib
 import itertools
 import json
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-
-from llinet_lite.files import write_whole
+from llinet_lite.files import alone_in, write_whole
 from llinet_lite.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
-    from llinet_lite.data.bandstand import WorldSet
     from llinet_lite.data.store import Store
 
 __all__ = ["WEIGHTS", "WEIGHTS_VERSION", "Workspace", "home", "runs_folder"]
@@ -36,7 +32,6 @@ WEIGHTS_VERSION = 1  # raise it whenever the same training ends with other weigh
 PACKAGE = Path(__file__).resolve().parent
 WEIGHTS = PACKAGE / "weights"
 REFERENCE = "laptop"  # the profile whose weights are published
-LIMIT = 40_000_000  # bytes of all published weights together
 
 
 def home() -> Path:
@@ -52,66 +47,16 @@ def runs_folder() -> Path:
     return Path(named).resolve() if named else home() / "runs"
 
 
-def data_folder() -> Path:
-    """Folder of packed stores, in that of the runs."""
-    return runs_folder() / "data"
-
-
-def digest(*parts: bytes | str) -> str:
-    """Return the sha256 (hex) of the parts, each preceded by its length so that no two lists collide."""
-    total = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        total.update(f"{len(data)}:".encode() + data)
-    return total.hexdigest()
-
-
-def data_mark(profile: Profile, data: Path | None, **changes: object) -> str:
-    """What changes with the data: the world's plan, a store's hash, or names, sizes and times of files."""
-    if data is None:
-        return json.dumps(_plan(profile, changes).plan(), sort_keys=True)
-    if (data / "manifest.json").is_file():
-        return json.loads((data / "manifest.json").read_text(encoding="utf-8"))["content_hash"]
-    stats = [(file.relative_to(data).as_posix(), file.stat()) for file in data.rglob("*") if file.is_file()]
-    return digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in sorted(stats)))
-
-
 class Workspace:
-    """The places of one profile on one set of data.
+    """The places of one profile on one set of data; `run_dir` is `runs/<profile>` or `runs/<profile>-<data>`.
 
-    Parameters
-    ----------
-    profile : Profile
-    data : Path, optional
-        A packed store, folders in the layout of INSTRUMENT-32CLASS or a folder of videos; default: the
-        built-in world.
-    retrain : bool
-        Train even where reference weights are at hand, except those of other lessons.
-    publish : bool
-        Let :meth:`publish` write reference weights into the package.
-    lesson : str
-        Who asks, as "06_cross_modal_retrieval": it stands on the cards of published weights.
-
-    Attributes
-    ----------
-    run_dir : Path
-        `runs/<profile>`, or `runs/<profile>-<name of the data>`.
-
-    Examples
-    --------
-    >>> from llinet_lite.profiles import PROFILES
-    >>> Workspace(PROFILES["smoke"]).run_dir.name
-    'smoke'
+    `data` are a packed store, folders in the layout of INSTRUMENT-32CLASS or a folder of videos; by default
+    the built-in world. With `retrain` one trains even where there are reference weights, except for those of
+    other lessons; with `publish` they are written anew, and `lesson` stands on their cards.
     """
 
     def __init__(
-        self,
-        profile: Profile,
-        data: Path | None = None,
-        *,
-        retrain: bool = False,
-        publish: bool = False,
-        lesson: str = "",
+        self, profile: Profile, data: Path | None = None, *, retrain=False, publish=False, lesson: str = ""
     ):
         self.profile, self.data, self.lesson = profile, data, lesson
         self.retrain, self.publishing = retrain, publish
@@ -136,21 +81,16 @@ class Workspace:
         known = dataclasses.replace(PROFILES[REFERENCE], seeds=self.profile.seeds)
         return self.is_world and self.profile == known
 
-    # ---- data
-
     def store(self, splits: Iterable[str] = (), **changes: object) -> Store:
         """Open the data: build the profile's world, or import one's own folder, on first use.
 
         `splits` must be there; `changes` of the world's plan, as `imprint=1.0`, give another store.
         """
-        if changes:
-            if self.data is not None:
-                raise ValueError(f"{', '.join(changes)} can be set for the built-in world only")
-            store = world(self.profile, **changes)
-        else:
-            if self._store is None:
-                self._store = world(self.profile) if self.data is None else own(self.data, self.profile)
-            store = self._store
+        if changes and self.data is not None:
+            raise ValueError(f"{', '.join(changes)} can be set for the built-in world only")
+        store = world(self.profile, **changes) if changes else self._store
+        if store is None:
+            store = self._store = world(self.profile) if self.is_world else own(self.data, self.profile)
         if missing := [split for split in splits if split not in store.splits]:
             has = ", ".join(store.splits)
             raise ValueError(f"{store.folder} has no split {', '.join(missing)}; it has {has}")
@@ -161,7 +101,7 @@ class Workspace:
         from llinet_lite.data.bandstand import build_motion
 
         store = self.store(splits)
-        with _turn(store.folder):
+        with _making(store.folder):
             build_motion(store, splits)
 
     @property
@@ -169,25 +109,17 @@ class Workspace:
         """Content hash of the opened store; empty before :meth:`store` was called."""
         return "" if self._store is None else self._store.content_hash
 
-    # ---- trainings and weights
-
     def training_dir(self, name: str = "") -> Path:
-        """Return the folder for the checkpoints of one training, by sizes, data and `WEIGHTS_VERSION`.
-
-        Whoever trains puts epochs and seed into the name, so that lessons share a network.
-        """
-        sizes = dataclasses.asdict(self.profile)
-        kept = {
-            k: v for k, v in sizes.items() if k not in ("seeds", "purpose") and not k.startswith("epochs")
-        }
-        marks = (json.dumps(kept, sort_keys=True), data_mark(self.profile, self.data), str(WEIGHTS_VERSION))
+        """Folder for the checkpoints of one training; its name says epochs and seed."""
+        sizes = dataclasses.asdict(self.profile).items()
+        fixed = {size: value for size, value in sizes if not size.startswith(("seeds", "epochs"))}
+        marks = json.dumps(fixed, sort_keys=True), data_mark(self.profile, self.data), str(WEIGHTS_VERSION)
         return self.run_dir / f"training-{digest(*marks)[:12]}" / name
 
     def weights(self, name: str) -> Path | None:
-        """Return the file of packaged weights `name`, or None where one has to train.
+        """File of packaged weights, or None where one has to train.
 
-        None where the profile is not `laptop` as it is, or the data are one's own; with `retrain`, unless
-        they are another lesson's. ValueError if the file is not the one that its card describes.
+        None if this is not the reference, or to `retrain` is asked for and they are this lesson's own.
         """
         path = WEIGHTS / f"{name}.safetensors"
         if not self.is_reference or not path.is_file():
@@ -198,17 +130,16 @@ class Workspace:
 
     @staticmethod
     def card(path: Path) -> dict:
-        """Return the card of a weights file: lesson, profile, seed, data hash, metrics, command, sha256."""
+        """The card of a weights file: lesson, profile, seed, data hash, metrics, command, sha256."""
         described = path.with_suffix(".json")
         if not described.is_file():
             raise ValueError(f"{path} has no card: restore {described.name} beside it, or retrain")
         return json.loads(described.read_text(encoding="utf-8"))
 
     def publish(self, name: str, state: dict, *, seed: int, results: Iterable = (), **facts: object):
-        """Write reference weights and their card into the package; do nothing unless that was asked for.
+        """Write reference weights (a `state_dict`) and their card into the package, if that was asked for.
 
-        `state` is a module's `state_dict()`, `results` what these very weights reach, and `facts` whatever
-        else the card should hold, as `minutes=1.2`.
+        `results` are what these very weights reach, `facts` what else the card should hold.
         """
         if not self.publishing:
             return None
@@ -217,15 +148,7 @@ class Workspace:
 
         import llinet_lite
 
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
-            raise ValueError(f"{name!r} is no name for weights: use lower-case letters, digits, dots, dashes")
         content = save({key: value.detach().cpu().contiguous() for key, value in state.items()})
-        path = WEIGHTS / f"{name}.safetensors"
-        total = len(content) + sum(p.stat().st_size for p in WEIGHTS.glob("*.safetensors") if p != path)
-        if total > LIMIT:
-            raise ValueError(
-                f"{name}: all weights would have {total / 1e6:.1f} MB, the limit is {LIMIT / 1e6:.0f}"
-            )
         command = f"llinet course --profile {REFERENCE} --only {self.lesson[:2]} --retrain --publish"
         card = {
             "lesson": self.lesson,
@@ -239,18 +162,16 @@ class Workspace:
             "made_by": {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
             | {"threads": torch.get_num_threads()},  # on a CPU they decide the last bits
         }
-        if twice := card.keys() & facts.keys():
-            raise ValueError(f"the card has an entry {', '.join(twice)} already: give the fact another name")
         described = json.dumps(card | facts, indent=2, allow_nan=False) + "\n"
-        write_whole(path, content)
+        path = write_whole(WEIGHTS / f"{name}.safetensors", content)
         write_whole(path.with_suffix(".json"), described.encode())
         return path
 
-    def public_weights(self, patterns: Iterable[str], named: str | Path = "") -> Path:
-        """Find the file of weights that others published; nothing is downloaded.
+    def public_weights(self, patterns: Sequence[str], named: str | Path = "") -> Path:
+        """Find weights that others published by `patterns`, as "vggish*", the best first.
 
-        Looked for are `patterns`, as "vggish*", the best first, in the file or folder that is named, else in
-        HOME/weights, in `weights` beside one's own data and, whole names only, among torch's downloads.
+        Looked into are the file or folder that is `named`, else HOME/weights, `weights` beside one's own data
+        and, for whole names only, torch's downloads.
         """
         import torch
 
@@ -259,7 +180,6 @@ class Workspace:
         places = [Path(named).expanduser()] if named else [home() / "weights", *near, cache]
         if places[0].is_file():
             return places[0]
-        patterns = tuple(patterns)
         for place, pattern in itertools.product(places, patterns):
             if place == cache and "*" in pattern:  # other networks are there, too
                 continue
@@ -275,7 +195,38 @@ class Workspace:
         )
 
 
-def _plan(profile: Profile, changes: dict) -> WorldSet:
+# ---- marks of what is in a file, and the stores
+
+
+def digest(*parts: bytes | str) -> str:
+    """The sha256 (hex) of the parts, each preceded by its length so that no two lists collide."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(f"{len(data)}:".encode() + data)
+    return total.hexdigest()
+
+
+def data_mark(profile: Profile, data: Path | None) -> str:
+    """What changes with the data: the world's plan, a store's hash, or names, sizes and times of files."""
+    if data is None:
+        return json.dumps(_plan(profile).plan(), sort_keys=True)
+    if (data / "manifest.json").is_file():
+        return json.loads((data / "manifest.json").read_text(encoding="utf-8"))["content_hash"]
+    stats = [(file.relative_to(data).as_posix(), file.stat()) for file in data.rglob("*") if file.is_file()]
+    return digest(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in sorted(stats)))
+
+
+def world(profile: Profile, **changes: object) -> Store:
+    """The built-in world of a profile."""
+    from llinet_lite.data import bandstand
+
+    plan = _plan(profile, **changes)
+    mark = digest(json.dumps(plan.plan(), sort_keys=True))
+    return _made(f"bandstand-{profile.name}-{mark[:8]}", lambda folder: bandstand.build(folder, plan))
+
+
+def _plan(profile: Profile, **changes: object):
     from llinet_lite.data.bandstand import WORLD_SETS
 
     if profile.name not in WORLD_SETS:
@@ -283,49 +234,41 @@ def _plan(profile: Profile, changes: dict) -> WorldSet:
     return dataclasses.replace(WORLD_SETS[profile.name], **changes)
 
 
-@contextlib.contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """Let one process at a time make a store; progress goes to stdout, as notebooks show stderr in red."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder.with_name(f".{folder.name}.turn")), contextlib.redirect_stderr(sys.stdout):
-        yield
-
-
-def world(profile: Profile, **changes: object) -> Store:
-    """Open the built-in world of a profile, after building it where it is not there yet."""
-    from llinet_lite.data import bandstand
-    from llinet_lite.data.store import Store
-
-    plan = _plan(profile, changes)
-    folder = data_folder() / f"bandstand-{profile.name}-{digest(data_mark(profile, None, **changes))[:8]}"
-    if (folder / "manifest.json").is_file():  # opened without the lock that a build, or a film of it, holds
-        store = Store(folder)
-        if set(bandstand.SPLITS) <= set(store.splits):
-            return store
-    with _turn(folder):
-        return bandstand.build(folder, plan)
-
-
 def own(path: Path, profile: Profile) -> Store:
-    """Open one's own data: a packed store as it is, a folder of files after importing it once."""
+    """One's own data: a packed store as it is, or what is packed from a folder of files."""
     from llinet_lite.data import folders, videos
     from llinet_lite.data.store import Store
 
-    if (path / "manifest.json").is_file():
-        store = Store(path)
-        size, rate = store.manifest["image_size"], store.sample_rate
-        if rate != profile.sample_rate or size < profile.image_crop:
-            raise ValueError(
-                f"{path} holds images of {size} px and audio at {rate} Hz, which the profile {profile.name} "
-                f"cannot use: import it again with --sample-rate {profile.sample_rate} "
-                f"--image-size {profile.image_size}"
-            )
-        return store
-    sizes = {"sample_rate": profile.sample_rate, "image_size": profile.image_size}
-    mark = digest(str(path), data_mark(profile, path), f"{profile.image_size} {profile.sample_rate}")[:8]
-    folder = data_folder() / f"{path.name}-{mark}"
-    if (folder / "manifest.json").is_file():
+    rate, size = profile.sample_rate, profile.image_size
+    if not (path / "manifest.json").is_file():
+        pack = videos.import_videos if videos.holds_videos(path) else folders.import_folders
+        mark = digest(str(path), data_mark(profile, path), f"{size} {rate}")
+        return _made(
+            f"{path.name}-{mark[:8]}", lambda folder: pack(path, folder, sample_rate=rate, image_size=size)
+        )
+    store = Store(path)
+    if store.sample_rate != rate or store.manifest["image_size"] < profile.image_crop:
+        raise ValueError(
+            f"{path} holds images of {store.manifest['image_size']} px and audio at {store.sample_rate} Hz, "
+            f"which the profile {profile.name} cannot use: import it again with --sample-rate {rate} "
+            f"--image-size {size}"
+        )
+    return store
+
+
+def _made(name: str, make: Callable[[Path], Store]) -> Store:
+    """Open a store in HOME/runs/data, after making it where it is not there yet."""
+    from llinet_lite.data.store import Store
+
+    folder = runs_folder() / "data" / name
+    if (folder / "manifest.json").is_file():  # written last; a film of it may hold the lock
         return Store(folder)
-    pack = videos.import_videos if videos.holds_videos(path) else folders.import_folders
-    with _turn(folder):
-        return pack(path, folder, **sizes)
+    with _making(folder):
+        return make(folder)
+
+
+@contextlib.contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Hold a store's folder alone; progress goes to stdout, as notebooks show stderr in red."""
+    with alone_in(folder, print), contextlib.redirect_stderr(sys.stdout):
+        yield

@@ -296,8 +296,6 @@ def test_no_file_names_a_path_of_one_machine():
 def test_the_package_does_not_know_its_notebooks():
     names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
     for path in PACKAGE.rglob("*.py"):
-        if path.name == "profiles.py":  # the one table of costs is by lesson
-            continue
         known = [name for name in names if f"{name}.ipynb" in path.read_text("utf-8")]
         assert not known, f"{path.relative_to(ROOT)} names {known}"
 
