@@ -50,17 +50,17 @@ def test_version(capsys):
 
 
 def test_world_show_and_sheet(capsys, tmp_path):
-    from llinet_lite.data.media import read_audio, read_image
+    from llinet_lite.data.media import open_audio, open_image
 
     out = tmp_path / "new"
     code, said, _ = llinet(capsys, "world", "show", "violin", "--seed", 3, "--size", 64, "--out", out)
     assert code == 0 and f"{out / 'violin-solo-3'}.png" in said
-    image = read_image(out / "violin-solo-3.png")
-    sound, rate = read_audio(out / "violin-solo-3.wav")
+    image, _ = open_image(out / "violin-solo-3.png")
+    sound, rate, _ = open_audio(out / "violin-solo-3.wav")
     assert image.shape == (64, 64, 3) and image.std() > 5
     assert rate == 48_000 and len(sound) == 144_000 and np.abs(sound).max() > 0.01
     code, said, _ = llinet(capsys, "world", "sheet", "--out", tmp_path / "s.png", "--size", 32)
-    page = read_image(tmp_path / "s.png")
+    page, _ = open_image(tmp_path / "s.png")
     tiles = [page[32 * row :, 32 * column :][:32, :32] for row in range(4) for column in range(8)]
     assert code == 0 and "violin" in said and len({tile.tobytes() for tile in tiles}) == 32
 

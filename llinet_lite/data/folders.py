@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from llinet_lite.data import media
@@ -446,17 +447,15 @@ def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dic
     if expected is None:
         text = f"not used: in {item.role}/ the suffix must be one of {', '.join(suffixes)}"
         raise MediaError(path, text)
-    data = media.read_bytes(path)
     row, tables = {"id": item.file, "factors": "{}"}, ([], [])
     if item.role == "sound":
-        wave, info = media.open_audio(path, data)
-        kind, mono = info.format, wave.mean(axis=1)
-        _judge_audio(path, item, wave, mono, info.sample_rate)
-        audio = media.to_int16(media.resample(mono, info.sample_rate, settings["sample_rate"]))
+        wave, rate, kind = media.open_audio(path)
+        _judge_audio(path, item, wave, rate)
+        audio = media.to_int16(media.resample(wave.mean(axis=1), rate, settings["sample_rate"]))
         tables[1].append({**row, "kind": "recording", "audio": audio.astype("<i2").tobytes()})
     else:
         masked = item.role == "segment"
-        image, kind = media.open_image(path, data, "L" if masked else "RGB")
+        image, kind = media.open_image(path, mode="L" if masked else "RGB")
         item.facts["size"] = [image.shape[1], image.shape[0]]
         row |= {"time": -1.0, "kind": "photo", "jpeg": b"", "objects": b""}
         if masked:
@@ -475,10 +474,10 @@ def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dic
     return tables
 
 
-def _judge_audio(path: Path, item: _File, wave: np.ndarray, mono: np.ndarray, rate: int) -> None:
+def _judge_audio(path: Path, item: _File, wave: np.ndarray, rate: int) -> None:
     samples, channels = wave.shape
     item.facts |= {"rate": rate, "seconds": samples / rate}
-    full, level = float(np.mean(np.abs(wave) >= 0.999)), loudness(mono)
+    full, level = float(np.mean(np.abs(wave) >= 0.999)), loudness(wave.mean(axis=1))
     if samples < MIN_SECONDS * rate:
         text = f"too short: {samples / rate:.2f} s, at least {MIN_SECONDS} s are needed"
         raise MediaError(path, text)
@@ -626,15 +625,8 @@ def _chosen(part: _Part, classes: list[str], images: ImageTable) -> tuple[list, 
         (row,) = item.rows["images"]
         own = {"label": classes.index(item.label), "clip": clips.get(item.stem_path, -1)}
         if mask := part.masks.get(item.stem_path):
-            drawn = images.objects(mask.rows["images"][0])
-            own["objects"] = media.encode_png(_fit(drawn, images.image(row).shape[:2]))
+            drawn, (height, width) = images.objects(mask.rows["images"][0]), images.image(row).shape[:2]
+            drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+            own["objects"] = media.encode_png(drawn)
         chosen.append((row, own))
     return chosen, [(item.rows["sounds"][0], {"label": classes.index(item.label)}) for item in sounds]
-
-
-def _fit(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A mask on the pixels of its image, nearest value: (h, w) uint8 of 0 and 1."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(shape, mask.shape, strict=True)
-    )
-    return mask[rows[:, None], columns]

@@ -62,21 +62,12 @@ def _check_suffix(path, what: str, suffixes) -> None:
 # ---------------------------------------------------------------------- images
 
 
-def read_image(path) -> np.ndarray:
-    """Read an image file as (H, W, 3) uint8 RGB, upright, every byte checked.
+def open_image(path, data: bytes | None = None, mode: str = "RGB") -> tuple[np.ndarray, str]:
+    """Read an image file, or its bytes, upright and in Pillow's `mode`; also name its true format, as JPEG.
 
     Raises a :class:`MediaError` for a file that is unreadable, empty, cut off, or no image at all.
     """
-    return open_image(path, read_bytes(path), "RGB")[0]
-
-
-def read_mask(path) -> np.ndarray:
-    """Read a segmentation mask, (H, W) bool: gray above 127 is the object (JPEG blurs the edges of masks)."""
-    return open_image(path, read_bytes(path), "L")[0] > 127
-
-
-def open_image(path, data: bytes, mode: str) -> tuple[np.ndarray, str]:
-    """Decode the bytes of an image file in Pillow's ``mode``, upright; also name its true format, as JPEG."""
+    data = read_bytes(path) if data is None else data
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -131,10 +122,7 @@ def _decode(data, mode: int) -> np.ndarray:
 
 
 def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Scale an image so that its shorter side has ``size`` pixels; its proportions and type stay.
-
-    (H, W, 3) uint8 images are averaged over areas when they shrink and interpolated (cubic) when they grow;
-    (H, W) bool or uint8 masks take the nearest value.
+    """Scale an (H, W, 3) uint8 image so that its shorter side has ``size`` pixels; its proportions stay.
 
     >>> resize_short_side(np.zeros((40, 60, 3), np.uint8), 20).shape
     (20, 30, 3)
@@ -144,46 +132,28 @@ def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
     if short == size:
         return image
     target = (max(size, round(width * size / short)), max(size, round(height * size / short)))  # (w, h)
-    if image.ndim == 2:
-        plain = image.astype(np.uint8)
-        return cv2.resize(plain, target, interpolation=cv2.INTER_NEAREST_EXACT).astype(image.dtype)
     return cv2.resize(image, target, interpolation=cv2.INTER_AREA if size < short else cv2.INTER_CUBIC)
 
 
 # ----------------------------------------------------------------------- audio
 
 
-@dataclass(frozen=True)
-class AudioInfo:
-    """What the header of a sound says: Hz, number of channels, container format (``WAV``, ``OGG`` ...)."""
-
-    sample_rate: int
-    channels: int
-    format: str
-
-
-def read_audio(path) -> tuple[np.ndarray, int]:
-    """Read a sound file, mixed down to one channel: (n,) float32, and its sample rate in Hz.
+def open_audio(path, data: bytes | None = None) -> tuple[np.ndarray, int, str]:
+    """Read a sound file, or its bytes: (n, channels) float32, its sample rate in Hz, its format, as WAV.
 
     Raises a :class:`MediaError` for a file that is unreadable, empty, or shorter than its header says.
     """
-    wave, info = open_audio(path, read_bytes(path))
-    return wave.mean(axis=1), info.sample_rate
-
-
-def open_audio(path, data: bytes) -> tuple[np.ndarray, AudioInfo]:
-    """Decode the bytes of a sound file: (n, channels) float32 and its header; refuses truncated files."""
+    data = read_bytes(path) if data is None else data
     cut = _truncation(data)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as opened:
-            info = AudioInfo(opened.samplerate, opened.channels, opened.format)
-            promised = opened.frames
+            rate, kind, promised = opened.samplerate, opened.format, opened.frames
             wave = opened.read(dtype="float32", always_2d=True)  # (n, channels)
     except Exception as error:  # soundfile raises LibsndfileError, RuntimeError, TypeError ...
         why = getattr(error, "error_string", error)
         raise MediaError(path, cut or f"is no sound that can be decoded: {why}") from error
     # An mp3 header gives its length only roughly: a tenth of a second is within its rights.
-    slack = info.sample_rate // 10 if info.format in ("MP3", "MPEG") else 0
+    slack = rate // 10 if kind in ("MP3", "MPEG") else 0
     if cut is None and promised < 2**62 and len(wave) < promised - slack:
         cut = f"truncated: the header promises {promised} samples, {len(wave)} are there"
     if cut:
@@ -192,7 +162,7 @@ def open_audio(path, data: bytes) -> tuple[np.ndarray, AudioInfo]:
         raise MediaError(path, "holds no samples")
     if not np.isfinite(wave).all():
         raise MediaError(path, "holds samples that are not numbers (NaN or infinite)")
-    return wave, info
+    return wave, rate, kind
 
 
 def _truncation(data: bytes) -> str | None:
@@ -225,13 +195,7 @@ def write_audio(path, waveform: np.ndarray, sample_rate: int) -> None:
 
 
 def resample(x: np.ndarray, sr_from: int, sr_to: int) -> np.ndarray:
-    """Change the sample rate of an (n,) float32 waveform from ``sr_from`` to ``sr_to`` Hz (soxr "HQ").
-
-    >>> resample(np.zeros(48_000, np.float32), 48_000, 16_000).shape
-    (16000,)
-    """
-    if sr_from <= 0 or sr_to <= 0:
-        raise ValueError(f"sample rates must be positive numbers of Hz, not {sr_from} and {sr_to}")
+    """Change the sample rate of an (n,) float32 waveform from ``sr_from`` to ``sr_to`` Hz (soxr "HQ")."""
     return x if sr_from == sr_to else soxr.resample(x, sr_from, sr_to, quality="HQ")
 
 
@@ -323,10 +287,6 @@ def probe_video(path) -> VideoInfo:
     path : str or Path
         Any container and format that FFmpeg knows.
 
-    Returns
-    -------
-    info : VideoInfo
-
     Raises
     ------
     MediaError
@@ -409,10 +369,8 @@ def cut_video(
     Parameters
     ----------
     path : str or Path
-    start : float
-        Where the clip begins on the file's clock, seconds; the next sample of the sound is taken.
-    seconds : float
-        Length of the clip.
+    start, seconds : float
+        Beginning on the file's clock (of the sound, the next sample), and length.
     times : sequence of float
         Of the images, seconds from the beginning of the clip, rising.
     sample_rate : int
@@ -553,11 +511,6 @@ def write_video(
     turned : int
         Degrees by which a player shall turn the images counter-clockwise.
 
-    Raises
-    ------
-    MediaError
-        Unknown suffix, odd sides, or a failing disk.
-
     Notebook: 10
     """
     _check_suffix(path, "videos", CONTAINERS)
@@ -581,10 +534,8 @@ def write_video(
                 container.mux(video.encode(frame))
             container.mux(video.encode())
             if audio is not None:
-                wave = waveform / 32768 if waveform.dtype == np.int16 else waveform
-                frame = av.AudioFrame.from_ndarray(
-                    wave.astype(np.float32)[None], format="fltp", layout="mono"
-                )
+                wave = (waveform / 32768 if waveform.dtype == np.int16 else waveform).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
                 frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
                 container.mux(audio.encode(frame))
                 container.mux(audio.encode())

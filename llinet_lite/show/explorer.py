@@ -369,7 +369,7 @@ def photo(name: str, data: bytes, size: int) -> Picture:
     fix = "choose a JPEG or PNG picture"
     name = _named(name, data, fix)
     with _mended(fix):
-        image, _ = open_image(name, _opaque(data), "RGB")
+        image, _ = open_image(name, _opaque(data))
     if max(image.shape[:2]) > 20 * min(image.shape[:2]):
         raise MediaError(name, "the picture is a strip, over 20 times as long as wide; cut a part out of it")
     return Picture(f"photo {name} {hash(data)}", name, "", resize_short_side(image, size))
@@ -392,9 +392,9 @@ def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> 
         seconds = 0.0
     check(seconds, 0.0)
     with _mended(fix):
-        wave, info = open_audio(name, data)
-    check(len(wave) / info.sample_rate, shortest)
-    wave = resample(np.ascontiguousarray(wave.mean(1)), info.sample_rate, rate)
+        wave, found, _ = open_audio(name, data)
+    check(len(wave) / found, shortest)
+    wave = resample(np.ascontiguousarray(wave.mean(1)), found, rate)
     wave = wave / max(1.0, float(np.abs(wave).max()))  # float files may exceed 1
     return Sound(f"sound of {name} {hash(data)}", name, to_int16(wave), rate)
 

@@ -39,12 +39,11 @@ def close(image) -> bool:
 def test_image_round_trips(tmp_path):
     for name in ("a.jpg", "a.png"):
         media.write_image(tmp_path / name, smooth(), quality=95)
-        assert close(media.read_image(tmp_path / name))
+        image, kind = media.open_image(tmp_path / name)
+        assert close(image) and kind == {"a.jpg": "JPEG", "a.png": "PNG"}[name]
     assert close(media.decode_jpeg(media.encode_jpeg(smooth(), 95)))
     index = RNG.integers(0, 4, (20, 30), dtype=np.uint8)
     np.testing.assert_array_equal(media.decode_png(media.encode_png(index)), index)
-    Image.fromarray(np.array([[0, 127, 128, 255]], np.uint8)).save(tmp_path / "m.png")
-    np.testing.assert_array_equal(media.read_mask(tmp_path / "m.png"), [[False, False, True, True]])
 
 
 def test_gray_palette_alpha_and_turned_photos(tmp_path):
@@ -58,16 +57,17 @@ def test_gray_palette_alpha_and_turned_photos(tmp_path):
         ("RGB", "t.jpg"),
     ):
         Image.fromarray(smooth()).convert(mode).save(tmp_path / name, exif=exif if mode == "RGB" else b"")
-        assert media.read_image(tmp_path / name).shape == ((64, 48, 3) if mode == "RGB" else (48, 64, 3))
+        assert media.open_image(tmp_path / name)[0].shape == ((64, 48, 3) if mode == "RGB" else (48, 64, 3))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
-def test_sound_round_trip_and_mono_mix(tmp_path, suffix):
+def test_sound_round_trip(tmp_path, suffix):
     left = tone(22050)
     media.write_audio(tmp_path / f"a{suffix}", np.stack([left, 0.5 * left], 1), 22050)
-    wave, rate = media.read_audio(tmp_path / f"a{suffix}")
+    wave, rate, kind = media.open_audio(tmp_path / f"a{suffix}")
     assert rate == 22050 and wave.dtype == np.float32 and abs(len(wave) - len(left)) < 2400
-    assert np.sqrt(np.mean(wave**2)) == pytest.approx(0.75 * 0.4 / np.sqrt(2), rel=0.1)
+    assert kind in (suffix[1:].upper(), "MPEG") and wave.shape[1] == 2
+    assert np.sqrt(np.mean(wave**2, axis=0)) == pytest.approx([0.283, 0.141], rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_refused_with_a_reason(tmp_path, name, keep, says
     elif path.stem == "nan":
         soundfile.write(path, np.array([0.0, np.nan, 0.1], np.float32), 8000, subtype="FLOAT")
     with pytest.raises(MediaError, match=f"{name}: .*{says}"):
-        (media.read_image if image else media.read_audio)(path)
+        (media.open_image if image else media.open_audio)(path)
 
 
 def test_an_endless_wav_header_is_no_truncation():
@@ -128,8 +128,6 @@ def test_resize_short_side(shape, size):
     image = media.resize_short_side(smooth(*shape), size)
     assert min(image.shape[:2]) == size
     assert max(image.shape[:2]) == pytest.approx(size * max(shape) / min(shape), abs=0.51)
-    mask = media.resize_short_side(smooth(*shape)[..., 0] > 127, size)
-    assert mask.dtype == bool and mask.shape == image.shape[:2] and 0.4 < mask.mean() < 0.6
 
 
 def test_refusals(tmp_path):
@@ -140,7 +138,6 @@ def test_refusals(tmp_path):
         ("choose one of these", lambda: media.write_audio(tmp_path / "a.doc", tone(8000), 8000)),
         ("choose one of these", lambda: write_video(tmp_path / "a.gif", frames, None)),
         ("even", lambda: write_video(tmp_path / "a.mp4", frames, None)),
-        ("positive", lambda: media.resample(tone(8000), 0, 16000)),
     ):
         with pytest.raises(ValueError, match=says):
             call()
