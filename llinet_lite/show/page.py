@@ -22,7 +22,6 @@ import soundfile
 from IPython.display import HTML, display
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
 
 from llinet_lite.world import INSTRUMENTS, KINDS, Clip, clip
 
@@ -62,15 +61,6 @@ def figure(fig: Figure, alt: str, *, dpi: int = DPI) -> None:
 # ---------------------------------------------------------------- sounds
 
 
-def mp3(waveform: np.ndarray, sample_rate: int) -> bytes:
-    """Encode a mono waveform, (n,) int16 or float in [-1, 1], as MP3."""
-    if waveform.dtype != np.int16:
-        waveform = np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, sample_rate, format="MP3", subtype="MPEG_LAYER_III")
-    return buffer.getvalue()
-
-
 def audible(waveform: np.ndarray, peak: float = 0.5) -> np.ndarray:
     """Bring a quiet recording to one listening level: (n,) int16 or float to float32 with that peak."""
     x = waveform.astype(np.float32)
@@ -78,8 +68,10 @@ def audible(waveform: np.ndarray, peak: float = 0.5) -> np.ndarray:
 
 
 def mp3_uri(waveform: np.ndarray, sample_rate: int) -> str:
-    """Return a waveform, made audible, as the source of a player."""
-    return "data:audio/mpeg;base64," + base64.b64encode(mp3(audible(waveform), sample_rate)).decode()
+    """Return a mono waveform, (n,) int16 or float, made audible, as the source of a player."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audible(waveform), sample_rate, format="MP3", subtype="MPEG_LAYER_III")
+    return "data:audio/mpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _player(waveform: np.ndarray, sample_rate: int, label: str) -> str:
@@ -112,31 +104,15 @@ def sound_image(waveform: np.ndarray, sample_rate: int, *, size: int = 128) -> n
 
 @dataclass(frozen=True)
 class Card:
-    """One tile of a gallery: an image, a sound, or both.
+    """One tile of a gallery: an image, a sound, or both."""
 
-    Attributes
-    ----------
-    caption : str
-        Shown under the image.
-    image : (H, W, 3) uint8, optional
-    alt : str
-        Alt text, which :func:`gallery` needs with an image.
-    waveform : (n,) int16 or float, optional
-    sample_rate : int
-        Needed with a waveform, Hz.
-    right : bool, optional
-        For :func:`nearest`: whether it is of the query's class.
-    relevance : float, optional
-        For :func:`nearest`: its graded relevance.
-    """
-
-    caption: str
-    image: np.ndarray | None = None
-    alt: str = ""
-    waveform: np.ndarray | None = None
-    sample_rate: int = 0
-    right: bool | None = None
-    relevance: float | None = None
+    caption: str  # shown under the image
+    image: np.ndarray | None = None  # (H, W, 3) uint8
+    alt: str = ""  # alt text, which `gallery` needs with an image
+    waveform: np.ndarray | None = None  # (n,) int16 or float
+    sample_rate: int = 0  # Hz, needed with a waveform
+    right: bool | None = None  # for `nearest`: whether it is of the query's class
+    relevance: float | None = None  # for `nearest`: graded
 
     def __post_init__(self):
         if self.waveform is not None and self.sample_rate <= 0:
@@ -184,11 +160,6 @@ def nearest(query: Card, found: Sequence[Card], *, width: int = 120) -> HTML:
         Nearest first, each with `right` set.
     width : int
         Of a tile, pixels.
-
-    Returns
-    -------
-    IPython.display.HTML
-        The last line of a cell shows it; `display` shows several.
     """
     kind = "picture" if query.image is not None else "sound"
     tiles = [_framed(query, f"query: {kind}", "2px dotted #777", width)]
@@ -215,26 +186,6 @@ def _framed(card: Card, heading: str, border: str, width: int) -> str:
     )
 
 
-def sheet(images: Sequence[np.ndarray], captions: Sequence[str], *, columns: int = 8) -> np.ndarray:
-    """Lay (h, w, 3) uint8 images of one shape out in rows, each over its caption, as one (H, W, 3) uint8."""
-    height, width = images[0].shape[:2]
-    gap, line = 6, max(12, width // 8)  # pixels between tiles, and of a caption
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    size = (columns * (width + gap) + gap, rows * (height + line + gap) + gap)
-    page = Image.new("RGB", size, "white")
-    pen = ImageDraw.Draw(page)
-    for k, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        x, y = gap + k % columns * (width + gap), gap + k // columns * (height + line + gap)
-        page.paste(Image.fromarray(image), (x, y))
-        letters = line * 0.8
-        while letters > 6 and ImageFont.load_default(letters).getlength(caption) > width:
-            letters -= 1  # a long caption is set smaller
-        place = (x + width / 2, y + height + line / 2)
-        pen.text(place, caption, (30, 30, 30), ImageFont.load_default(letters), anchor="mm")
-    return np.asarray(page)
-
-
 # ---------------------------------------------------------------- a window into the world
 
 SECONDS, SAMPLE_RATE = 2.0, 16000
@@ -250,19 +201,8 @@ TOLD = {
 class WorldBrowser(widgets.VBox):
     """Look and listen into the built-in world: three controls, one image, one sound.
 
-    Parameters
-    ----------
-    name : str
-        Instrument shown first.
-    size : int
-        Side of the image, pixels.
-
-    Attributes
-    ----------
-    instrument, kind, seed : ipywidgets controls
-        Set their `.value` to drive the browser from code.
-    clip : Clip
-        What is shown now.
+    `name` is the instrument shown first, `size` the side of the image in pixels. Set the `.value` of
+    `instrument`, `kind` and `seed` to drive the browser from code; `clip` is what is shown now.
     """
 
     def __init__(self, name: str = "violin", *, size: int = 224):
