@@ -329,12 +329,9 @@ def localization(
 
 def recognition(table: Table, name: str = "LLINet", seeds: Sequence[int] = ()) -> list[Effect]:
     """Take what the released prototypes and distance are worth from `zero_shot.choices_table`."""
-    asked = {how: choice for choice, how in CHOICES.items()}
-    ways = {"prototypes-test": ("test", "cosine"), "euclidean": ("held-out", "euclidean")}
-    ways |= {"recognition-released": ("test", "euclidean")}
-    return [
-        _measured(key, table.interval(f"{name}: {asked[how]}", "worth"), seeds) for key, how in ways.items()
-    ]
+    keys = ("euclidean", "prototypes-test", "recognition-released")
+    asked = zip(keys, list(CHOICES)[1:], strict=True)
+    return [_measured(key, table.interval(f"{name}: {choice}", "worth"), seeds) for key, choice in asked]
 
 
 # ---- AVE-Net, AVOL-Net, L3-Net

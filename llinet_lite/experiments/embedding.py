@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,6 +140,12 @@ class Items:
     image_clip: np.ndarray
     audio_clip: np.ndarray
     paired: bool = False
+
+    def kept(self, image: np.ndarray, audio: np.ndarray) -> Items:
+        """These images and audio only, masks (N,) and (M,)."""
+        sides = {"image": image, "audio": audio}
+        names = [f"{side}_{what}" for side in sides for what in ("row", "label", "clip")]
+        return replace(self, **{name: getattr(self, name)[sides[name[:5]]] for name in names})
 
 
 def items_of(store: Store, split: str, classes: Sequence[int] | None = None, most: int = 0) -> Items:

@@ -23,27 +23,19 @@ import numpy as np
 
 from llinet_lite.metrics.intervals import Cell
 
-# ----------------------------------------------------------------------------------------------- accuracy
-
-
-def per_class_accuracy(labels, predicted, classes) -> np.ndarray:
-    """Share of right answers in each class, (K,) in the order of `classes`, each of which has an item."""
-    labels, classes = _as_labels(labels, "labels"), _as_classes(classes, "classes")
-    predicted = _as_labels(predicted, "predicted", len(labels))
-    _check_items(labels, classes)
-    right = labels == predicted
-    return np.array([right[labels == one].mean() for one in classes])
-
 
 def class_mean(labels, predicted, classes) -> float:
-    r"""Mean of :func:`per_class_accuracy`, which has the parameters and the errors.
+    r"""Mean over classes of the share of right answers, where each class has an item.
 
     .. math:: acc_Y = \frac{1}{|Y|} \sum_{c \in Y} \frac{\#\text{right in } c}{\#\text{items of } c}
 
     Source: Xian et al. (2018), *Zero-shot learning: a comprehensive evaluation of the good, the bad and the
     ugly*. Where classes differ in size it is not the share of right items.
     """
-    return float(per_class_accuracy(labels, predicted, classes).mean())
+    labels, classes = _as_labels(labels, "labels"), _as_classes(classes, "classes")
+    right = labels == _as_labels(predicted, "predicted", len(labels))
+    _check_items(labels, classes)
+    return float(np.mean([right[labels == one].mean() for one in classes]))
 
 
 def predict(scores, among) -> np.ndarray:
@@ -66,21 +58,10 @@ def harmonic_mean(tr, ts):
 
 
 def harmonic(seen, unseen) -> Cell:
-    """Harmonic mean of tr and ts under every seed: the mean of harmonic means, not that of mean tr and ts.
-
-    `seen` and `unseen` are (hits (S, N), labels (N,), clips (N,)), as for `Cell.class_mean`.
-    """
+    """Harmonic mean of tr and ts under every seed, of (hits (S, N), labels, clips); see `Cell.class_mean`."""
     rng = np.random.default_rng(0)
     tr, ts = (Cell.class_mean(*side, rng=rng) for side in (seen, unseen))
     return tr.combine(ts, harmonic_mean, tr.limits, tr.n + ts.n)
-
-
-def chance(classes) -> float:
-    """Class mean of uniform guessing among `classes`: 1 / K, whatever the sizes of the classes."""
-    return 1 / len(_as_classes(classes, "classes"))
-
-
-# -------------------------------------------------------------------------------------------------- curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +104,6 @@ class GZSLCurve:
         tr, ts = self.outline
         return float(np.trapezoid(ts, tr))
 
-    def at(self, value: float) -> tuple[float, float]:
-        """Return tr and ts at a value, as one that was chosen on other items."""
-        point = np.searchsorted(self.turns, value, side="left")
-        return float(self.tr[point]), float(self.ts[point])
-
     def best(self) -> float:
         """Return the value with the highest harmonic mean, to be chosen on items of validation.
 
@@ -140,13 +116,13 @@ class GZSLCurve:
         return float(self.values[np.where(good, width, -1).argmax()])
 
 
-# --------------------------------------------------------------------------------------------------- gate
+# ---- gate
 
 
 def confidence(logits, temperature: float = 1.0) -> np.ndarray:
-    r"""Highest probability of the classifier, :math:`\max_c \mathrm{softmax}(x / T)_c`, (N,).
+    r"""Highest probability (N,) of logits (N, S), :math:`\max_c \mathrm{softmax}(x / T)_c`.
 
-    `logits` are (N, S); a temperature above 1 tells the sure from the very sure.
+    A temperature above 1 tells the sure from the very sure.
 
     Notebook: 08
     """
@@ -213,46 +189,32 @@ def gate_curve(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_cl
     return GZSLCurve(turns, tr / len(seen_classes), ts / len(unseen_classes))
 
 
-def best_threshold(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_classes) -> float:
-    """Threshold of the highest harmonic mean on these items, of validation; as :func:`gate_curve`."""
-    return gate_curve(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_classes).best()
-
-
 def _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes):
     """Answer of either expert and how sure the first is, (N,) each."""
-    answers = []
-    for name, scores, classes in (
-        ("seen", seen_scores, seen_classes),
-        ("unseen", unseen_scores, unseen_classes),
-    ):
+    sides, answers = (("seen", seen_scores, seen_classes), ("unseen", unseen_scores, unseen_classes)), []
+    for name, scores, classes in sides:
         scores, classes = _as_table(scores, f"{name}_scores"), _as_classes(classes, f"{name}_classes")
         if scores.shape[1] != len(classes):
             raise ValueError(f"{name}_scores has {scores.shape[1]} columns for {len(classes)} {name} classes")
         answers.append(classes[_best_column(scores, f"{name}_scores")])
-    _check_apart(seen_classes, unseen_classes)
+    shared = np.intersect1d(seen_classes, unseen_classes).tolist()
+    if shared:
+        raise ValueError(f"class {shared} is both seen and unseen; name it once.")
     sure = np.asarray(sure, np.float64)
     if not len(answers[0]) == len(answers[1]) == sure.size or sure.ndim != 1 or np.isnan(sure).any():
         raise ValueError(f"scores and sure must be of the same items, without NaN; got {sure.shape}.")
     return answers[0], answers[1], sure
 
 
-# ---------------------------------------------------------------------------------------------- one table
-
-
 @dataclass(frozen=True, eq=False)
 class GZSL:
-    """Generalized zero-shot recognition of one network; every accuracy is a class mean.
+    """Generalized zero-shot recognition of one network; every accuracy is a class mean."""
 
-    `tr` and `ts` are of seen and of unseen items among all classes, at the bias that was asked for, `zsl` and
-    `seen_only` among their own kind; `curve` has every bias, and the hits are the right answers behind them.
-    """
-
-    tr: float
-    ts: float
-    zsl: float
-    seen_only: float
-    curve: GZSLCurve
-    hits_seen: np.ndarray
+    tr: float  # of seen items among all classes, at the bias that was asked for
+    ts: float  # the same of unseen items
+    zsl: float  # of unseen items among the unseen classes
+    curve: GZSLCurve  # of every bias
+    hits_seen: np.ndarray  # the right answers behind tr, ts and zsl
     hits_unseen: np.ndarray
     hits_zsl: np.ndarray
 
@@ -284,8 +246,9 @@ def gzsl(
     labels_seen, labels_unseen : (N,), (M,) integers; every class has an item
     seen_classes, unseen_classes : (S,), (U,) integers; by default all other columns are unseen
     bias : float
-        Taken from the scores of seen classes; choose it with :func:`best_bias` on other items than these. If
-        the best seen and the best unseen class are level, the seen one is the answer.
+        Taken from the scores of seen classes; choose it by `curve.best()` on other items than these, where
+        held-out seen classes play the unseen ones. If the best seen and the best unseen class are level, the
+        seen one is the answer.
 
     Examples
     --------
@@ -294,54 +257,29 @@ def gzsl(
 
     Notebook: 08
     """
-    both, labels, seen, unseen = _pooled(
-        scores_seen_items, labels_seen, scores_unseen_items, labels_unseen, seen_classes, unseen_classes
-    )
-    mine, others = (np.isin(labels, side) for side in (seen, unseen))
-    answers, zsl = stacked(both, bias, seen, unseen), predict(both[others], unseen)
+    tables = [_as_table(scores, "scores of items") for scores in (scores_seen_items, scores_unseen_items)]
+    if tables[0].shape[1] != tables[1].shape[1]:
+        raise ValueError(f"the scores have {tables[0].shape[1]} and {tables[1].shape[1]} columns.")
+    both, (seen, unseen) = np.concatenate(tables), _sides(tables[0], seen_classes, unseen_classes)
+    first = _of_side(labels_seen, "labels_seen", len(tables[0]), seen)
+    second = _of_side(labels_unseen, "labels_unseen", len(tables[1]), unseen)
+    labels, count = np.concatenate([first, second]), len(first)
+    experts = both[:, seen], both[:, unseen], _lead(both[:, seen], both[:, unseen])
+    answers, zsl = gated(*experts, bias, seen, unseen), predict(tables[1], unseen)
     return GZSL(
-        tr=class_mean(labels[mine], answers[mine], seen),
-        ts=class_mean(labels[others], answers[others], unseen),
-        zsl=class_mean(labels[others], zsl, unseen),
-        seen_only=class_mean(labels[mine], predict(both[mine], seen), seen),
-        curve=_stacking_curve(both, labels, seen, unseen),
-        hits_seen=(answers == labels)[mine],
-        hits_unseen=(answers == labels)[others],
-        hits_zsl=zsl == labels[others],
+        tr=class_mean(first, answers[:count], seen),
+        ts=class_mean(second, answers[count:], unseen),
+        zsl=class_mean(second, zsl, unseen),
+        curve=gate_curve(*experts, labels, seen, unseen),
+        hits_seen=answers[:count] == first,
+        hits_unseen=answers[count:] == second,
+        hits_zsl=zsl == second,
     )
 
 
-def stacked(scores, bias: float, seen_classes, unseen_classes=None) -> np.ndarray:
-    """Class (N,) of the highest score once `bias` is taken from the seen classes; parameters as `gzsl`."""
-    scores = _as_table(scores, "scores")
-    seen, unseen = _sides(scores, seen_classes, unseen_classes)
-    return gated(scores[:, seen], scores[:, unseen], _lead(scores, seen, unseen), bias, seen, unseen)
-
-
-def best_bias(
-    scores_seen_items, labels_seen, scores_unseen_items, labels_unseen, seen_classes, unseen_classes=None
-) -> float:
-    """Bias of the highest harmonic mean on these items, by :meth:`GZSLCurve.best`; parameters as `gzsl`.
-
-    Use items of validation, where held-out seen classes play the unseen ones; chosen on the test items it is
-    not a result. Columns that are neither seen nor unseen are not looked at.
-    """
-    items = (scores_seen_items, labels_seen, scores_unseen_items, labels_unseen)
-    return _stacking_curve(*_pooled(*items, seen_classes, unseen_classes)).best()
-
-
-def _stacking_curve(
-    scores: np.ndarray, labels: np.ndarray, seen: np.ndarray, unseen: np.ndarray
-) -> GZSLCurve:
-    lead = _lead(scores, seen, unseen)
-    return gate_curve(scores[:, seen], scores[:, unseen], lead, labels, seen, unseen)
-
-
-def _lead(scores: np.ndarray, seen: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+def _lead(seen: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """How far the best seen score is ahead of the best unseen one, (N,); the bias that makes them level."""
-    for side in (seen, unseen):
-        _best_column(scores[:, side], "scores")  # for its check
-    ahead, behind = (scores[:, side].max(1) for side in (seen, unseen))
+    ahead, behind = seen.max(1), unseen.max(1)
     none = np.flatnonzero(np.maximum(ahead, behind) == -np.inf)
     if len(none):
         raise ValueError(f"all scores of item {none[0]} are -inf, so it has no answer; keep one class.")
@@ -353,29 +291,19 @@ def _sides(scores: np.ndarray, seen_classes, unseen_classes) -> tuple[np.ndarray
     seen = np.sort(_as_classes(seen_classes, "seen_classes"))
     others = np.setdiff1d(np.arange(scores.shape[1]), seen) if unseen_classes is None else unseen_classes
     unseen = np.sort(_as_classes(others, "unseen_classes"))
-    _check_apart(seen, unseen)
     _check_columns(np.r_[seen, unseen], scores.shape[1], "seen_classes or unseen_classes")
     return seen, unseen
 
 
-def _pooled(scores_seen, labels_seen, scores_unseen, labels_unseen, seen_classes, unseen_classes):
-    """Scores (N + M, C) and labels (N + M,) of all items, seen ones first, and the classes of either side."""
-    tables = [_as_table(scores, "scores of items") for scores in (scores_seen, scores_unseen)]
-    if tables[0].shape[1] != tables[1].shape[1]:
-        raise ValueError(f"the scores have {tables[0].shape[1]} and {tables[1].shape[1]} columns.")
-    sides, pooled = _sides(tables[0], seen_classes, unseen_classes), []
-    for name, labels, table, side in zip(
-        ("seen", "unseen"), (labels_seen, labels_unseen), tables, sides, strict=True
-    ):
-        labels = _as_labels(labels, f"labels_{name}", len(table))
-        wrong = labels[~np.isin(labels, side)]
-        if len(wrong):
-            raise ValueError(f"labels_{name} has class {wrong[0]}, not of that side, {side.tolist()}.")
-        pooled.append(labels)
-    return np.concatenate(tables), np.concatenate(pooled), *sides
+def _of_side(labels, name: str, count: int, side: np.ndarray) -> np.ndarray:
+    labels = _as_labels(labels, name, count)
+    wrong = labels[~np.isin(labels, side)]
+    if len(wrong):
+        raise ValueError(f"{name} has class {wrong[0]}, not of that side, {side.tolist()}.")
+    return labels
 
 
-# ------------------------------------------------------------------------------------------------- checks
+# ---- checks
 
 
 def _as_labels(labels, name: str, count: int | None = None) -> np.ndarray:
@@ -407,12 +335,6 @@ def _best_column(scores: np.ndarray, name: str) -> np.ndarray:
         item = int(np.flatnonzero(~(scores < np.inf).all(1))[0])
         raise ValueError(f"{name} of item {item} are NaN or +inf, so no class is best; look at the network.")
     return scores.argmax(1)
-
-
-def _check_apart(seen_classes, unseen_classes) -> None:
-    both = np.intersect1d(seen_classes, unseen_classes).tolist()
-    if both:
-        raise ValueError(f"class {both} is both seen and unseen; name it once.")
 
 
 def _check_columns(classes: np.ndarray, columns: int, name: str) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import scipy.stats
 from scipy.spatial.distance import cdist
-from sklearn.metrics import balanced_accuracy_score
 
 from llinet_lite.experiments import runs, standins, zero_shot
 from llinet_lite.experiments.embedding import Items
-from llinet_lite.experiments.zero_shot import CALIBRATIONS, CHOICES, HONEST, GZSLSplit, Part, nearest
+from llinet_lite.experiments.zero_shot import CALIBRATIONS, CHOICES, HONEST, GZSLSplit, Part, cosine
 from llinet_lite.metrics import recognition as measures
-from llinet_lite.results import papers
 from llinet_lite.rivals import RECOGNITION
 
 RNG = np.random.default_rng(0)
@@ -48,9 +43,9 @@ def clouds(noise: float = 0.3, each: int = 20) -> GZSLSplit:
     return GZSLSplit(*(spread(labels, centers, noise) for labels in (seen, seen, unseen)))
 
 
-def answered(pair, gate=None, seed: int = 0):
-    gate = gate or zero_shot.SeenClassifier.of(*pair)
-    return zero_shot.predictions(pair, [split.scores(nearest()) for split in pair], gate, seed)
+def answered(pair):
+    gates = [zero_shot.seen_logits(split) for split in pair]
+    return zero_shot.predictions(pair, [split.scores(cosine) for split in pair], gates, 0)
 
 
 def test_columns_are_seen_classes_then_unseen_ones():
@@ -87,24 +82,15 @@ def test_no_image_of_an_unseen_class_is_asked_with_its_own_audio():
 
 def test_prototypes_are_means_of_training_audio_and_with_test_of_all_audio_of_unseen_classes():
     split = small()
-    _, unseen = split.scores(lambda images, vectors: np.tile(vectors[:, 0], (len(images), 1)), "test")
+    _, unseen = split.scores(lambda images, vectors: np.tile(vectors[:, 0], (len(images), 1)), own=True)
     items = split.unseen_items.items
     want = [1.5, 0] + [items.audio_clip[items.audio_label == k].mean() for k in (3, 9)]
     assert np.allclose(unseen, want)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (lambda: small().scores(lambda images, vectors: images, "own"), "prototypes must be one of"),
-        (lambda: nearest("manhattan"), "distance must be one of"),
-        # one clip of each class: a half is empty
-        (lambda: GZSLSplit(part([2]), part([2]), part([9, 3])).prototypes(1), "two or more clips"),
-    ],
-)
-def test_refusals(wrong, said):
-    with pytest.raises(ValueError, match=said):
-        wrong()
+def test_a_class_of_one_clip_is_refused():
+    with pytest.raises(ValueError, match="two or more clips"):
+        GZSLSplit(part([2]), part([2]), part([9, 3])).prototypes(1)
 
 
 def test_the_split_for_choosing_is_of_seen_classes_only(monkeypatch):
@@ -142,13 +128,10 @@ def test_splits_of_networks_hold_what_they_embed(tiny_workspace, keep):
 # ---- scores and calibration
 
 
-def test_nearest_is_scipys_distance():
+def test_scores_are_scipys_distances():
     images, vectors = RNG.normal(size=(9, 5)), RNG.normal(size=(4, 5))
-    assert np.allclose(nearest()(images, vectors), 1 - cdist(images, vectors, "cosine"))
-    plain = nearest("euclidean", unit=False)(images, vectors)
-    assert np.allclose(plain, -cdist(images, vectors, "sqeuclidean"))
-    scaled = nearest("euclidean")(images, vectors)
-    assert np.array_equal(scaled.argsort(1), nearest()(images, vectors).argsort(1))
+    assert np.allclose(cosine(images, vectors), 1 - cdist(images, vectors, "cosine"))
+    assert np.allclose(zero_shot.euclidean(images, vectors), -cdist(images, vectors, "sqeuclidean"))
 
 
 @pytest.mark.parametrize("method", RECOGNITION)
@@ -161,17 +144,9 @@ def test_every_rival_answers_and_learns_once_or_once_for_each_half(method, monke
     assert len(learned) == (2 if kind.needs_unseen else 1)
 
 
-def test_options_are_those_best_for_the_classes_that_play_unseen(monkeypatch):
-    split, grid = clouds(0.01), ({"sign": -1}, {"sign": 1}, {"sign": 2})
-    monkeypatch.setitem(RECOGNITION, "SAE", type("Fake", (), {"grid": grid}))
-    signed = lambda method, split, options, **_: lambda *of: options["sign"] * nearest()(*of)  # noqa: E731
-    monkeypatch.setattr(zero_shot, "learned", signed)
-    assert zero_shot.chosen_options("SAE", split, epochs=1, seed=0) == {"sign": 1}, "the first of the best"
-
-
 def test_a_perfect_method_is_perfect_without_a_gate_and_the_classifier_knows_the_seen_classes():
     pair = clouds(0.01), clouds(0.01)
-    said, logits = answered(pair), zero_shot.SeenClassifier.of(*pair).final
+    said, logits = answered(pair), zero_shot.seen_logits(pair[1])
     assert said.zsl.all() and said.curve.area == pytest.approx(1) and set(said.hits) == set(CALIBRATIONS)
     assert all(side.all() for how in ("none", "stacking") for side in said.hits[how])
     assert logits[0].shape == (80, SEEN) and logits[1].shape == (60, SEEN)
@@ -180,71 +155,21 @@ def test_a_perfect_method_is_perfect_without_a_gate_and_the_classifier_knows_the
 
 def test_calibration_looks_at_the_first_split_only():
     pair = clouds(1.5), clouds(1.5)
-    gate, (tried, final) = zero_shot.SeenClassifier.of(*pair), [split.scores(nearest()) for split in pair]
-    one = zero_shot.predictions(pair, (tried, final), gate, 0)
-    other = zero_shot.predictions(pair, (tried, (final[0][:, ::-1], final[1][:, ::-1])), gate, 0)
+    gates = [zero_shot.seen_logits(split) for split in pair]
+    tried, final = (split.scores(cosine) for split in pair)
+    one = zero_shot.predictions(pair, (tried, final), gates, 0)
+    other = zero_shot.predictions(pair, (tried, (final[0][:, ::-1], final[1][:, ::-1])), gates, 0)
     assert one.chosen == other.chosen
     assert one.hits["none"][1].sum() != other.hits["none"][1].sum()
-
-
-# ---- tables
-
-
-def noisy(split: GZSLSplit, noise: float) -> GZSLSplit:
-    """The same split as another network sees it."""
-    parts = (split.train, split.seen_items, split.unseen_items)
-    return GZSLSplit(
-        *(replace(one, image=one.image + noise * RNG.normal(size=one.image.shape)) for one in parts)
-    )
-
-
-def class_mean(right, labels) -> float:
-    return float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
-
-
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_cells_are_class_means_harmonic_means_and_areas_over_seeds(seeds):
-    choosing, final = clouds(2.0), clouds(2.0)
-    of = [answered((choosing, noisy(final, 0.5 * k)), seed=k) for k in range(seeds)]
-    table = zero_shot.recognition_table({"LLINet": of}, final, {"LLINet": 2.0})
-    want = [balanced_accuracy_score(final.labels[1], one.confused) for one in of]
-    assert table.interval("LLINet", "acc").value == pytest.approx(np.mean(want))
-    for how in CALIBRATIONS:
-        means = [[class_mean(*side) for side in zip(one.hits[how], final.labels, strict=True)] for one in of]
-        expected = [*np.mean(means, 0), np.mean([measures.harmonic_mean(*both) for both in means])]
-        for m, value in zip(("tr", "ts", "hm"), expected, strict=True):
-            cell = table.interval("LLINet", f"{m} ({how})")
-            assert cell.value == pytest.approx(value) and 0 <= cell.low <= cell.value <= cell.high <= 1
-    areas = [one.curve.area for one in of]
-    value, *bounds = table.interval("LLINet", "AUSUC").numbers
-    assert value == pytest.approx(np.mean(areas))
-    student = scipy.stats.t.interval(0.95, seeds - 1, value, scipy.stats.sem(areas)) if seeds > 1 else None
-    assert bounds == ([None, None] if seeds == 1 else pytest.approx(np.clip(student, 0, 1)))
-    assert table.chance["acc"] == 1 / 3 and table.chance["hm (gate)"] == 1 / 7
-    assert table.published("LLINet", "hm (gate)") == papers()["hm"]["LLINet"]
-    assert table.published("LLINet", "hm (stacking)") is None
 
 
 def test_choices_are_compared_with_the_honest_one():
     pair = clouds(2.0), clouds(2.0)
     table = zero_shot.choices_table({"LLINet": [pair]}, (0,))
     assert list(table.values) == [f"LLINet: {choice}" for choice in CHOICES]
-    said = measures.predict(pair[1].scores(nearest())[1], pair[1].columns[1])
+    said = measures.predict(pair[1].scores(cosine)[1], pair[1].columns[1])
     honest = table.interval(f"LLINet: {HONEST}", "acc").value
     assert honest == pytest.approx(measures.class_mean(pair[1].labels[1], said, pair[1].columns[1]))
     for choice in list(CHOICES)[1:]:
         acc, worth = (table.interval(f"LLINet: {choice}", column).value for column in ("acc", "worth"))
         assert worth == pytest.approx(acc - honest)
-
-
-def test_all_methods_answer_the_splits_of_their_seed(monkeypatch, capsys):
-    pairs = [(clouds(1.0), clouds(1.0)) for _ in range(2)]
-    monkeypatch.setattr(zero_shot, "learned", lambda *a, **k: nearest())
-    rows, minutes = zero_shot.evaluate(pairs, {"LLINet": pairs}, (0, 1), epochs=3)
-    assert [*minutes, "LLINet"] == list(rows) and all(
-        [one.seed for one in of] == [0, 1] for of in rows.values()
-    )
-    for k, pair in enumerate(pairs):
-        assert np.array_equal(rows["LLINet"][k].zsl, answered(pair).zsl)
-    assert rows["SAE"][0].chosen["options"] == RECOGNITION["SAE"].grid[0]
-    assert "DCN, seed 1" in capsys.readouterr().out
