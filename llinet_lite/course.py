@@ -52,7 +52,7 @@ _NOTES = threading.Lock()
 
 
 class LessonFailed(RuntimeError):
-    """A notebook did not reach its end, or left no valid metrics; the message shows where."""
+    """A notebook did not reach its end, or left no metrics; the message shows where."""
 
 
 class Lesson:
@@ -65,7 +65,7 @@ class Lesson:
     profile : str
         "smoke", "laptop", "gpu" or "paper".
     data : str or Path
-        Empty for the built-in world; else what :class:`Workspace` takes.
+        Empty for the built-in world; else as of :class:`Workspace`.
     seeds : int or sequence of int, optional
         How many seeds (3 is 0, 1, 2), or which; default: the profile's.
     overrides : dict, optional
@@ -83,16 +83,10 @@ class Lesson:
     """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        profile: str = "laptop",
-        data: str | Path = "",
-        seeds: int | Iterable[int] | None = None,
-        overrides: Mapping[str, float] | None = None,
-        retrain: bool = False,
-        publish: bool = False,
-    ):
+        self, name: str, *, profile: str = "laptop", data: str | Path = "",
+        seeds: int | Iterable[int] | None = None, overrides: Mapping[str, float] | None = None,
+        retrain: bool = False, publish: bool = False,
+    ):  # fmt: skip
         import pandas as pd
 
         self.name = name
@@ -194,23 +188,22 @@ def run(course: Course) -> Path:
     except filelock.Timeout:
         raise ValueError(f"another run is at work in {course.folder}: wait, or name another --runs") from None
     at_once = 1 if course.publish else course.at_once or _lessons_at_once()
-    with (
-        lock,
-        _kernel_environment(course, at_once),
-        contextlib.closing(_outcomes(course, plan, at_once)) as ends,
-    ):
-        for lesson, failure in ends:
+    with lock, _kernel_environment(course, at_once), _threads(at_once) as (pool, stop, lessons):
+        for number, (notebook, parameters) in enumerate(plan.items(), start=1):
+            place = f"[{number}/{len(plan)}] {notebook.stem}"
+            lessons[pool.submit(_lesson, course, notebook, parameters, place, stop)] = notebook.stem
+        for future in as_completed(lessons):
             _index(course)
-            if failure is None:
-                _keep(course, lesson)
-            elif not course.keep_going:
-                raise failure
-            else:
-                failures.append(failure)
+            try:
+                future.result()
+                _keep(course, lessons[future])
+            except LessonFailed as failure:
+                if not course.keep_going:
+                    raise
+                failures.append(str(failure).splitlines()[0])
                 print(failure, flush=True)
     if failures:
-        firsts = [str(failure).strip().splitlines()[0] for failure in failures]
-        raise LessonFailed(f"{len(failures)} of {len(plan)} lessons failed:\n" + "\n".join(firsts))
+        raise LessonFailed(f"{len(failures)} of {len(plan)} lessons failed:\n" + "\n".join(failures))
     return _index(course)
 
 
@@ -225,36 +218,30 @@ def _plan(course: Course) -> dict[Path, dict[str, object]]:
     """The notebooks to run, in order, each with all its parameters."""
     from papermill import inspect_notebook
 
-    place = Workspace(
-        profile_named(course.profile), course.data, retrain=course.retrain, publish=course.publish
-    )
+    options = {"retrain": course.retrain, "publish": course.publish}
+    Workspace(profile_named(course.profile), course.data, **options)  # refuses what cannot be
+    options |= {"profile": course.profile, "data": str(course.data or "")}
     every = sorted(course.notebooks.glob("[0-9]*.ipynb"))
     if not every:
         raise ValueError(f"there is no notebook in {course.notebooks}: run llinet from a copy of the course")
     if course.only and course.start:
         raise ValueError("--only and --from exclude each other: give one of them")
-    wanted = course.only or course.start
+    wanted = course.only or course.start or every[0].stem
     found = [i for i, path in enumerate(every) if wanted in (path.stem, path.stem.split("_")[0])]
-    if wanted and not found:
+    if not found:
         names = ", ".join(path.stem for path in every)
         raise ValueError(f"there is no notebook {wanted!r}: give a number such as 01, or one of {names}")
-    chosen = every[found[0] : found[0] + 1 if course.only else None] if wanted else every
+    chosen = every[found[0] : found[0] + 1 if course.only else None]
     known = {path: inspect_notebook(str(path)) for path in chosen}
-    if place.data is not None:
+    if course.data is not None:
         known = {path: declared for path, declared in known.items() if "data" in declared}
-    options = {
-        "profile": course.profile,
-        "data": str(course.data or ""),
-        "retrain": course.retrain,
-        "publish": course.publish,
-    }
-    given = dict(course.given)
-    free = {name for declared in known.values() for name in declared} - options.keys()
+    given, free = (
+        dict(course.given),
+        {name for declared in known.values() for name in declared} - options.keys(),
+    )
     if len(given) < len(course.given) or not given.keys() <= free:
-        raise ValueError(
-            f"-p takes each of these once: {', '.join(sorted(free))}; given were "
-            f"{', '.join(name for name, _ in course.given)}"
-        )
+        were = ", ".join(name for name, _ in course.given)
+        raise ValueError(f"-p takes each of these once: {', '.join(sorted(free))}; given were {were}")
     return {
         path: {name: value for name, value in options.items() if name in declared}
         | {name: _typed(declared[name], text) for name, text in given.items() if name in declared}
@@ -265,18 +252,18 @@ def _plan(course: Course) -> dict[Path, dict[str, object]]:
 def _typed(parameter: dict, text: str) -> object:
     """What was typed, in the type of the notebook's default."""
     default = ast.literal_eval(parameter["default"])
+    if isinstance(default, str):
+        return text
     try:
-        if isinstance(default, str):
-            return text
         value = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
-        if isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool):
-            return value
-        if isinstance(default, float) and isinstance(value, int):
-            return float(value)
     except (ValueError, SyntaxError):
-        pass
-    kind = type(default).__name__
-    raise ValueError(f"parameter {parameter['name']}: {text!r} is not of its type, {kind}: {default!r}")
+        value = None
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(default):
+        kind = type(default).__name__
+        raise ValueError(f"parameter {parameter['name']}: {text!r} is not of its type, {kind}: {default!r}")
+    return value
 
 
 @contextlib.contextmanager
@@ -297,6 +284,24 @@ def _kernel_environment(course: Course, at_once: int) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextlib.contextmanager
+def _threads(at_once: int) -> Iterator[tuple[ThreadPoolExecutor, threading.Event, dict[Future, str]]]:
+    """Run lessons side by side; however it is left, by Ctrl-C too, no process stays."""
+    import psutil
+
+    pool, stop, lessons = ThreadPoolExecutor(at_once), threading.Event(), {}
+    try:
+        yield pool, stop, lessons
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        while not all(future.done() for future in lessons):  # the kernels, and what they started
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            time.sleep(0.2)
+
+
 def _mark(course: Course, notebook: Path, parameters: dict) -> str:
     """Hash of all that a lesson's outcome depends on: notebook, parameters, data, weights and versions."""
     from llinet_lite import __version__
@@ -311,52 +316,21 @@ def _mark(course: Course, notebook: Path, parameters: dict) -> str:
     return digest(json.dumps([said, parameters]), data, *versions, *outside, *cards)
 
 
-def _outcomes(
-    course: Course, plan: Mapping[Path, dict], at_once: int
-) -> Iterator[tuple[str, LessonFailed | None]]:
-    """Run the lessons; yield (name, its failure or None) as they end. On Ctrl-C, too, no process is left."""
-    import psutil
-
-    stop, pool = threading.Event(), ThreadPoolExecutor(at_once)
-    lessons: dict[Future, str] = {}
-    for number, (notebook, parameters) in enumerate(plan.items(), start=1):
-        place = f"[{number}/{len(plan)}] {notebook.stem}"
-        lessons[pool.submit(_lesson, course, notebook, parameters, place, stop)] = notebook.stem
-    try:
-        for future in as_completed(lessons):
-            error = future.exception()
-            if error is not None and not isinstance(error, LessonFailed):
-                error = LessonFailed(f"{lessons[future]}: {type(error).__name__}: {error}")
-            yield lessons[future], error
-    finally:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        while not all(future.done() for future in lessons):  # the kernels, and what they started
-            for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-            time.sleep(0.2)
-        pool.shutdown()
-
-
 def _lesson(course: Course, notebook: Path, parameters: dict, place: str, stop: threading.Event) -> None:
     """Run one notebook unless it is done and unchanged; note in state.json how it went."""
-    name, began = notebook.stem, time.monotonic()
+    name, began, status = notebook.stem, time.monotonic(), "failed"
     executed, measured = course.folder / notebook.name, course.folder / name / "metrics.json"
-    mark = _mark(course, notebook, parameters)
-    before = _state(course.folder).get(name, {})
-    # to publish is to run: the weights that it wrote before may be gone
-    if not course.publish and (before.get("status"), before.get("hash")) == ("done", mark):
-        with contextlib.suppress(LessonFailed):
-            _metrics(measured)
-            print(f"{place}: done before and unchanged", flush=True)
-            return
+    mark, before = _mark(course, notebook, parameters), _state(course.folder).get(name, {})
+    done = (before.get("status"), before.get("hash")) == ("done", mark) and measured.is_file()
+    if done and not course.publish:  # to publish is to run: the weights that it wrote before may be gone
+        print(f"{place}: done before and unchanged", flush=True)
+        return
     measured.unlink(missing_ok=True)
     print(f"{place}: started at {time.strftime('%H:%M:%S')}", flush=True)
-    status = "failed"
     try:
         _execute(notebook, executed, parameters)
-        _metrics(measured)
+        if not measured.is_file():
+            raise LessonFailed(f"{name} wrote no metrics.json: it must call lesson.record(...)")
         status = "done"
     finally:
         seconds = time.monotonic() - began
@@ -379,17 +353,13 @@ def _execute(notebook: Path, executed: Path, parameters: dict) -> None:
     from nbclient.exceptions import DeadKernelError
     from nbconvert.filters import strip_ansi
 
+    bar = {"desc": notebook.stem, "disable": None, "leave": False}  # on a terminal only
+    quiet = ["--log-level=ERROR"]  # the kernel's own log, not the notebook's output
     try:
         papermill.execute_notebook(
-            str(notebook),
-            str(executed),
-            parameters=parameters,
-            kernel_name="python3",
-            progress_bar={"desc": notebook.stem, "disable": None, "leave": False},  # on a terminal only
-            start_timeout=120,
-            iopub_timeout=60,
-            extra_arguments=["--log-level=ERROR"],  # the kernel's own log, not the notebook's output
-        )
+            str(notebook), str(executed), parameters, kernel_name="python3", progress_bar=bar,
+            start_timeout=120, iopub_timeout=60, extra_arguments=quiet,
+        )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         trace = strip_ansi("\n".join(error.traceback)).rstrip() or f"{error.ename}: {error.evalue}"
         cell = "\n".join(f"    {line}" for line in error.source.splitlines())
@@ -402,15 +372,8 @@ def _execute(notebook: Path, executed: Path, parameters: dict) -> None:
             f"{notebook.name}: its Python process ended, most likely for want of memory: close other "
             f"programs, run one lesson at a time (--at-once 1), or take a smaller profile"
         ) from None
-
-
-def _metrics(path: Path) -> list[Result]:
-    if not path.is_file():
-        raise LessonFailed(f"{path.parent.name} wrote no metrics.json: it must call lesson.record(...)")
-    try:
-        return results.read(path)
-    except results.ResultError as error:
-        raise LessonFailed(str(error)) from None
+    except Exception as error:
+        raise LessonFailed(f"{notebook.name}: {type(error).__name__}: {error}") from error
 
 
 def _state(folder: Path) -> dict[str, dict]:
@@ -425,15 +388,11 @@ def _keep(course: Course, lesson: str) -> None:
     """Copy the results of a lesson into HOME/results; unchanged ones keep their date and machine."""
     written = course.folder / lesson / "metrics.json"
     target = home() / "results" / course.folder.name / f"{lesson}.json"
-    if (
-        not course.keep
-        or not _metrics(written)
-        or (target.is_file() and results.read(target) == results.read(written))
-    ):
-        return
-    content = json.loads(written.read_text(encoding="utf-8"))
-    _write_json(target, content | {"date": time.strftime("%Y-%m-%d"), "machine": results.machine()})
-    print(f"kept: {target}", flush=True)
+    new = results.read(written) if course.keep else []
+    if new and not (target.is_file() and results.read(target) == new):
+        content = json.loads(written.read_text(encoding="utf-8"))
+        _write_json(target, content | {"date": time.strftime("%Y-%m-%d"), "machine": results.machine()})
+        print(f"kept: {target}", flush=True)
 
 
 def _index(course: Course) -> Path:
@@ -442,11 +401,9 @@ def _index(course: Course) -> Path:
     for name, entry in _state(course.folder).items():
         link = f'<a href="{name}.html">{name}</a>' if (course.folder / f"{name}.html").is_file() else name
         lines.append(f"<li>{link}: {entry['status']}, {entry['seconds'] / 60:.1f} min</li>")
-        with contextlib.suppress(LessonFailed):
-            measured += [
-                replace(r, name=f"{name[:2]} {r.name}")
-                for r in _metrics(course.folder / name / "metrics.json")
-            ]
+        with contextlib.suppress(results.ResultError):  # a failed lesson may have left none
+            found = results.read(course.folder / name / "metrics.json")
+            measured += [replace(result, name=f"{name[:2]} {result.name}") for result in found]
     table = results.table(measured).to_html(index=False, border=0) if measured else ""
     title = html.escape(f"llinet-lite, {course.folder.name}")
     page = (
