@@ -9,6 +9,7 @@ Notebook: 10
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import warnings
@@ -74,7 +75,8 @@ def open_image(path, data: bytes | None = None, mode: str = "RGB") -> tuple[np.n
             with Image.open(io.BytesIO(data)) as opened:
                 kind = opened.format
                 opened.load()
-                return np.array(ImageOps.exif_transpose(opened).convert(mode)), kind
+                upright = ImageOps.exif_transpose(opened)
+                return np.array((_opaque(upright) if mode == "RGB" else upright).convert(mode)), kind
     except UnidentifiedImageError as error:
         raise MediaError(path, "is no picture that can be decoded (expected JPEG or PNG)") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -82,6 +84,16 @@ def open_image(path, data: bytes | None = None, mode: str = "RGB") -> tuple[np.n
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, zlib.error ...
         cut = "truncated" in str(error).lower()
         raise MediaError(path, "the picture is truncated" if cut else f"unreadable: {error}") from error
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Bring an image of 16 bits to 8, and lay one that shines through on white."""
+    if image.mode.startswith("I;16"):  # Pillow's own conversion cuts off all above 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
 
 
 def write_image(path, image: np.ndarray, quality: int = 92) -> None:
@@ -138,18 +150,26 @@ def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
 # ----------------------------------------------------------------------- audio
 
 
-def open_audio(path, data: bytes | None = None) -> tuple[np.ndarray, int, str]:
+def open_audio(path, data: bytes | None = None, longest: float = math.inf) -> tuple[np.ndarray, int, str]:
     """Read a sound file, or its bytes: (n, channels) float32, its sample rate in Hz, its format, as WAV.
 
-    Raises a :class:`MediaError` for a file that is unreadable, empty, or shorter than its header says.
+    Raises a :class:`MediaError` for a file that is unreadable, empty, or shorter than its header says; before
+    it is decoded for one of more than `longest` seconds: 20 MB of mp3 may be an hour.
     """
     data = read_bytes(path) if data is None else data
     cut = _truncation(data)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as opened:
             rate, kind, promised = opened.samplerate, opened.format, opened.frames
+            if longest * rate < promised < 2**62:
+                raise MediaError(path, f"lasts {promised / rate:.2f} s")
             wave = opened.read(dtype="float32", always_2d=True)  # (n, channels)
+    except MediaError:
+        raise
     except Exception as error:  # soundfile raises LibsndfileError, RuntimeError, TypeError ...
+        if getattr(error, "code", None) == 1:  # unknown to libsndfile
+            with contextlib.suppress(av.FFmpegError, IndexError):
+                return _open_m4a(path, data, longest)
         why = getattr(error, "error_string", error)
         raise MediaError(path, cut or f"is no sound that can be decoded: {why}") from error
     # An mp3 header gives its length only roughly: a tenth of a second is within its rights.
@@ -163,6 +183,21 @@ def open_audio(path, data: bytes | None = None) -> tuple[np.ndarray, int, str]:
     if not np.isfinite(wave).all():
         raise MediaError(path, "holds samples that are not numbers (NaN or infinite)")
     return wave, rate, kind
+
+
+def _open_m4a(path, data: bytes, longest: float) -> tuple[np.ndarray, int, str]:
+    """Decode what telephones and browsers record (m4a, aac, webm), as `open_audio` returns it."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.audio[0]
+        even, parts, count = av.AudioResampler("fltp", stream.layout, stream.rate), [], 0
+        for frame in container.decode(stream):
+            parts += [piece.to_ndarray() for piece in even.resample(frame)]  # (channels, n)
+            count += frame.samples
+            if count > longest * stream.rate:
+                raise MediaError(path, f"lasts more than {longest:g} s")
+        if not parts:
+            raise MediaError(path, "holds no samples")
+        return np.concatenate(parts, 1).T, stream.rate, container.format.name
 
 
 def _truncation(data: bytes) -> str | None:

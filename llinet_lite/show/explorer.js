@@ -1,11 +1,11 @@
 // The attention explorer in the browser: controls, maps on canvases, players. What is computed from data
-// comes from Python (`scene`, `clip`, `found`, `fitting`, `status`); sliders answer here at once.
+// comes from Python (`menu`, `scene`, `clip`, `lists`, `status`); sliders answer here at once.
 
 const MEGABYTES = 20, PART = 2 ** 21; // of a file, checked by Python again; bytes of one message, for servers refuse big ones
 const STEP = 0.05, RECORDED = 10; // seconds: of the time slider, and of a recording at most
+const CHOSEN = ["picture", "sound", "other", "time", "shown", "threshold", "opacity", "spot"];
 const CONTROLS = ["button", "select", "input", "canvas", "audio"];
 const SCALES = { probability: "probability", maximum: "share of the map's maximum" };
-const KINDS = ["own sound", "another class", "mixture", "silence"];
 const GONE = "Python is gone: run the cell of the explorer again.";
 const SILENT =
   "No answer from Python yet: another cell is running, or the kernel was restarted; then run this cell again.";
@@ -29,19 +29,6 @@ function make(tag, attributes = {}, ...children) {
   if (CONTROLS.includes(tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
   element.append(...children);
   return element;
-}
-
-/** Give an element these children; one that plays or has the focus is not moved, for that would end both. */
-function arrange(parent, children) {
-  const there = [...parent.children];
-  if (children.length === there.length && children.every((child, k) => there[k] === child)) return;
-  const busy = (child) =>
-    child.contains(document.activeElement) || [...child.querySelectorAll("audio")].some((audio) => !audio.paused);
-  const place = children.findIndex((child) => child.parentNode === parent && busy(child));
-  if (place < 0) return parent.replaceChildren(...children);
-  for (const child of there) if (!children.includes(child)) child.remove();
-  children[place].before(...children.slice(0, place));
-  children[place].after(...children.slice(place + 1));
 }
 
 /** Call `f` once, `wait` milliseconds after the last of several calls; until then it is `waiting`. */
@@ -83,36 +70,22 @@ function unpack(text, side) {
   return Float32Array.from({ length: side * side }, (_, k) => (bytes[k >> 3] >> (7 - (k & 7))) & 1);
 }
 
-/** Average every pixel with its neighbors, so that an outline has no stairs; for drawing alone. */
-function smooth(mask, side) {
-  const along = (values, step, place) =>
-    values.map((value, k) => {
-      const before = place(k) > 0 ? values[k - step] : value;
-      return (before + 2 * value + (place(k) < side - 1 ? values[k + step] : value)) / 4;
-    });
-  return along(along(mask, 1, (k) => k % side), side, (k) => Math.floor(k / side));
-}
-
-// Which edges (0 top, 1 right, 2 bottom, 3 left) of a square a line joins; the bits are corners above the
-// level: 1 top left, 2 top right, 4 bottom right, 8 bottom left.
-const PIECES = [[], [[3, 0]], [[0, 1]], [[3, 1]], [[1, 2]], [[3, 0], [1, 2]], [[0, 2]], [[3, 2]], [[2, 3]],
-  [[0, 2]], [[0, 1], [2, 3]], [[1, 2]], [[3, 1]], [[0, 1]], [[3, 0]], []];
+// The lines in a square, each from an edge to an edge (0 top, 1 right, 2 bottom, 3 left) with what is above the
+// level at its right; the bits are corners above it: 1 top left, 2 top right, 4 bottom right, 8 bottom left.
+const PIECES = [[], [[0, 3]], [[1, 0]], [[1, 3]], [[2, 1]], [[0, 3], [2, 1]], [[2, 0]], [[2, 3]], [[3, 2]],
+  [[0, 2]], [[1, 0], [3, 2]], [[1, 2]], [[3, 1]], [[0, 1]], [[3, 0]], []];
 
 /**
- * Follow the lines where a field of side x side pixels crosses a level: pieces from square to square that
- * share an edge are joined, so that dashes run on. Outside the field counts as below, which closes all lines.
+ * Follow the lines where a field of side x side pixels crosses a level, so that dashes run on from square to
+ * square. Outside the field counts as below: all lines are closed, and each edge has one line in and one out.
  */
 function contours(field, side, level) {
   const value = (x, y) => (x < 0 || y < 0 || x >= side || y >= side ? -Infinity : field[y * side + x]);
-  const points = new Map(), links = new Map(); // edge of the grid -> where the line crosses it; -> its next edges
+  const points = new Map(), next = new Map(); // edge of the grid -> where the line crosses it; -> the edge after it
   const cross = (x, y, dx, dy) => {
-    const key = 2 * ((y + 1) * (side + 2) + x + 1) + dy;
-    if (!points.has(key)) {
-      const [a, b] = [value(x, y), value(x + dx, y + dy)];
-      const part = Number.isFinite(a) && Number.isFinite(b) ? (level - a) / (b - a) : 0.5;
-      points.set(key, [x + 0.5 + part * dx, y + 0.5 + part * dy]);
-      links.set(key, []);
-    }
+    const key = 2 * ((y + 1) * (side + 2) + x + 1) + dy, a = value(x, y), b = value(x + dx, y + dy);
+    const part = Number.isFinite(a) && Number.isFinite(b) ? (level - a) / (b - a) : 0.5;
+    points.set(key, [x + 0.5 + part * dx, y + 0.5 + part * dy]);
     return key;
   };
   for (let y = -1; y < side; y++) {
@@ -120,24 +93,27 @@ function contours(field, side, level) {
       const corners = [value(x, y), value(x + 1, y), value(x + 1, y + 1), value(x, y + 1)];
       const kind = corners.reduce((bits, each, k) => bits | ((each > level) << k), 0);
       const edges = [[x, y, 1, 0], [x + 1, y, 0, 1], [x, y + 1, 1, 0], [x, y, 0, 1]];
-      for (const piece of PIECES[kind]) {
-        const [a, b] = piece.map((edge) => cross(...edges[edge]));
-        links.get(a).push(b);
-        links.get(b).push(a);
-      }
+      for (const [from, to] of PIECES[kind]) next.set(cross(...edges[from]), cross(...edges[to]));
     }
   }
-  const lines = [], seen = new Set();
-  for (const start of links.keys()) {
-    if (seen.has(start)) continue;
+  const lines = [];
+  for (const start of points.keys()) {
     const line = [];
-    for (let at = start; at !== undefined; at = links.get(at).find((k) => !seen.has(k))) {
-      seen.add(at);
+    for (let at = start; next.has(at); ) {
       line.push(points.get(at));
+      const after = next.get(at);
+      next.delete(at);
+      at = after;
     }
-    lines.push(line);
+    if (line.length) lines.push(line);
   }
   return lines;
+}
+
+/** Move every point of a closed line between its neighbors, so that the outline of a mask has no stairs. */
+function smooth(line) {
+  const [n, mean] = [line.length, (a, b, c) => (a + 2 * b + c) / 4];
+  return line.map((at, k) => at.map((v, axis) => mean(line[(k + n - 1) % n][axis], v, line[(k + 1) % n][axis])));
 }
 
 /** One picture with its map: a canvas that draws itself, and can be asked cell by cell. */
@@ -167,7 +143,7 @@ class MapView {
     const top = this.field.reduce((a, b) => Math.max(a, b), -Infinity);
     if (told.scale === "maximum") this.field = this.field.map((v) => (top > 0 ? v / top : 0));
     this.mask = told.mask ? unpack(told.mask, side) : null;
-    this.solid = this.mask ? contours(smooth(this.mask, side), side, 0.5) : [];
+    this.solid = this.mask ? contours(this.mask, side, 0.5).map(smooth).map(smooth) : [];
     if (told.image && told.image !== this.uri) {
       this.canvas.setAttribute("aria-busy", "true");
       const pixels = await this.app.pixels(told.image, side);
@@ -176,6 +152,10 @@ class MapView {
     }
     this.canvas.removeAttribute("aria-busy");
     this.draw();
+  }
+
+  close() {
+    this.observer.disconnect();
   }
 
   peak() {
@@ -323,43 +303,25 @@ class MapView {
   }
 }
 
-// ---------------------------------------------------------------- sounds of the reader
-
-/** Pack samples in [-1, 1] as a wav file of 16 bits and one channel. */
-function wav(samples, rate) {
-  const size = 2 * samples.length, view = new DataView(new ArrayBuffer(44 + size));
-  const text = (at, letters) => [...letters].forEach((c, k) => view.setUint8(at + k, c.charCodeAt(0)));
-  for (const [at, letters] of [[0, "RIFF"], [8, "WAVEfmt "], [36, "data"]]) text(at, letters);
-  for (const [at, n] of [[4, 36 + size], [16, 16], [24, rate], [28, 2 * rate], [40, size]]) view.setUint32(at, n, true);
-  for (const [at, n] of [[20, 1], [22, 1], [32, 2], [34, 16]]) view.setUint16(at, n, true);
-  samples.forEach((x, k) => view.setInt16(44 + 2 * k, Math.max(-1, Math.min(1, x)) * 32767, true));
-  return view.buffer;
-}
-
-/** Turn whatever the browser recorded into a wav file: the mean of its channels. */
-async function recorded(blob) {
-  const context = new AudioContext();
-  try {
-    const sound = await context.decodeAudioData(await blob.arrayBuffer());
-    const mixed = new Float32Array(sound.length);
-    for (let c = 0; c < sound.numberOfChannels; c++) {
-      sound.getChannelData(c).forEach((x, k) => (mixed[k] += x / sound.numberOfChannels));
-    }
-    return wav(mixed, sound.sampleRate);
-  } finally {
-    context.close();
-  }
-}
-
 // ---------------------------------------------------------------- the page
 
 class App {
   constructor(model, el) {
-    Object.assign(this, { model, el, id: `llx-${++count}`, views: new Map(), film: null, menu: model.get("menu") });
-    Object.assign(this, { images: new Map(), rows: new Map(), off: [] });
+    Object.assign(this, { model, el, id: `llx-${++count}`, views: new Map(), film: null, images: new Map(), drawn: {} });
+    this.menu = model.get("menu");
     this.build();
-    this.listen();
-    for (const show of [this.choices, this.scene, this.clip, this.lists, this.spots, this.said]) show.call(this);
+    this.refresh = () => this.show();
+    this.traits = [...CHOSEN, "menu", "scene", "clip", "lists", "status"].map((name) => `change:${name}`);
+    for (const name of this.traits) model.on(name, this.refresh);
+    this.heard = ({ film }) => this.filmed(film);
+    this.answered = () => {
+      clearTimeout(this.silence);
+      this.root.removeAttribute("aria-busy");
+      this.said(); // Python's line stands, whether it is a new one or not
+    };
+    model.on("change:answered", this.answered);
+    model.on("msg:custom", this.heard);
+    this.show();
   }
 
   value(slider) {
@@ -395,7 +357,7 @@ class App {
   expect(wait) {
     clearTimeout(this.silence);
     this.root.setAttribute("aria-busy", "true");
-    const silent = () => this.say(`${SILENT} Shown is: ${this.controls.canvases.dataset.caption}.`);
+    const silent = () => this.say(`${SILENT} Shown is: ${this.model.get("status").split("\n")[0]}`);
     this.silence = setTimeout(silent, wait);
   }
 
@@ -459,19 +421,21 @@ class App {
       this.redraw();
       send[name]();
     });
-    const region = (name) => {
+    this.regions = {};
+    const region = (name, ...hints) => {
       c[name] = make("div", { class: "llx-lists" });
+      this.regions[name] = []; // rows
       const heading = make("h4", { id: `${id}-${name.replaceAll(" ", "-")}` }, name);
       const about = { "aria-labelledby": heading.id, role: "region", class: "llx-region" };
-      return make("section", about, heading, c[name]);
+      return make("section", about, heading, ...hints, c[name]);
     };
+    c.hint = make("p", { class: "llx-hint" }, "Click a spot in a picture, or move to it with Tab, arrow keys and Enter.");
     const top = row(
       arrow("previous picture", "‹", -1),
       select("picture", () => this.set({ picture: this.value("picture") }), "llx-wide"),
       arrow("next picture", "›", 1),
       select("sound", () => this.set({ sound: c.sound.value })),
       select("other class", () => this.set({ other: c["other class"].value })));
-    c["other class"].append(...menu.classes.map((name) => make("option", { value: name }, name)));
     const playing = row(
       button("play", () => this.play()), slider("time", STEP, 0, () => this.slid()),
       button("whole sound", () => this.whole()));
@@ -481,7 +445,7 @@ class App {
     const compare = make("fieldset", { class: "llx-row" }, make("legend", {}, "compare"), ...boxes);
     const bring = make(
       "div", { class: "llx-row llx-bring" }, file("upload a photo", "photo", "image/jpeg,image/png"),
-      file("upload a sound", "sound", "audio/*,.wav,.flac,.ogg,.mp3"), button("record", () => this.record()));
+      file("upload a sound", "uploaded", "audio/*,.wav,.flac,.ogg,.mp3,.m4a"), button("record", () => this.record()));
     c.canvases = make("div", { class: "llx-canvases" });
     c.status = make("div", { class: "llx-status", role: "status", "aria-live": "polite" });
     const paused = () => this.playing && !c.audio.ended && this.play(); // by a key, or another player
@@ -492,7 +456,7 @@ class App {
     this.root = make(
       "section", { class: "llx", role: "region", "aria-label": "attention explorer", keydown },
       top, playing, c.canvases, this.legend(), row(look("opacity"), look("threshold")), compare, c.status, bring,
-      region("sounds that fit this spot"), region("nearest sounds"), region("nearest pictures"), c.audio);
+      region("sounds that fit this spot", c.hint), region("nearest sounds"), region("nearest pictures"), c.audio);
     const alone = ({ target }) => { // one sound at a time: what starts stops all others
       for (const other of this.root.querySelectorAll("audio")) if (other !== target) other.pause();
     };
@@ -512,46 +476,15 @@ class App {
 
   // ---- from Python
 
-  listen() {
-    const on = (event, f) => {
-      this.model.on(event, f);
-      this.off.push(() => this.model.off(event, f));
-    };
-    const change = (names, f) => names.forEach((name) => on(`change:${name}`, () => f.call(this)));
-    change(["picture", "sound", "other", "time", "shown", "brought", "threshold", "opacity"], this.choices);
-    change(["threshold", "opacity"], this.redraw);
-    change(["scene"], this.scene);
-    change(["clip"], this.clip);
-    change(["found"], this.lists);
-    change(["fitting", "spot"], this.spots);
-    change(["status"], this.said);
-    on("msg:custom", (told) => {
-      clearTimeout(this.silence);
-      this.root.removeAttribute("aria-busy");
-      if (told.type === "film") this.filmed(told);
-      if (told.type !== "said") return;
-      if (told.of === "film") this.waiting = false;
-      this.said(); // Python has read a message: its line stands, whether it is a new one or not
-    });
-  }
-
-  /** Bring the controls to what Python says is chosen. */
-  choices() {
-    const { model, menu, controls: c } = this;
-    const brought = model.get("brought"), sound = model.get("sound"), shown = model.get("shown");
-    const option = (value, text) => make("option", { value }, text);
-    if (this.listed !== `${brought.photo}`) {
-      const groups = new Map();
-      menu.pictures.forEach(({ caption, group }, k) => {
-        if (!groups.has(group)) groups.set(group, make("optgroup", { label: group }));
-        groups.get(group).append(option(k, caption));
-      });
-      const own = brought.photo ? [option(-1, `uploaded: ${brought.photo}`)] : [];
-      c.picture.replaceChildren(...own, ...groups.values());
-      this.listed = `${brought.photo}`;
+  /** Bring the page to what Python says is chosen and shown; what has not changed is not touched. */
+  show() {
+    for (const name of ["menu", "scene", "clip", "lists", "status"]) {
+      const value = this.model.get(name);
+      if (this.drawn[name] === value) continue;
+      this.drawn[name] = value;
+      this[name === "status" ? "said" : `show_${name}`](value);
     }
-    const kinds = [...KINDS, ...["uploaded", "recorded"].filter((kind) => brought[kind])];
-    if (c.sound.options.length !== kinds.length) c.sound.replaceChildren(...kinds.map((kind) => option(kind, kind)));
+    const { model, controls: c } = this, sound = model.get("sound");
     c.picture.value = model.get("picture");
     c.sound.value = sound;
     c["other class"].value = model.get("other");
@@ -562,9 +495,22 @@ class App {
     for (const name of ["threshold", "opacity"]) {
       if (!this.sending[name].waiting) c[name].value = model.get(name); // else Python does not know yet
     }
-    c.listeners.forEach((box, title) => (box.checked = shown.includes(title)));
+    c.listeners.forEach((box, title) => (box.checked = model.get("shown").includes(title)));
+    c.hint.hidden = this.spot().length > 0;
     this.timed();
     this.values();
+    this.redraw();
+  }
+
+  show_menu({ pictures, sounds, classes }) {
+    const option = (value, text) => make("option", { value }, text), groups = new Map(), c = this.controls;
+    for (const [value, caption, group] of pictures) {
+      if (!groups.has(group)) groups.set(group, group ? make("optgroup", { label: group }) : new DocumentFragment());
+      groups.get(group).append(option(value, caption));
+    }
+    c.picture.replaceChildren(...groups.values());
+    c.sound.replaceChildren(...sounds.map((kind) => option(kind, kind)));
+    c["other class"].replaceChildren(...classes.map((name) => option(name, name)));
   }
 
   values() {
@@ -576,16 +522,13 @@ class App {
     c["whole sound"].setAttribute("aria-disabled", whole); // not `disabled`: that would take the focus away
   }
 
-  scene() {
-    const { canvases, key, caption } = this.model.get("scene"), place = this.controls.canvases;
-    if (!canvases) return;
+  show_scene({ canvases = [], key }) {
     if (this.film?.key !== key) this.film = null;
     if (this.playing && this.playing !== key) this.stop();
-    place.dataset.caption = caption;
-    const titles = canvases.map((told) => told.title);
+    const titles = canvases.map((told) => told.title), place = this.controls.canvases;
     for (const [title, view] of this.views) {
       if (titles.includes(title)) continue;
-      view.observer.disconnect();
+      view.close();
       this.views.delete(title);
     }
     for (const told of canvases) {
@@ -593,20 +536,18 @@ class App {
       this.views.get(told.title).show(told);
     }
     const figures = titles.map((title) => this.views.get(title).figure);
-    const same = figures.length === place.children.length && figures.every((each, k) => place.children[k] === each);
-    if (!same) place.replaceChildren(...figures);
+    if (figures.some((figure, k) => figure !== place.children[k])) place.replaceChildren(...figures); // keeps the focus
     if (!titles.length) place.textContent = "Choose a listener below to see its map.";
     this.key = key;
   }
 
-  clip() {
-    const { audio, seconds } = this.model.get("clip"), { controls: c } = this;
+  show_clip({ audio, seconds }) {
+    const { controls: c } = this;
     this.stop();
     if (audio) c.audio.src = audio;
     else c.audio.removeAttribute("src");
     c.time.max = seconds || 1;
     for (const control of [c.play, c.time]) control.disabled = !audio;
-    this.timed();
   }
 
   timed() {
@@ -617,59 +558,34 @@ class App {
     this.say(this.model.get("status"));
   }
 
-  lists() {
-    const { sounds = [], pictures = [] } = this.model.get("found");
-    this.fill("nearest sounds", sounds);
-    this.fill("nearest pictures", pictures);
-  }
-
-  spots() {
-    const hint = "Click a spot in a picture, or move to it with Tab, arrow keys and Enter.";
-    const asked = this.spot().length > 0, hints = asked ? [] : [make("p", { class: "llx-hint" }, hint)];
-    this.fill("sounds that fit this spot", asked ? this.model.get("fitting") : [], ...hints);
-    this.redraw();
-  }
-
-  /** Show the lists of a region; rows that were there before stay, so that a sound plays on. */
-  fill(name, lists, ...hints) {
-    const before = this.rows.get(name) ?? new Map(), now = new Map();
-    for (const { title, measure, tiles, note } of lists) {
-      const row = before.get(title) ?? this.row(title);
-      row.measure.textContent = ` ${measure}`;
-      row.note.textContent = note ?? "";
-      row.note.hidden = !note;
-      row.list.hidden = !tiles.length;
-      const items = new Map();
-      for (const tile of tiles) {
-        let key = `${tile.caption} ${tile.image} ${tile.audio}`;
-        while (items.has(key)) key += " again";
-        items.set(key, this.judged(row.items.get(key) ?? this.tile(tile), tile));
-      }
-      row.items = items;
-      arrange(row.list, [...items.values()]);
-      now.set(title, row);
+  /** Show the lists; a row that stays the same is not touched, so that a sound of it plays on. */
+  show_lists(lists) {
+    for (const [name, rows] of Object.entries(this.regions)) {
+      const told = lists[name] ?? [];
+      told.forEach((row, k) => {
+        const key = JSON.stringify(row);
+        if (rows[k]?.key === key) return;
+        const element = this.row(row);
+        if (rows[k]) rows[k].element.replaceWith(element);
+        else this.controls[name].append(element);
+        rows[k] = { key, element };
+      });
+      rows.splice(told.length).forEach(({ element }) => element.remove());
     }
-    this.rows.set(name, now);
-    arrange(this.controls[name], [...[...now.values()].map((row) => row.element), ...hints]);
   }
 
-  row(title) {
-    const row = { measure: make("span"), note: make("p", { class: "llx-hint" }), list: make("ol"), items: new Map() };
-    const heading = make("div", { class: "llx-title" }, make("strong", {}, title), row.measure);
-    row.element = make("div", { class: "llx-list" }, heading, row.note, row.list);
-    return row;
+  row({ title, measure, tiles }) {
+    const deaf = "No sound takes part in this map: each fits a spot as well as any other.";
+    const heading = make("div", { class: "llx-title" }, make("strong", {}, title), ` ${measure}`);
+    const items = tiles.length ? make("ol", {}, ...tiles.map((tile) => this.tile(tile))) : make("p", { class: "llx-hint" }, deaf);
+    return make("div", { class: "llx-list" }, heading, items);
   }
 
-  judged(item, { score, right }) {
-    item.className = right == null ? "" : right ? "right" : "wrong";
-    item.querySelector(".llx-score").textContent = right == null ? score : `${score}, ${item.className}`;
-    return item;
-  }
-
-  tile({ caption, image, audio }) {
-    const item = make("li");
+  tile({ caption, image, audio, score, right }) {
+    const verdict = right == null ? "" : right ? "right" : "wrong", item = make("li", { class: verdict });
     if (image) item.append(make("img", { src: image, alt: `picture: ${caption}` }));
-    item.append(make("div", { class: "llx-caption" }, caption, make("div", { class: "llx-score" })));
+    const said = make("div", { class: "llx-score" }, verdict ? `${score}, ${verdict}` : score);
+    item.append(make("div", { class: "llx-caption" }, caption, said));
     const few = "nodownload noplaybackrate noremoteplayback"; // else there is no room for the play button
     const how = { controls: true, preload: "none", controlslist: few, "aria-label": `sound: ${caption}` };
     if (audio) item.append(make("audio", { ...how, src: audio }));
@@ -679,7 +595,7 @@ class App {
   // ---- from the reader
 
   step(by) {
-    const many = this.menu.pictures.length, now = this.model.get("picture");
+    const many = this.model.get("menu").pictures.filter(([k]) => k >= 0).length, now = this.model.get("picture");
     this.set({ picture: now < 0 ? (by > 0 ? 0 : many - 1) : (now + by + many) % many });
   }
 
@@ -710,7 +626,7 @@ class App {
   back(time) {
     const same = this.model.get("time") === time;
     this.set({ time });
-    if (same) this.scene();
+    if (same) this.show_scene(this.model.get("scene"));
     this.timed();
     this.values();
   }
@@ -730,14 +646,13 @@ class App {
     if (!this.tell({ type: "film" })) this.waiting = false;
   }
 
-  filmed(told) {
-    if (told.key !== this.key) return;
-    this.film = told;
-    told.canvases.flat().forEach(({ image, side }) => image && this.pixels(image, side));
-    if (!this.waiting) return;
+  filmed(film) {
+    const asked = this.waiting;
     this.waiting = false;
-    this.said();
-    this.roll();
+    if (film?.key !== this.key) return;
+    this.film = film;
+    for (const { image, side } of film.canvases.flat()) this.pixels(image, side);
+    if (asked) this.roll();
   }
 
   async roll() {
@@ -785,32 +700,22 @@ class App {
   // ---- files and microphone
 
   async upload(input, kind) {
-    const [chosen] = input.files, most = MEGABYTES * 1e6;
+    const [chosen] = input.files;
     if (!chosen) return;
-    if (chosen.size > most) {
+    if (chosen.size > MEGABYTES * 1e6) {
       const size = (chosen.size / 1e6).toFixed(0);
       this.say(`${chosen.name}: the file has ${size} MB, more than ${MEGABYTES}; choose a smaller one.`);
     } else {
       this.say(`${chosen.name} is being read …`);
-      try {
-        const bytes = await this.readable(chosen, kind);
-        if (bytes.byteLength <= most) this.bring(bytes, chosen.name, kind);
-        else this.say(`${chosen.name}: the sound is too long; choose one of 60 s at most.`);
-      } catch {
-        this.say(`${chosen.name}: the browser could not read the file; choose it again.`);
-      }
+      await this.bring(chosen, chosen.name, kind).catch(() =>
+        this.say(`${chosen.name}: the browser could not read the file; choose it again.`));
     }
     input.value = ""; // the same file can be chosen again
   }
 
-  /** A file as Python reads it: m4a, webm or aac, as telephones record, is turned into wav here. */
-  async readable(file, kind) {
-    const known = kind !== "sound" || /\.(wav|flac|ogg|mp3)$/i.test(file.name);
-    return (known ? null : await recorded(file).catch(() => null)) ?? file.arrayBuffer(); // Python says if it is no sound
-  }
-
-  bring(bytes, name, kind) {
-    const parts = Math.max(1, Math.ceil(bytes.byteLength / PART));
+  /** Send a file in parts. */
+  async bring(file, name, kind) {
+    const bytes = await file.arrayBuffer(), parts = Math.max(1, Math.ceil(bytes.byteLength / PART));
     for (let part = 0; part < parts; part++) {
       const piece = bytes.slice(part * PART, (part + 1) * PART);
       if (!this.tell({ type: "file", kind, name, part, parts }, [piece])) return;
@@ -846,17 +751,12 @@ class App {
   recordFrom(stream) {
     const { controls: c } = this, recorder = (this.recorder = new MediaRecorder(stream)), pieces = [];
     recorder.ondataavailable = (event) => pieces.push(event.data);
-    recorder.onstop = async () => {
+    recorder.onstop = () => {
       clearTimeout(timer);
       stream.getTracks().forEach((track) => track.stop());
       this.recorder = null;
       c.record.textContent = "record";
-      if (this.closed) return;
-      try {
-        this.bring(await recorded(new Blob(pieces, { type: recorder.mimeType })), "recording.wav", "recording");
-      } catch {
-        this.say("the recording holds no sound that can be decoded: record once more, for a second or longer.");
-      }
+      if (!this.closed) this.bring(new Blob(pieces), "recording", "recorded");
     };
     const timer = setTimeout(() => recorder.state === "recording" && recorder.stop(), 1000 * RECORDED);
     recorder.start();
@@ -869,8 +769,10 @@ class App {
     clearTimeout(this.silence);
     this.stop();
     if (this.recorder?.state === "recording") this.recorder.stop();
-    this.views.forEach((view) => view.observer.disconnect());
-    this.off.forEach((off) => off());
+    this.views.forEach((view) => view.close());
+    for (const name of this.traits) this.model.off(name, this.refresh);
+    this.model.off("change:answered", this.answered);
+    this.model.off("msg:custom", this.heard);
   }
 }
 
