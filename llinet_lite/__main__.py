@@ -6,7 +6,6 @@ in a sentence and exit code 2, a failed notebook in exit code 1, a course stoppe
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from llinet_lite import __version__
 
 app = typer.Typer(
     name="llinet",
@@ -34,16 +35,12 @@ Workers = Annotated[int, typer.Option(help="Processes; 0 takes one per core.", m
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import llinet_lite
-
-        print(f"llinet-lite {llinet_lite.__version__}")
+        print(f"llinet-lite {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
-) -> None:
+def _main(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False):
     pass
 
 
@@ -123,24 +120,19 @@ def results(
 def world_show(
     name: Annotated[str, typer.Argument(help="One of the 32 instruments, as violin.")],
     seed: Seed = 0,
-    kind: Annotated[str, typer.Option(help="solo, duet, distractor, offscreen or silence.")] = "solo",
-    size: Annotated[int, typer.Option(help="Side of the image, pixels.", min=16, max=4096)] = 512,
-    seconds: Annotated[float, typer.Option(help="Length of the sound, at most 10.", min=0.1, max=10)] = 3.0,
-    out: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path(),
+    kind: Annotated[str, _option(help="solo, duet, distractor, offscreen or silence.")] = "solo",
+    size: Annotated[int, _option(help="Side of the image, pixels.", min=16, max=2048)] = 512,
+    seconds: Annotated[float, _option(help="Length of the sound, at most 10.", min=0.1, max=10)] = 3.0,
+    out: Annotated[Path, _option(help="Folder for the two files.")] = Path(),
 ) -> None:
     """Write one clip: an image (PNG) and its sound (WAV)."""
     from llinet_lite import world
     from llinet_lite.data import media
 
-    for what, given, known in (
-        ("instrument", name, [row.name for row in world.INSTRUMENTS]),
-        ("kind of scene", kind, list(world.KINDS)),
-    ):
-        if given not in known:
-            near = difflib.get_close_matches(given.lower(), known, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
-            raise ValueError(f"there is no {what} {given!r}: {hint}Choose one of {', '.join(known)}")
-    clip = world.clip(name, seed, kind=kind, size=size, seconds=seconds)
+    try:
+        clip = world.clip(name, seed, kind=kind, size=size, seconds=seconds)
+    except KeyError as error:  # it proposes the nearest names
+        raise ValueError(error.args[0]) from None
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{name.replace(' ', '_')}-{kind}-{seed}"
     media.write_image(out / f"{stem}.png", clip.image)
@@ -215,19 +207,16 @@ def _sizes(store) -> str:
 
 # ------------------------------------------------------------------------------------------------ the doctor
 
-# GB of memory, disk and GPU
-NEEDS = {"smoke": (4, 1, 0), "laptop": (6, 3, 0), "gpu": (48, 60, 100), "paper": (96, 300, 130)}
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # one set, which loads together
 
 
 @app.command()
 def doctor(profile: ProfileName = "laptop") -> None:
     """Say OK or FAIL for everything the course needs, with a fix for each FAIL."""
-    lines = []
+    failed = 0
     for line in examine(profile):
         print(line, flush=True)
-        lines.append(line)
-    failed = sum(line.startswith("FAIL") for line in lines)
+        failed += line.startswith("FAIL")
     print(f"\n{failed} failed" if failed else "\nall is well")
     raise typer.Exit(bool(failed))
 
@@ -240,7 +229,7 @@ def examine(profile: str = "laptop") -> Iterator[str]:
     import torch
     from jupyter_client.kernelspec import find_kernel_specs
 
-    from llinet_lite.profiles import profile_named
+    from llinet_lite.profiles import NEEDS, profile_named
     from llinet_lite.workspace import home
 
     memory, disk, gpu = NEEDS[profile_named(profile).name]

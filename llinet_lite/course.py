@@ -235,10 +235,7 @@ def _plan(course: Course) -> dict[Path, dict[str, object]]:
     known = {path: inspect_notebook(str(path)) for path in chosen}
     if course.data is not None:
         known = {path: declared for path, declared in known.items() if "data" in declared}
-    given, free = (
-        dict(course.given),
-        {name for declared in known.values() for name in declared} - options.keys(),
-    )
+    given, free = dict(course.given), set().union(*known.values()) - options.keys()
     if len(given) < len(course.given) or not given.keys() <= free:
         were = ", ".join(name for name, _ in course.given)
         raise ValueError(f"-p takes each of these once: {', '.join(sorted(free))}; given were {were}")
@@ -269,17 +266,16 @@ def _typed(parameter: dict, text: str) -> object:
 @contextlib.contextmanager
 def _kernel_environment(course: Course, at_once: int) -> Iterator[None]:
     """Set what the notebooks' processes inherit, and put it back after; they run in the notebooks' folder."""
-    before, here = dict(os.environ), Path.cwd()
+    before = dict(os.environ)
     os.environ.update(LLINET_HOME=str(home()), LLINET_RUNS=str(course.runs), JUPYTER_PREFER_ENV_PATH="1")
     threads = {"OMP_NUM_THREADS": str(max(1, cpu_count() // at_once))} if at_once > 1 else {}
     for name, value in (KERNEL | threads).items():  # more threads than cores would wait for each other
         os.environ.setdefault(name, value)
     os.environ.pop("MPLBACKEND", None)  # the notebook's own way to show figures
-    os.chdir(course.notebooks)
     try:
-        yield
+        with contextlib.chdir(course.notebooks):
+            yield
     finally:
-        os.chdir(here)
         os.environ.clear()
         os.environ.update(before)
 

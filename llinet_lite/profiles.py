@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["COSTS", "PROFILES", "Profile", "overridden", "profile_named"]
+__all__ = ["COSTS", "NEEDS", "PROFILES", "Profile", "overridden", "profile_named"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ _ALL = [
 ]
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in _ALL}
 COSTS: dict[str, dict[str, tuple[float, float]]] = _TABLES["costs"]  # profile -> lesson -> minutes, gigabytes
+NEEDS: dict[str, tuple[int, int, int]] = _TABLES["needs"]  # profile -> GB of memory, disk and GPU
 
 
 def profile_named(name: str) -> Profile:

@@ -31,21 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Claim", "Result", "ResultError", "Table", "by_row", "claims", "claims_frame", "difference", "kept",
-    "machine", "markdown", "numbers", "papers", "read", "readme", "replication", "table",
+    "machine", "markdown", "numbers", "papers", "read", "readme", "table",
 ]  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
-# runs that have a column in README.md, its title, and what the run is
-RUNS = {
-    "laptop": ("laptop", "the built-in world"),
-    "gpu": ("gpu", "the built-in world, networks and inputs of the papers' size"),
-    "laptop-traindata": (
-        "real photos",
-        "photographs and recorded sounds of instruments, paired by class; its intervals of three seeds are "
-        "older, and too narrow",
-    ),
-}
 SEEDS = 3  # of published numbers; another number of seeds is said beside the value
+README = tomllib.loads((HERE / "readme.toml").read_text(encoding="utf-8"))  # its columns and rows
 
 
 class ResultError(ValueError):
@@ -138,20 +129,6 @@ def _interval(bounds: tuple, unit: str, sign: bool = False) -> str:
 class Table:
     """Several methods on the same items: numbers with intervals beside chance and the papers'.
 
-    Attributes
-    ----------
-    values : mapping of row to mapping of column to Cell or array (S, N)
-        An array holds what every item gave under every seed, and is drawn by `clips`.
-    clips : array (N,) or (N, 2), or a mapping of column to such
-        The clip of every item.
-    chance : mapping of column to float
-    paper : mapping of column to mapping of row to float
-        By default the published numbers of the columns, see :func:`papers`.
-    unit : str
-        As of a Result.
-    seeds : mapping of row to sequence of int
-    minutes : mapping of row to float
-
     Examples
     --------
     >>> import numpy as np
@@ -161,13 +138,14 @@ class Table:
     (0.75, 0.5)
     """
 
+    # row -> column -> a Cell, or an array (S, N) of what every item gave under every seed, drawn by `clips`
     values: Mapping[str, Mapping[str, Cell | np.ndarray]]
-    clips: np.ndarray | Mapping[str, np.ndarray] | None = None
-    chance: Mapping[str, float] = field(default_factory=dict)
-    paper: Mapping[str, Mapping[str, float]] | None = None
-    unit: str = ""
-    seeds: Mapping[str, Iterable[int]] = field(default_factory=dict)
-    minutes: Mapping[str, float] = field(default_factory=dict)
+    clips: np.ndarray | Mapping[str, np.ndarray] | None = None  # of every item: (N,) or (N, 2), or by column
+    chance: Mapping[str, float] = field(default_factory=dict)  # by column
+    paper: Mapping[str, Mapping[str, float]] | None = None  # column -> row; by default those of `papers`
+    unit: str = ""  # as of a Result
+    seeds: Mapping[str, Iterable[int]] = field(default_factory=dict)  # by row
+    minutes: Mapping[str, float] = field(default_factory=dict)  # by row
     _cells: dict = field(default_factory=dict, repr=False)
 
     @property
@@ -269,25 +247,22 @@ def table(results: Iterable[Result], *, details: bool = True) -> pd.DataFrame:
     """Results beside the papers', a row each, as text; with seeds, sample, profile and so on as `details`."""
     import pandas as pd
 
-    rows = []
-    for result in results:
-        row = {
+    rows = [
+        {
             "name": result.name,
             "here [95 %]": result.shown(),
             "chance": _number(result.chance, result.unit),
             "paper": _number(result.paper, result.unit),
             "unit": result.unit or "%",
+            "seeds": len(result.seeds),
+            "n": result.n,
+            "profile": result.profile,
+            "data": result.data_hash[:8],
+            "minutes": f"{result.minutes:.1f}",
         }
-        if details:
-            row |= {
-                "seeds": len(result.seeds),
-                "n": result.n,
-                "profile": result.profile,
-                "data": result.data_hash[:8],
-                "minutes": f"{result.minutes:.1f}",
-            }
-        rows.append(row)
-    return pd.DataFrame(rows)
+        for result in results
+    ]
+    return pd.DataFrame(rows).iloc[:, : None if details else 5]
 
 
 def numbers(results: Iterable[Result]) -> pd.DataFrame:
@@ -321,15 +296,7 @@ def read(path: Path) -> list[Result]:
 
 
 def kept(run: str, lesson: str, home: Path = HERE.parent) -> list[Result]:
-    """The results of a lesson in HOME/results, else those of the checkout; none if neither keeps any.
-
-    Parameters
-    ----------
-    run : str
-        As "laptop" or "laptop-photos".
-    lesson : str
-        Name of a lesson, or its number.
-    """
+    """The results of a lesson, by name or number, in HOME/results, else in the checkout."""
     for place in (home, HERE.parent):
         for path in sorted((place / "results" / run).glob(f"{lesson}*.json")):
             return read(path)
@@ -355,36 +322,6 @@ def machine() -> dict:
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
         "packages": {name: metadata.version(name) for name in packages},
     }
-
-
-def replication(first: str = "laptop-earlier", again: str = "laptop") -> pd.DataFrame:
-    """Compare the numbers that are results of three seeds or more in two runs.
-
-    Returns
-    -------
-    DataFrame
-        A row per lesson, and their sum. `numbers` that both have; `outside`: the second lies outside the
-        interval of the first; `apart`: the interval of their difference excludes zero.
-    """
-    import pandas as pd
-
-    def known(run: str, lesson: str) -> dict[str, Result]:
-        found = kept(run, lesson)
-        return {r.name: r for r in found if len(r.seeds) >= SEEDS and r.low is not None}
-
-    rows = {}
-    for path in sorted((HERE.parent / "results" / first).glob("[0-9]*.json")):
-        before, now = known(first, path.stem), known(again, path.stem)
-        both = [(before[name], now[name]) for name in before if name in now]
-        apart = [difference(old.bounds, new.bounds) for old, new in both]
-        rows[path.stem] = {
-            "numbers": len(both),
-            "outside": sum(not old.low <= new.value <= old.high for old, new in both),
-            "apart": sum(low > 0 or high < 0 for _, low, high in apart),
-        }
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["numbers", "outside", "apart"])
-    frame.loc["all"] = frame.sum()
-    return frame
 
 
 # ------------------------------------------------------------------------------------------------ the claims
@@ -539,7 +476,7 @@ def claims_frame(run: str = "laptop", other: str = "laptop-traindata") -> pd.Dat
                 "paper": claim.paper,
                 "measured [95 %]": str(lowest),
                 "verdict": claim.judge(run),
-                RUNS.get(other, (other,))[0]: claim.judge(other),
+                README["runs"].get(other, {"title": other})["title"]: claim.judge(other),
                 "why": claim.why,
             }
         )
@@ -550,30 +487,6 @@ def claims_frame(run: str = "laptop", other: str = "laptop-traindata") -> pd.Dat
 
 BEGIN = "<!-- results: begin; written by `llinet results --write`, do not edit it here -->"
 END = "<!-- results: end -->"
-ROWS = {
-    "AVC accuracy: L3-Net": "01 AVC accuracy, all",
-    "AVC accuracy: L3-Net, one audio per image": "01 AVC accuracy, sampled",
-    "AVC accuracy: AVE-Net": "02 AVC accuracy, all",
-    "AVC accuracy: AVOL-Net": "03 AVC accuracy, all",
-    "nDCG@30: L3-Net": "02 nDCG@30 exponential, {im-aud|aud-im}, L3-Net",
-    "nDCG@30: L3-Net + CCA": "02 nDCG@30 exponential, {im-aud|aud-im}, L3-Net + CCA, paper",
-    "nDCG@30: AVE-Net": "02 nDCG@30 exponential, {im-aud|aud-im}, AVE-Net",
-    "pointing: AVOL-Net": "03 pointing, {seen|unseen}, box, own sound",
-    "pointing: audio of another class": "03 pointing, {seen|unseen}, box, shuffled sound",
-    "pointing: image center": "03 pointing, {seen|unseen}, box, image centre",
-    **{
-        f"R@1: {name}": f"06 R@1 {{I2A|A2I}}, {name}"
-        for name in ("DAR", "ULSLVC", "SIR", "SCAN", "DSCMR", "TIMAM", "CMPM", "CME", "LLINet")
-    },
-    **{
-        f"mIoU: {name}": f"07 {{mIoU|mIoU as released}}, {name}"
-        for name in ("AVOL-Net", "Baseline", "Baseline+AM", "LLINet", "LLINet, shuffled sound", "centre disc")
-    },
-    **{
-        f"acc, hm: {name}": f"08 {{acc|hm (gate)}}, {name}"
-        for name in ("DCN", "LDE", "RelationNet", "SAE", "LLINet", "LLINet (VGGish)")
-    },
-}
 
 
 def readme(text: str) -> str:
@@ -582,15 +495,15 @@ def readme(text: str) -> str:
         raise ResultError(f"README.md must hold each of these lines once, in this order:\n{BEGIN}\n{END}")
     import pandas as pd
 
-    runs = [run for run in RUNS if any((HERE.parent / "results" / run).glob("[0-9]*.json"))]
+    runs = {run: of for run, of in README["runs"].items() if any((HERE.parent / "results" / run).iterdir())}
     rows = []
-    for label, names in ROWS.items():
+    for label, names in README["rows"].items():
         found = {run: [lookup(run, name) for name in _expanded(names)] for run in runs}
         known = [next((r for r in column if r), None) for column in zip(*found.values(), strict=True)]
         row = {"": label, "paper": _joined(_side(r, "paper") for r in known)}
-        row |= {RUNS[run][0]: _joined(map(_short, of)) for run, of in found.items()}
+        row |= {runs[run]["title"]: _joined(map(_short, of)) for run, of in found.items()}
         rows.append(row | {"chance": _joined(_side(r, "chance") for r in known)})
-    about = "".join(f"* *{RUNS[run][0]}* (`results/{run}`): {RUNS[run][1]}.\n" for run in runs)
+    about = "".join(f"* *{of['title']}* (`results/{run}`): {of['about']}.\n" for run, of in runs.items())
     block = markdown(pd.DataFrame(rows)) + "\n" + about
     head, rest = text.split(BEGIN)
     return f"{head}{BEGIN}\n\n{block}\n{END}{rest.split(END)[1]}"

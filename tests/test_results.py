@@ -139,22 +139,6 @@ def row(name, value, low, high, seeds=3, **more) -> Result:
     return Result(name, value, low, high, seeds=tuple(range(seeds)), **more)
 
 
-def test_two_trainings_are_compared(keep):
-    names = ("inside", "outside", "apart below", "apart above")
-    keep("laptop-earlier", *(row(n, 0.5, 0.4, 0.6) for n in names), row("c", 0.5, 0.4, 0.6, 1))
-    keep(
-        "laptop",
-        row("inside", 0.6, 0.5, 0.7),
-        row("outside", 0.64, 0.54, 0.74),
-        row("apart below", 0.35, 0.1, 0.45),
-        row("apart above", 0.65, 0.55, 0.9),
-        row("c", 0.9, 0.8, 1.0),
-        row("new", 0.5, 0.4, 0.6),
-    )
-    frame = results.replication()
-    assert frame.loc["01_x"].tolist() == frame.loc["all"].tolist() == [4, 3, 2]
-
-
 def test_interval_of_a_difference():
     value, low, high = difference((0.8, 0.7, 0.9), (0.5, 0.4, 0.6))
     assert (value, low, high) == pytest.approx((0.3, 0.3 - 0.02**0.5, 0.3 + 0.02**0.5))
