@@ -15,9 +15,7 @@ from torch import Tensor
 
 from llinet_lite.world import family
 
-PAPER_C = 20  # what the paper takes for the longest path
-ONTOLOGY_C = 11  # the longest path there is in AudioSet's ontology, with a virtual root
-INSTRUMENT_C = 9  # the longest path between the 110 classes of AudioSet-Instruments
+PAPER_C = 20  # what the paper takes for the longest path; in AudioSet's ontology it is 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +23,6 @@ class Relevance:
     r"""Graded relevance of classes, :math:`r_{ij} = C - d_{ij}` with d edges between them in a family tree.
 
     Source: Arandjelovic and Zisserman, *Objects that Sound* (2018), appendix A.2.
-
-    Examples
-    --------
-    >>> relevance_of(["violin", "cello", "gong"]).between([0], [0, 1, 2])
-    tensor([[20., 18., 16.]])
-
-    Notebook: 02
     """
 
     names: tuple[str, ...]  # a label is a position in this list
@@ -42,22 +33,19 @@ class Relevance:
     def __post_init__(self):
         d, n = np.asarray(self.distances), len(self.names)
         if d.shape != (n, n) or (d < 0).any() or (d != d.T).any() or np.diagonal(d).any():
+            raise ValueError(f"distances must be ({n}, {n}), symmetric, 0 on the diagonal; got {d.shape}.")
+        if d.max(initial=1) > self.C:
             raise ValueError(
-                f"distances must be ({n}, {n}), symmetric, at least 0 and 0 on the diagonal; got {d.shape}."
-            )
-        longest = int(d.max(initial=1))
-        if longest > self.C:
-            raise ValueError(
-                f"C = {self.C} is below the longest distance, {longest}; the paper has {PAPER_C}."
+                f"C = {self.C} is below the longest distance, {d.max()}; the paper has {PAPER_C}."
             )
 
     def between(self, query_labels, database_labels) -> Tensor:
         """Relevance of every clip of the database to every query, (Q, N) float32, 0 to C; integer labels."""
         labels = [np.asarray(part) for part in (query_labels, database_labels)]
         for part in labels:
-            if part.ndim != 1 or not part.size or not np.issubdtype(part.dtype, np.integer):
+            if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
                 raise ValueError(f"labels must be (n,) integers; got {part.dtype} of shape {part.shape}.")
-            if part.min() < 0 or part.max() >= len(self.names):
+            if not np.isin(part, np.arange(len(self.names))).all():
                 raise ValueError(f"labels run to {part.max()}, but there are {len(self.names)} classes.")
         return torch.as_tensor((self.C - np.asarray(self.distances))[np.ix_(*labels)], dtype=torch.float32)
 
@@ -69,13 +57,17 @@ def relevance_of(
 
     Parameters
     ----------
-    names : sequence of n str
-        Class names in the order of their labels; case, hyphens and underscores do not matter.
+    names : sequence of n str, in the order of their labels; case, hyphens and underscores do not matter
     ontology : path-like, optional
         AudioSet's ``ontology.json``. Without it, classes of the built-in world are graded by its family tree
         (the same distances), and others by :func:`same_class`.
     C : int
         Relevance of the same class. It decides much with linear gain, hardly anything with exponential gain.
+
+    Examples
+    --------
+    >>> relevance_of(["violin", "cello", "gong"]).between([0], [0, 1, 2])
+    tensor([[20., 18., 16.]])
 
     Notebook: 02
     """
