@@ -495,7 +495,7 @@ def readme(text: str) -> str:
         raise ResultError(f"README.md must hold each of these lines once, in this order:\n{BEGIN}\n{END}")
     import pandas as pd
 
-    runs = {run: of for run, of in README["runs"].items() if any((HERE.parent / "results" / run).iterdir())}
+    runs = {run: of for run, of in README["runs"].items() if (HERE.parent / "results" / run).is_dir()}
     rows = []
     for label, names in README["rows"].items():
         found = {run: [lookup(run, name) for name in _expanded(names)] for run in runs}
