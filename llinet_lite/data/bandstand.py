@@ -18,7 +18,6 @@ import hashlib
 import itertools
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+import scipy
 
 from llinet_lite.data.media import MediaError, decode_jpeg, encode_jpeg, encode_png
 from llinet_lite.data.store import (
@@ -97,10 +97,7 @@ class WorldSet:
         if self.frames > len(self.grid):
             raise ValueError(f"a clip of {self.seconds} s has {len(self.grid)} frames, not {self.frames}")
 
-    @property
-    def grid(self) -> np.ndarray:
-        """The frames of a clip that may be kept."""
-        return frame_grid(self.seconds)
+    grid = property(lambda self: frame_grid(self.seconds))  # frames of a clip that may be kept
 
     def clips(self, split: str) -> list[Take]:
         """The clips of a split, in order; a row number is a clip's place in this list."""
@@ -158,25 +155,19 @@ WORLD_SETS = {
 
 def render(plan: WorldSet, split: str, row: int, take: Take) -> tuple[list[dict], dict]:
     """Make the rows of one clip: those of its images, in order of time, and the one of its sound."""
-    name = INSTRUMENTS[take.label].name
-    scene = Scene(
-        name, take.seed, take.kind, partner=take.partner, seconds=plan.seconds, imprint=plan.imprint
-    )
+    name, size = INSTRUMENTS[take.label].name, plan.image_size
+    how = {"partner": take.partner, "seconds": plan.seconds, "imprint": plan.imprint}
+    scene = Scene(name, take.seed, take.kind, **how)
     picks = np.random.default_rng([take.seed, 2]).choice(plan.grid, plan.frames, replace=False)
     facts = {"seed": take.seed, "name": name, "partner": take.partner, **scene.factors}
     shared = {"label": take.label, "kind": take.kind, "factors": json.dumps(facts, sort_keys=True)}
-    clip = f"{split}/{name}/{take.kind}-{row:05d}"
-    images = [
-        {
-            "id": f"{clip}@{frame * FRAME:.2f}",
-            "clip": row,
-            "time": frame * FRAME,
-            "jpeg": encode_jpeg(scene.frame(frame * FRAME, plan.image_size), plan.quality),
-            "objects": encode_png(scene.objects(frame * FRAME, plan.image_size)),
-            **shared,
+    clip, images = f"{split}/{name}/{take.kind}-{row:05d}", []
+    for time in (FRAME * np.sort(picks)).tolist():
+        cells = {
+            "jpeg": encode_jpeg(scene.frame(time, size), plan.quality),
+            "objects": encode_png(scene.objects(time, size)),
         }
-        for frame in sorted(picks.tolist())
-    ]
+        images.append({"id": f"{clip}@{time:.2f}", "clip": row, "time": time, **cells, **shared})
     audio = scene.audio(0.0, plan.seconds, plan.sample_rate)
     return images, {"id": clip, "audio": audio.astype("<i2").tobytes(), **shared}
 
@@ -190,36 +181,14 @@ def _render_shard(folder, plan: WorldSet, split: str, shard: int) -> None:
 
 
 def build(
-    folder,
-    plan: WorldSet,
-    splits: Sequence[str] | None = None,
-    workers: int | None = None,
-    progress: bool = True,
+    folder, plan: WorldSet, splits: Sequence[str] | None = None, workers: int | None = None, progress=True
 ) -> Store:
-    """Build a set of Bandstand-32, or the splits of it that are still missing.
-
-    Parameters
-    ----------
-    folder : str or Path
-    plan : WorldSet
-        For instance ``WORLD_SETS["laptop"]``.
-    splits : sequence of str, optional
-        Some of SPLITS; default: all that have clips. A later call adds others.
-    workers : int, optional
-        Processes; default: one per core. The bytes do not depend on it.
-    progress : bool
-        Say what it will take, and show how far it is.
-
-    Examples
-    --------
-    >>> store = build("runs/data/smoke", WORLD_SETS["smoke"], ["test"])   # doctest: +SKIP
-    """
+    """Build a set of Bandstand-32, or those of its `splits` that are still missing."""
     shards = {split: math.ceil(len(plan.clips(split)) / CLIPS_PER_SHARD) for split in splits or SPLITS}
     if splits and not all(shards.values()):
-        empty = [split for split, count in shards.items() if not count]
+        empty = ", ".join(split for split, count in shards.items() if not count)
         raise ValueError(
-            f"the plan {plan.name!r} has no clips in {', '.join(empty)}: "
-            f"raise {' and '.join(f'{split}_share' for split in empty)} above 0, or leave the split out"
+            f"the plan {plan.name!r} has no clips in {empty}: raise its share above 0, or leave the split out"
         )
     with StoreWriter(folder, plan.plan()) as writer:
         store = Store(folder) if writer.finished else None
@@ -231,26 +200,17 @@ def build(
         _announce(folder, title, plan.estimate(wanted, 1), wanted, workers, progress)
         tasks = [(folder, plan, split, k) for split, n in wanted.items() for k in writer.missing(split, n)]
         list(over_cores(_render_shard, tasks, workers, title, progress))
-        return writer.finish(
-            {
-                "name": title,
-                "sample_rate": plan.sample_rate,
-                "seconds": plan.seconds,
-                "image_size": plan.image_size,
-                "classes": [{"name": row.name, "seen": row.seen} for row in INSTRUMENTS],
-                "seed": plan.seed,
-                "command": f"llinet world build --profile {plan.name}",
-                "made_by": _versions(),
-            },
-            wanted,
-        )
-
-
-def _versions() -> dict[str, str]:
-    import scipy
-
-    versions = {"numpy": np.__version__, "scipy": scipy.__version__, "opencv": cv2.__version__}
-    return {"world": WORLD_VERSION, "python": sys.version.split()[0], **versions}
+        manifest = {
+            "name": title,
+            "sample_rate": plan.sample_rate,
+            "seconds": plan.seconds,
+            "image_size": plan.image_size,
+            "classes": [{"name": row.name, "seen": row.seen} for row in INSTRUMENTS],
+            "seed": plan.seed,
+            "command": f"llinet world build --profile {plan.name}",
+            "made_by": {module.__name__: module.__version__ for module in (np, scipy, cv2)},
+        }
+        return writer.finish(manifest, wanted)
 
 
 def _announce(folder, title: str, cost: tuple, splits, workers: int | None, progress: bool) -> None:
@@ -288,23 +248,13 @@ def first_images(images: ImageTable) -> np.ndarray:
 
 
 def optical_flow(frames: np.ndarray) -> np.ndarray:
-    """Estimate how far each pixel moves from one frame to the next.
+    """Farnebäck flow between frames, (n + 1, H, W, 3) uint8 RGB -> (n, 2, H, W) float32, pixels per frame.
 
     Field k holds the (u, v) for which frame k at (x, y) looks like frame k + 1 at (x + u, y + v). *Objects
     that Sound* takes TV-L1 flow, which OpenCV keeps in its contributed modules. Of what the main modules
     offer, Farnebäck's polynomial expansion (SCIA 2003) suits the built-in world best: on 180 pairs of noisy
     frames it leaves 30 % of the motion unexplained and sees 0.13 px where all stands (dense inverse search:
     39 %, 0.27 px).
-
-    Parameters
-    ----------
-    frames : (n + 1, H, W, 3) uint8
-        RGB.
-
-    Returns
-    -------
-    flow : (n, 2, H, W) float32
-        u to the right, v down, pixels per frame.
     """
     gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     settings = {"pyr_scale": 0.5, "levels": 3, "winsize": 21, "iterations": 2, "poly_n": 7, "poly_sigma": 1.5}
@@ -321,12 +271,8 @@ def quantize(flow: np.ndarray, limit: float) -> np.ndarray:
 class MotionTable:
     """The frames and the flow of one split, memory mapped; StoreError where they are not built.
 
-    Attributes
-    ----------
-    image : (n,) int array
-        Row of the image table that each row belongs to, ascending: :func:`first_images`.
-    limit : float
-        Pixels per frame that the value 127 of the flow stands for.
+    `image` (n,) int are the rows of the image table that they belong to, ascending: :func:`first_images`;
+    `limit` is the pixels per frame that the value 127 of the flow stands for.
     """
 
     def __init__(self, store: Store, split: str):
@@ -376,22 +322,9 @@ def _shards(store: Store, split: str) -> list[Path]:
 
 
 def build_motion(
-    store: Store,
-    splits: Sequence[str] = ("train", "val", "test"),
-    workers: int | None = None,
-    progress: bool = True,
+    store: Store, splits: Sequence[str] = ("train", "val", "test"), workers: int | None = None, progress=True
 ) -> dict[str, MotionTable]:
-    """Film the second around the first image of every clip once more; what is already there is kept.
-
-    `workers` and `progress` are as of :func:`build`. StoreError: a store of photos, an unknown split, a disk
-    that is too small, another process at work in the folder.
-
-    Examples
-    --------
-    >>> motion = build_motion(store)["test"]                       # doctest: +SKIP
-    >>> motion.frames(0).shape, motion.flow(0).shape               # doctest: +SKIP
-    ((25, 128, 128, 3), (10, 2, 128, 128))
-    """
+    """Film the second around the first image of every clip once more; what is already there is kept."""
     shards = [(split, k, path) for split in splits for k, path in enumerate(_shards(store, split))]
     tasks = [(store.folder, split, k, path) for split, k, path in shards if not path.exists()]
     if tasks:
@@ -414,11 +347,9 @@ def _film_shard(folder: Path, split: str, shard: int, path: Path) -> None:
 def _film(store: Store, split: str, row: int) -> dict:
     """Make the row of the motion table that belongs to one image."""
     images, size = store.images(split), store.manifest["image_size"]
-    facts, middle = images.factors(row), round(float(images.time[row]) / FRAME)
-    scene = Scene(
-        facts["name"], facts["seed"], facts["kind"], partner=facts["partner"], seconds=facts["seconds"]
-    )
-    half = FRAMES // 2
+    facts, middle, half = images.factors(row), round(float(images.time[row]) / FRAME), FRAMES // 2
+    how = {"partner": facts["partner"], "seconds": facts["seconds"]}
+    scene = Scene(facts["name"], facts["seed"], facts["kind"], **how)
     times = FRAME * np.arange(middle - half, middle + half + 1)
     frames = np.stack([scene.frame(t, size) for t in times])  # (25, H, W, 3)
     inner = frames[half - FIELDS // 2 : half + FIELDS // 2 + 1]

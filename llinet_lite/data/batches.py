@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -65,23 +65,14 @@ class Rows:
     crop: np.ndarray  # (n, 2) float, place of the crop, 0 (top, left) to 1
     draws: np.ndarray  # (n, 8) float32, uniforms in [0, 1) for augmentation
 
-    def arrays(self) -> list[np.ndarray]:
-        """All arrays, in the order above."""
-        return [getattr(self, field.name) for field in fields(self)]
-
     def take(self, order) -> Rows:
         """The rows ``order`` of every array."""
-        return Rows(*(array[order] for array in self.arrays()))
+        return Rows(*(array[order] for array in vars(self).values()))
 
 
 class Batches(Dataset):
-    """The batches of one epoch: ``len(batches)``, ``batches[i]``.
+    """The batches of one epoch: ``len(batches)``, ``batches[i]``; the same in whatever process they are read.
 
-    Give it to ``DataLoader(batches, batch_size=None, num_workers=k)``: the tensors are the same for every k.
-    ``sampler=range(i, len(batches))`` goes on at batch i.
-
-    Notes
-    -----
     A batch is a dict of tensors, B rows: image (B, H, W, 3) uint8; audio (B, n) int16; label, match, group,
     index (B,) int64; draws (B, 8) float32. ``index`` is the row of the image table (of the sound table, where
     there are no images). Objects (B, H, W) uint8 where masks were asked for. The view "frames" has frames
@@ -99,20 +90,16 @@ class Batches(Dataset):
         """All batches in order; threads read the next ones where there are cores to spare."""
         from joblib import cpu_count
 
-        threads = min(8, cpu_count() - 1) if cpu_count() >= 4 else 0
-        if not threads:
+        if cpu_count() < 4:
             yield from map(self.__getitem__, range(len(self)))
             return
-        pool, coming = ThreadPoolExecutor(threads, "reader"), deque()
-        try:
-            for i in range(len(self)):
-                coming.append(pool.submit(self.__getitem__, i))
-                if len(coming) > threads:
+        threads, coming = min(8, cpu_count() - 1), deque()
+        with ThreadPoolExecutor(threads) as pool:
+            for i in range(len(self) + threads):
+                if i < len(self):
+                    coming.append(pool.submit(self.__getitem__, i))
+                if i >= threads:
                     yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
     def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
         if not 0 <= i < len(self):
@@ -131,11 +118,9 @@ class Batches(Dataset):
 
 
 class Source:
-    """Reads the images and the sounds of one split; `seconds` 0: no sounds, None: whole ones."""
+    """Reads the images and the sounds of one split; `seconds` 0: no sounds."""
 
-    def __init__(
-        self, store: Store, split: str, image_crop: int | None, seconds: float | None, view: str = "frame"
-    ):
+    def __init__(self, store: Store, split: str, image_crop: int | None, seconds: float, view="frame"):
         _known("view", view, VIEWS)
         self.store, self.split, self.image_crop, self.view = store, split, image_crop, view
         self.images, self.sounds = store.images(split), store.sounds(split)
@@ -146,28 +131,16 @@ class Source:
         self.trace = None  # the recorder imprint of a whole clip, (n,) float, added to every window
         size = store.manifest["image_size"]
         if image_crop is not None and not 1 <= image_crop <= size:
-            raise ValueError(
-                f"image_crop is {image_crop}, but the images in {store.folder} have {size} pixels"
-            )
-        if image_crop is None and seconds == 0:
-            raise ValueError("a batch needs image_crop or seconds")
-        if seconds != 0:
-            self._set_length(seconds)
-
-    def _set_length(self, seconds: float | None) -> None:
-        lengths, rate = self.sounds.length, self.store.sample_rate
-        shortest, longest = int(lengths.min()), int(lengths.max())
-        if seconds is None and shortest != longest:
-            raise ValueError(
-                f"the sounds of {self.split} last {shortest / rate:.2f} to {longest / rate:.2f} s; "
-                "whole sounds (seconds=None) need equal lengths: give seconds"
-            )
-        self.length = shortest if seconds is None else round(seconds * rate)
-        if not 0 < self.length <= shortest:
-            raise ValueError(
-                f"a window of {seconds} s does not fit the shortest sound of {self.split}, "
-                f"{self.sounds.id[int(lengths.argmin())]} with {shortest / rate:.2f} s"
-            )
+            raise ValueError(f"image_crop is {image_crop}, but the images in {store.folder} have {size} px")
+        if seconds:
+            rate, shortest = store.sample_rate, int(self.sounds.length.min())
+            self.length = round(seconds * rate)
+            if not 0 < self.length <= shortest:
+                name = self.sounds.id[int(self.sounds.length.argmin())]
+                raise ValueError(
+                    f"a window of {seconds} s does not fit the shortest sound of {split}, "
+                    f"{name} with {shortest / rate:.2f} s"
+                )
 
     def __getstate__(self):  # worker processes map the files anew
         return {key: value for key, value in self.__dict__.items() if key not in ("images", "sounds")}
@@ -279,12 +252,10 @@ def spread(group: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray
 
 
 class PairBatches:
-    """Audio-visual pairs for correspondence training.
+    """Audio-visual pairs for correspondence training; ``data.epoch(3)`` are the :class:`Batches` of an epoch.
 
     Parameters
     ----------
-    store : Store
-    split : str
     batch_size : int
         Rows per batch, B. Rows that fill no batch wait for another epoch.
     image_crop : int
@@ -299,40 +270,22 @@ class PairBatches:
     grid : float or None
         Sounds of both kinds are centered on frames, multiples of ``grid`` seconds. None: mismatched sounds
         start at any sample (the shortcut).
-    seed : int
     shuffle_pairs : bool
         Control: which sound belongs to which image is a fixed random permutation.
     imprint : float
         Strength of the recorder imprint (:func:`llinet_lite.world.room.imprint`), locked to each clip's frame
         clock, that is added to the sounds as they are read.
     view : {"frame", "middle", "frames", "flow"}
-        What is seen. "frame": every image of the split. The other three take the first image of every clip
-        and share their pairs and draws: "middle" shows that image alone, "frames" the 25 frames around it,
-        "flow" that image and ten fields of optical flow (*Objects that Sound*, section 3.2).
-        The last two need :func:`llinet_lite.data.bandstand.build_motion`.
-
-    Examples
-    --------
-    >>> data = PairBatches(store, "train", batch_size=64, image_crop=112, seed=0)   # doctest: +SKIP
-    >>> loader = DataLoader(data.epoch(3), batch_size=None, num_workers=2)          # doctest: +SKIP
+        "frame": every image of the split. The others take the first image of every clip and share their pairs
+        and draws: "middle" shows that image alone, "frames" the 25 frames around it, "flow" that image and
+        ten fields of optical flow (*Objects that Sound*, section 3.2); the last two need `build_motion`.
     """
 
     def __init__(
-        self,
-        store: Store,
-        split: str,
-        *,
-        batch_size: int,
-        image_crop: int,
-        seconds: float = 1.0,
-        pairs: str = "sampled",
-        match: str = "clip",
-        grid: float | None = 0.04,
-        seed: int = 0,
-        shuffle_pairs: bool = False,
-        imprint: float = 0.0,
-        view: str = "frame",
-    ):
+        self, store: Store, split: str, *, batch_size: int, image_crop: int, seconds: float = 1.0,
+        pairs: str = "sampled", match: str = "clip", grid: float | None = 0.04, seed: int = 0,
+        shuffle_pairs: bool = False, imprint: float = 0.0, view: str = "frame",
+    ):  # fmt: skip
         _known("pairs", pairs, PAIRS)
         _known("match", match, MATCHES)
         self.source = source = Source(store, split, image_crop, seconds, view)
@@ -342,10 +295,7 @@ class PairBatches:
             rate, longest = store.sample_rate, int(source.sounds.length.max())
             source.trace = room.imprint(longest / rate, rate, imprint) * 32768
         _fits(batch_size, 2, len(source.pool), f"the images of {split}")
-        clip = source.images.clip
-        self.by_class = bool((clip < 0).all())
-        if not self.by_class and (clip < 0).any():
-            raise ValueError(f"only some images of {split} belong to a clip; import them again")
+        self.by_class = bool((source.images.clip < 0).any())
         if self.by_class and match == "clip":
             raise ValueError(f"photos and sounds of {split} are paired by class only: use match='class'")
         self._check_times()
@@ -354,21 +304,16 @@ class PairBatches:
         """Every frame on the grid, every window inside its sound."""
         source = self.source
         time = source.images.time
-        timed = time >= 0
-        self.timed = bool(timed.all())
+        self.timed = bool((time >= 0).all())
         if not self.timed:
-            if timed.any():
-                raise ValueError(f"only some images of {source.split} have a time; import them again")
             return
         if self.grid and np.abs(time / self.grid - np.rint(time / self.grid)).max() > 1e-3:
             raise ValueError(f"the frames of {source.split} are not on a grid of {self.grid} s")
         start = self._centered(np.arange(len(time)))
         over = (start < 0) | (start + source.length > source.sounds.length[source.images.clip])
         if over.any():
-            raise ValueError(
-                f"{source.length / source.store.sample_rate} s of sound around "
-                f"{source.images.id[int(over.argmax())]} leave its clip: use fewer seconds"
-            )
+            seconds, image = source.length / source.store.sample_rate, source.images.id[int(over.argmax())]
+            raise ValueError(f"{seconds} s of sound around {image} leave its clip: use fewer seconds")
 
     def _centered(self, image: np.ndarray) -> np.ndarray:
         time = self.source.images.time[image].astype(np.float64)
@@ -405,9 +350,7 @@ class PairBatches:
             return Batches(self.source, self.matched(image, rng, rng), size)
         rows = self.matched(pool[rng.permutation(len(pool))[: len(pool) // size * size]], rng, rng)
         if self.pairs == "sampled":
-            place = rng.random((len(rows.image) // size, size)).argsort(
-                axis=1
-            )  # a shuffled 0 .. B-1 per batch
+            place = rng.random((len(rows.image) // size, size)).argsort(axis=1)  # 0 .. B-1 shuffled, by batch
             half = size // 2 + (rng.random((len(place), 1)) < 0.5) * (size % 2)
             self._mismatch(rows, np.flatnonzero((place >= half).reshape(-1)), rng)
         return Batches(self.source, rows, size)
@@ -416,39 +359,17 @@ class PairBatches:
 class ClassPairs:
     """Images, each with a sound of its class that is drawn anew in every epoch: the training pairs of LLINet.
 
-    Parameters
-    ----------
-    store : Store
-    split : str
-    batch_size : int
-        Rows per batch, B. Rows that fill no batch wait for another epoch.
-    image_crop : int or None
-        Side of the random crop, pixels; None: no image is read (`index` is then the row of the sound).
-    seconds : float or None
-        Length of the window, anywhere in the sound; None: the whole sound.
-    classes : sequence of int, optional
-        Labels that take part; default: all of the split.
-    distinct : bool
-        No class twice in a batch. Every batch draws B classes, each as likely as it is frequent, and takes
-        the next image of each.
-    shuffle_labels : bool
-        Control: the labels of the sounds are permuted once, so an image is paired with sounds of any class.
-    seed : int
+    `image_crop` None: no image is read, and a batch's `index` is the row of the sound.
+    `classes` are the labels that take part (None: all). `distinct`: no class twice in a batch; every
+    batch draws B classes, each as likely as it is frequent, and takes the next image of each. Control
+    `shuffle_labels`: the labels of the sounds are permuted once, so that an image meets sounds of any class.
     """
 
     def __init__(
-        self,
-        store: Store,
-        split: str,
-        *,
-        batch_size: int,
-        image_crop: int | None,
-        seconds: float | None = 1.0,
-        classes: Sequence[int] | None = None,
-        distinct: bool = False,
-        shuffle_labels: bool = False,
-        seed: int = 0,
-    ):
+        self, store: Store, split: str, *, batch_size: int, image_crop: int | None,
+        seconds: float = 1.0, classes: Sequence[int] | None = None, distinct: bool = False,
+        shuffle_labels: bool = False, seed: int = 0,
+    ):  # fmt: skip
         self.source, self.batch_size, self.seed = Source(store, split, image_crop, seconds), batch_size, seed
         label = self.source.images.label
         self.pool = np.arange(len(label)) if classes is None else np.flatnonzero(np.isin(label, classes))
@@ -506,19 +427,11 @@ class ImageBatches:
 def evaluation_pairs(
     store: Store, split: str, *, batch_size: int, image_crop: int, count: int | None = None, **settings
 ) -> Batches:
-    """The fixed, balanced list of pairs on which correspondence is measured.
+    """The fixed, balanced list of `count` pairs (None: all) on which correspondence is measured.
 
     Every image comes up twice, with its own sound and with a wrong one, so no property of an image or a sound
-    alone predicts the answer. Center crops, draws of one half; a function of the seed alone.
-
-    Parameters
-    ----------
-    store, split, batch_size, image_crop
-        As for :class:`PairBatches`; the last batch may be smaller.
-    count : int, optional
-        Number of pairs (even); default: all.
-    **settings
-        seconds, match, grid, seed, imprint, view of :class:`PairBatches`.
+    alone predicts the answer. Center crops, draws of one half; a function of the seed alone. ``settings`` are
+    seconds, match, grid, seed, imprint, view of :class:`PairBatches`.
     """
     data = PairBatches(store, split, batch_size=2, image_crop=image_crop, **settings)
     rng, pool = _rng(data.seed, 0, _LIST), data.source.pool
@@ -527,8 +440,9 @@ def evaluation_pairs(
     right = data.matched(image, rng)
     wrong = right.take(np.arange(len(image)))
     data._mismatch(wrong, np.arange(len(image)), rng)
-    both = [np.stack(two, 1) for two in zip(right.arrays(), wrong.arrays(), strict=True)]  # (n, 2, ...)
-    return Batches(data.source, Rows(*(array.reshape(-1, *array.shape[2:]) for array in both)), batch_size)
+    both = zip(vars(right).values(), vars(wrong).values(), strict=True)
+    both = [np.stack(two, 1).reshape(-1, *two[0].shape[1:]) for two in both]  # right, wrong, right, wrong ...
+    return Batches(data.source, Rows(*both), batch_size)
 
 
 class EvaluationSet(Batches):
@@ -536,29 +450,23 @@ class EvaluationSet(Batches):
 
     Parameters
     ----------
-    store, split, batch_size, image_crop, view
+    batch_size, image_crop, view
         As for :class:`PairBatches`; the last batch may be smaller.
+    seconds : float
+        Length of the window.
     item : {"pair", "image", "sound"}
         Images with their own sounds (centered on the frame), images alone, or sounds alone (from the middle
         of the clip).
-    seconds : float or None
-        Length of the window; None: the whole sound.
     objects : bool
         Add the masks to the batches.
+
+    Notebook: 10
     """
 
     def __init__(
-        self,
-        store: Store,
-        split: str,
-        *,
-        batch_size: int,
-        image_crop: int | None = None,
-        seconds: float | None = 1.0,
-        item: str = "pair",
-        objects: bool = False,
-        view: str = "frame",
-    ):
+        self, store: Store, split: str, *, batch_size: int, image_crop: int | None = None,
+        seconds: float = 1.0, item: str = "pair", objects: bool = False, view: str = "frame",
+    ):  # fmt: skip
         _known("item", item, ITEMS)
         if item != "sound" and image_crop is None:
             raise ValueError(f"item={item!r} reads images: give image_crop")
@@ -567,20 +475,14 @@ class EvaluationSet(Batches):
                 raise ValueError(f"item='sound' shows no images: leave out view={view!r}")
             source = Source(store, split, None, seconds)
             sound, label = np.arange(len(source.sounds)), source.sounds.label.astype(np.int64)
-            start, half = (
-                (source.sounds.length - source.length) // 2,
-                np.full((len(label), DRAWS), 0.5, np.float32),
-            )
+            start = (source.sounds.length - source.length) // 2
+            half = np.full((len(label), DRAWS), 0.5, np.float32)
             rows = Rows(sound, sound, start, label, np.ones_like(label), label, half[:, :2], half)
         elif item == "image":
             source = Source(store, split, image_crop, 0, view)
             rows = source.rows(source.pool, source.pool, source.pool, None)
         elif (store.images(split).clip < 0).any():
             raise ValueError(f"{split} is paired by class only: use item='image' and item='sound'")
-        elif seconds is None:
-            source = Source(store, split, image_crop, None, view)
-            sound = source.images.clip[source.pool].astype(np.int64)
-            rows = source.rows(source.pool, sound, np.zeros_like(sound), None)
         else:
             data = PairBatches(store, split, batch_size=2, image_crop=image_crop, seconds=seconds, view=view)
             source, rows = data.source, data.matched(data.source.pool, _rng(0, 0, _LIST))
