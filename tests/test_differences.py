@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +23,7 @@ from llinet_lite.metrics.localization import evaluate
 from llinet_lite.metrics.retrieval import released_map_of_scores
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.profiles import PROFILES
-from llinet_lite.results import Table
+from llinet_lite.results import Result, Table
 
 LABELS = np.repeat(np.arange(24, 32), [9, 4, 7, 5, 6, 3, 4, 6])  # 44 pairs of eight unseen classes
 SEEN = np.repeat(np.arange(24), 3)
@@ -72,7 +70,7 @@ def precision(scores, labels):
 
 
 def test_every_difference_is_described_whole_and_asked_for_by_its_argument():
-    known = tomllib.loads((Path(module.__file__).parents[1] / "differences.toml").read_text("utf-8"))
+    known = module.KNOWN
     assert len(known) == 26
     for key, of in known.items():
         assert all(of.values()) and of["compared"] in ("paper", "code", "documentation", "practice"), key
@@ -95,10 +93,11 @@ def test_an_effect_says_what_it_is_worth_and_comes_back_from_its_result():
     every = [high, low, one, *bare[3:]]
     assert [e.verdict for e in every[:4]] == ["higher", "lower", "not shown", "not measured"]
     worth = ["+2.0 [+1.0, +3.0]", "-5.0 [-6.0, -4.0]", "+10.0 (one seed)", "-", "-"]
-    assert module.frame(every)["worth, points"].tolist() == worth
-    kept = module.results(every, SimpleNamespace(profile=PROFILES["smoke"], data_hash="0" * 64))
-    assert [r.name for r in kept] == [e.name for e in every[:3]] and kept[2].low is None
-    back = module.published(bare, kept)
+    assert [e.worth for e in every] == worth
+    kept = [
+        Result(e.name, *e.effect.numbers, n=e.effect.n, seeds=e.seeds, minutes=e.minutes) for e in every[:3]
+    ]
+    back = module.listed(["gate-batch", "epoch-on-test", "zero"], kept)
     assert back[:2] == [high, low] and [e.effect for e in back[3:]] == [None, None]
 
 
@@ -176,15 +175,12 @@ def test_threshold_and_masks_are_judged_apart_and_together():
 def test_recognition_takes_the_choices_of_lesson_08():
     gain = dict(zip(CHOICES, (0.0, 0.1, 0.2, 0.3), strict=True))
     rows = {f"LLINet: {c}": {"worth": Cell([g], n=9, limits=(-1, 1))} for c, g in gain.items()}
-    found = module.recognition(Table(rows))
+    found = module.recognition(Table(rows), (0,))
     worth = {e.key: e.effect.value for e in found}
     assert worth == {"euclidean": 0.1, "prototypes-test": 0.2, "recognition-released": 0.3}
 
 
-def test_two_logits_of_which_one_is_zero_and_two_lists_of_pairs():
-    assert module.same_probability(torch.linspace(-40, 40, 999)) == Interval(0.0, 0.0, 0.0, 999)
-    with pytest.raises(ArithmeticError, match="look for NaN"):
-        module.same_probability(torch.tensor([0.0, math.nan]))
+def test_two_lists_of_pairs():
     right = np.random.default_rng(0).random(120) < 0.8
     one, poor = (SimpleNamespace(right=r, items=CLIPS[: len(r)]) for r in (right, ~right[:60]))
     assert module.other_pairs(one, one) == Interval(0.0, 0.0, 0.0, 240)

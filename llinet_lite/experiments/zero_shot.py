@@ -168,10 +168,10 @@ Pair = tuple[GZSLSplit, GZSLSplit]  # for choosing, and the final one
 
 
 def splits(parts: Callable[[str], Part], store: Store, seed: int) -> Pair:
-    """Return the split on which everything is chosen, and the one that is reported.
+    """Return the split on which everything is chosen, and the one that is reported, of `test` and `unseen`.
 
-    The first is of seen classes only: those that `held_out` keeps from a seed's training play the unseen
-    ones, and images of `val` are asked about the others. The second is of the store's `test` and `unseen`.
+    In the first, seen classes that `held_out` keeps from a seed's training play the unseen ones, and images
+    of `val` are asked about the others.
     """
     train, out = parts("train"), held_out(store, seed)
     kept = np.setdiff1d(train.items.image_label, out)
@@ -249,33 +249,28 @@ def seen_logits(split: GZSLSplit) -> Scores:
 class Predictions:
     """What one method under one seed answered on the final split."""
 
-    seed: int
     zsl: np.ndarray  # (M,) images of unseen classes named rightly among the unseen classes, bool
     confused: np.ndarray  # (M,) what they were called, columns
     hits: dict[str, tuple[np.ndarray, np.ndarray]]  # calibration -> (N,), (M,) right among all classes
     curve: measures.GZSLCurve  # of calibrated stacking; its area is the AUSUC
     gate_curve: measures.GZSLCurve
-    chosen: dict  # on the classes playing unseen: bias, thresholds, options
+    chosen: dict[str, float]  # on the classes playing unseen: calibration -> bias or threshold
 
 
-def predictions(
-    pair: Pair, scores: Sequence[Scores], gates: Sequence[Scores], seed: int, **chosen
-) -> Predictions:
-    """Calibrate a method on the first split and let it answer the second; `chosen` is kept as it is."""
+def predictions(pair: Pair, scores: Sequence[Scores], gates: Sequence[Scores]) -> Predictions:
+    """Calibrate a method on the first split and let it answer the second; `gates` as of `seen_logits`."""
     (first, last), (tried, final) = pair, scores
-    bias = _gzsl(first, tried).curve.best()
-    plain, biased = _gzsl(last, final), _gzsl(last, final, bias)
+    chosen = {"stacking": _gzsl(first, tried).curve.best()}
+    plain, biased = _gzsl(last, final), _gzsl(last, final, chosen["stacking"])
     hits = {how: (one.hits_seen, one.hits_unseen) for how, one in (("none", plain), ("stacking", biased))}
-    thresholds = {}
     for name, sure in GATES.items():
-        thresholds[name] = measures.gate_curve(*_experts(first, tried, gates[0], sure)).best()
+        chosen[name] = measures.gate_curve(*_experts(first, tried, gates[0], sure)).best()
         seen, unseen, surely, labels, *classes = _experts(last, final, gates[1], sure)
-        said = measures.gated(seen, unseen, surely, thresholds[name], *classes)
+        said = measures.gated(seen, unseen, surely, chosen[name], *classes)
         hits[name] = tuple(np.split(said == labels, [len(last.labels[0])]))
     swept = measures.gate_curve(*_experts(last, final, gates[1], GATES["gate"]))
     confused = measures.predict(final[1], last.columns[1])
-    chosen = {"bias": bias, "thresholds": thresholds} | chosen
-    return Predictions(seed, plain.hits_zsl, confused, hits, plain.curve, swept, chosen)
+    return Predictions(plain.hits_zsl, confused, hits, plain.curve, swept, chosen)
 
 
 def _gzsl(split: GZSLSplit, scores: Scores, bias: float = 0.0) -> measures.GZSL:

@@ -45,7 +45,7 @@ def clouds(noise: float = 0.3, each: int = 20) -> GZSLSplit:
 
 def answered(pair):
     gates = [zero_shot.seen_logits(split) for split in pair]
-    return zero_shot.predictions(pair, [split.scores(cosine) for split in pair], gates, 0)
+    return zero_shot.predictions(pair, [split.scores(cosine) for split in pair], gates)
 
 
 def test_columns_are_seen_classes_then_unseen_ones():
@@ -157,8 +157,8 @@ def test_calibration_looks_at_the_first_split_only():
     pair = clouds(1.5), clouds(1.5)
     gates = [zero_shot.seen_logits(split) for split in pair]
     tried, final = (split.scores(cosine) for split in pair)
-    one = zero_shot.predictions(pair, (tried, final), gates, 0)
-    other = zero_shot.predictions(pair, (tried, (final[0][:, ::-1], final[1][:, ::-1])), gates, 0)
+    one = zero_shot.predictions(pair, (tried, final), gates)
+    other = zero_shot.predictions(pair, (tried, (final[0][:, ::-1], final[1][:, ::-1])), gates)
     assert one.chosen == other.chosen
     assert one.hits["none"][1].sum() != other.hits["none"][1].sum()
 
