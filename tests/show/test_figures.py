@@ -9,7 +9,6 @@ from matplotlib.patches import Rectangle
 
 from llinet_lite.results import Table
 from llinet_lite.show import figures
-from llinet_lite.show.figures import CHANCE
 
 ROWS = {
     "LLINet": {"mAP": (0.4, 0.35, 0.45), "R@1": (0.5, 0.42, 0.58)},
@@ -35,8 +34,9 @@ def drawn(ax, marker: str) -> list[tuple[float, float]]:
     return [(x, y) for line in ax.lines if line.get_marker() == marker for x, y in line.get_xydata()]
 
 
-def upright(ax) -> list[float]:
-    return [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == CHANCE["linestyle"]]
+def named(ax) -> dict[str, float]:
+    """Where the vertical lines of an axis stand."""
+    return {name: line.get_xdata()[0] for line in ax.lines if (name := line.get_label())[0] != "_"}
 
 
 def test_a_table_draws_value_interval_chance_and_paper():
@@ -47,8 +47,7 @@ def test_a_table_draws_value_interval_chance_and_paper():
     assert [text.get_text() for text in second.texts] == ["-"], "CMPM has no R@1"
     assert [0.35, 0.45] in [list(line.get_xdata()) for line in first.lines]
     assert drawn(first, "D") == [(0.49, 0)] and not drawn(second, "D")
-    assert (upright(first), upright(second)) == ([0.1], [0.05])
-    assert (first.get_xlabel(), second.get_xlabel()) == ("mAP", "R@1")
+    assert (named(first)["chance"], named(second)["chance"]) == (0.1, 0.05)
     assert legend(fig) == ["measured", "its interval", "paper, other data", "chance"]
     assert first.get_ylim()[0] > first.get_ylim()[1], "the first row stands on top"
 
@@ -62,8 +61,7 @@ def test_a_table_marks_controls_constants_and_values_beside():
     )  # fmt: skip
     (ax,) = fig.axes
     assert [bar.get_alpha() for bar in ax.patches] == [0.45, 0.18]
-    lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines}
-    assert (lines["disc"], lines["whole image"]) == (0.2, 0.25) and drawn(ax, "s") == [(0.2, 1)]
+    assert named(ax) == {"center": 0.2, "disc": 0.2, "whole image": 0.25} and drawn(ax, "s") == [(0.2, 1)]
     assert legend(fig) == ["measured", "control", "its interval", "center", "disc", "whole image"]
 
 
@@ -74,7 +72,7 @@ def test_a_table_of_results_brings_intervals_chance_and_paper():
     assert len(fig.axes) == 1 and [bar.get_width() for bar in fig.axes[0].patches] == [0.5, 0.25]
     interval = measured.interval("CMPM", "acc")
     assert [interval.low, interval.high] in [list(line.get_xdata()) for line in fig.axes[0].lines]
-    assert upright(fig.axes[0]) == [0.1] and drawn(fig.axes[0], "D") == [(0.4, 0)]
+    assert named(fig.axes[0])["chance"] == 0.1 and drawn(fig.axes[0], "D") == [(0.4, 0)]
 
 
 def test_effects_are_colored_where_zero_is_outside():
