@@ -167,7 +167,7 @@ def _bar(ax: Axes, y: int, score: Measured | None, *, lighter: bool) -> None:
 
 def _line(k: int) -> dict:
     """Look of the k-th of the things that need no network."""
-    return {"color": "0.5", "linestyle": STYLES[1 + k % 5], "linewidth": 1.3}
+    return {"color": "0.4", "linestyle": STYLES[1 + k % 5], "linewidth": 1.3}
 
 
 ABOVE, BELOW, OPEN = PALETTE[0], PALETTE[1], "0.6"  # interval above zero, below it, with zero inside
