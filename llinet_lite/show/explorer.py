@@ -37,7 +37,7 @@ from llinet_lite.show import figures
 from llinet_lite.show.page import jpeg_uri, mp3_uri
 from llinet_lite.world.scenes import Scene
 
-BATCH = 32  # items embedded at once
+BATCH, KEPT = 32, 128  # items embedded at once; of no split that are kept embedded
 STEP, STEPS = 0.2, 40  # of a film: seconds from map to map at least, and maps at most
 MEGABYTES, SHORTEST, LONGEST = 20, 1.0, 60.0  # of an uploaded file; seconds of an uploaded sound
 BROUGHT = ("uploaded", "recorded")
@@ -106,28 +106,13 @@ def _embed(embed: Callable, items: Sequence[np.ndarray], tick: Callable = int) -
     return parts[0]._make(None if column[0] is None else torch.cat(column) for column in columns)
 
 
-class _Kept(dict):
-    """What was made last, at most so many values."""
-
-    def __init__(self, most: int):
-        self.most = most
-
-    def of(self, key, make: Callable):
-        """Return the value of a key, made where it is not there."""
-        self[key] = self.pop(key) if key in self else make()  # the last used stands last
-        if len(self) > self.most:
-            self.pop(next(iter(self)))
-        return self[key]
-
-
 # ---------------------------------------------------------------- images and sounds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # caches know it by its identity
 class Picture:
     """An image, and who is in it."""
 
-    key: str
     caption: str
     name: str  # of the class that it stands under; "" for an uploaded photo
     image: np.ndarray  # (H, W, 3) uint8; a localizer sees the square in its middle
@@ -136,13 +121,7 @@ class Picture:
     index: int | None = None  # its place among the explorer's pictures
     sound: int | None = None  # place of its own sound, or of one of its class
     time: float | None = None  # its moment in that sound, seconds
-    film: Callable[[float], tuple[np.ndarray, np.ndarray]] | None = None  # seconds -> image and objects
-
-    @property
-    def told(self) -> str:
-        """What the status line calls it."""
-        height, width = self.image.shape[:2]
-        return f"{self.caption} (its middle square)" if not self.name and height != width else self.caption
+    film: Callable[[float], Picture] | None = None  # its frame at a time of the sound, seconds
 
     @property
     def labels(self) -> frozenset[int]:
@@ -155,10 +134,7 @@ class Picture:
 
     def at(self, time: float | None) -> Picture:
         """Return the frame of its clip at a time; itself where there is no film."""
-        if self.film is None or time is None:
-            return self
-        image, objects = self.film(round(time, 2))
-        return replace(self, key=f"{self.key} at {time:.2f} s", image=image, objects=objects, index=None)
+        return self if self.film is None or time is None else self.film(round(time, 2))
 
     def truth(self, sound: Sound, side: int) -> np.ndarray | None:
         """Return where in its square a class sounds, (side, side) bool; None: nowhere, or not known."""
@@ -169,11 +145,10 @@ class Picture:
         return truth if truth.any() else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sound:
     """A waveform, (n,) int16, and the classes that sound."""
 
-    key: str
     caption: str
     waveform: np.ndarray
     rate: int
@@ -219,17 +194,18 @@ def _spread(labels: np.ndarray, most: int) -> np.ndarray:
     return np.concatenate(chosen)  # class by class
 
 
-def _film(facts: dict, size: int) -> Callable[[float], tuple[np.ndarray, np.ndarray]]:
-    """Film the clip of the built-in world that these factors describe; the scene is made at first use."""
+def _filmed(picture: Picture, facts: dict, size: int) -> Picture:
+    """Add the film of the clip of the built-in world that these factors describe."""
     about = {key: facts[key] for key in ("partner", "seconds", "imprint")}
-    scene = cache(lambda: Scene(facts["name"], facts["seed"], facts["kind"], **about))
+    scene = cache(lambda: Scene(facts["name"], facts["seed"], facts["kind"], **about))  # made at first use
 
     @lru_cache(maxsize=64)
-    def frame(time: float) -> tuple[np.ndarray, np.ndarray]:
+    def frame(time: float) -> Picture:
         time = min(max(time, 0.0), scene().seconds)
-        return scene().frame(time, size), scene().objects(time, size)
+        image, objects = scene().frame(time, size), scene().objects(time, size)
+        return replace(picture, image=image, objects=objects, index=None)
 
-    return frame
+    return replace(picture, film=frame)
 
 
 def items_of(store: Store, split: str, most: int) -> tuple[list[Picture], list[Sound]]:
@@ -250,20 +226,20 @@ def items_of(store: Store, split: str, most: int) -> tuple[list[Picture], list[S
     for k, row in enumerate(heard.tolist()):
         sounding = frozenset(c for c, plays in cast(sounds.factors(row), int(sounds.label[row])) if plays)
         caption = " and ".join(names[c] for c in sorted(sounding)) or "nobody"
-        told.append(Sound(f"sound {k}", caption, sounds.audio(row), store.sample_rate, sounding, k))
+        told.append(Sound(caption, sounds.audio(row), store.sample_rate, sounding, k))
     for k, row in enumerate(rows.tolist()):
         label, facts, kind = int(images.label[row]), images.factors(row), str(images.kind[row])
         counts[label] += 1
         caption = f"{names[label]} {counts[label]}" + ("" if kind in ("solo", "photo") else f", {kind}")
         own = np.flatnonzero(sounds.label[heard] == label) if by_class else np.array([k])
         picture = Picture(
-            f"picture {k}", caption, names[label], images.image(row), images.objects(row),
+            caption, names[label], images.image(row), images.objects(row),
             tuple(c for c, _ in cast(facts, label)), k,
             sound=int(own[(counts[label] - 1) % len(own)]) if len(own) else None,
             time=float(images.time[row]) if not by_class and images.time[row] >= 0 else None,
-            film=_film(facts, store.manifest["image_size"]) if is_world and "cast" in facts else None,
         )  # fmt: skip
-        pictures.append(picture)
+        is_clip = is_world and "cast" in facts
+        pictures.append(_filmed(picture, facts, store.manifest["image_size"]) if is_clip else picture)
     return pictures, told
 
 
@@ -274,8 +250,8 @@ def mixture(first: Sound, second: Sound) -> Sound:
     loud = [max(float(np.sqrt(np.mean(part**2))), 1e-9) for part in parts]
     mixed = parts[0] + parts[1] * (loud[0] / loud[1])
     wave = to_int16(mixed / max(1.0, float(np.abs(mixed).max())))
-    key, caption = f"{first.key} + {second.key}", f"{first.caption} with {second.caption}"
-    return Sound(key, caption, wave, first.rate, first.labels | second.labels, None, first.moment)
+    caption = f"{first.caption} with {second.caption}"
+    return Sound(caption, wave, first.rate, first.labels | second.labels, None, first.moment)
 
 
 # ---------------------------------------------------------------- what a reader brings
@@ -301,7 +277,8 @@ def photo(name: str, data: bytes, size: int) -> Picture:
         image, _ = open_image(name, data)
         if max(image.shape[:2]) > 20 * min(image.shape[:2]):
             raise MediaError(name, "the picture is a strip, over 20 times as long as wide")
-    return Picture(f"photo {name} {hash(data)}", name, "", resize_short_side(image, size))
+    caption = name if image.shape[0] == image.shape[1] else f"{name} (its middle square)"
+    return Picture(caption, "", resize_short_side(image, size))
 
 
 def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> Sound:
@@ -313,7 +290,7 @@ def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> 
             raise MediaError(name, f"lasts {len(wave) / own_rate:.2f} s")
     wave = resample(np.ascontiguousarray(wave.mean(1)), own_rate, rate)
     wave = wave / max(1.0, float(np.abs(wave).max()))  # float files may exceed 1
-    return Sound(f"sound of {name} {hash(data)}", name, to_int16(wave), rate)
+    return Sound(name, to_int16(wave), rate)
 
 
 # ---------------------------------------------------------------- answers
@@ -380,9 +357,10 @@ class Stage:
         self.localizers, self.names = dict(localizers), [each["name"] for each in store.classes]
         self.rate, self.size = store.sample_rate, store.manifest["image_size"]
         self.pictures, self.sounds = items_of(store, split, most)
+        self.classes = sorted(set().union(*(sound.labels for sound in self.sounds)))  # that can be heard
         # Of every sound of the split as much is heard as its shortest has, so that none has an advantage.
         self.common = int(store.sounds(split).length.min()) / self.rate
-        self._kept = _Kept(128)  # features of what is not of the split
+        self.choose, self._image, self._audio = map(lru_cache(KEPT), (self._choose, self._image, self._audio))
         total = len(self.localizers) * (len(self.pictures) + len(self.sounds))
         with tqdm(total=total, desc="explorer", file=sys.stdout, delay=2, mininterval=2) as bar:
             self._vectors = {name: self._embed_all(of, bar.update) for name, of in self.localizers.items()}
@@ -393,22 +371,17 @@ class Stage:
         pieces = [sound.piece(of.whole or self.common, None) for sound in self.sounds]
         return _embed(of.embed_image, squares, tick), _embed(of.embed_audio, pieces, tick)
 
-    @property
-    def classes(self) -> list[int]:
-        """The classes of which there are sounds."""
-        return sorted(set().union(*(sound.labels for sound in self.sounds)))
-
     def own_sound(self, picture: Picture) -> Sound:
         """Return the picture's own sound, to be listened to at the picture's moment."""
         if picture.sound is None:
             raise ValueError(f"{picture.caption} has no sound of its own: choose another sound")
         return replace(self.sounds[picture.sound], moment=picture.time)
 
-    def choose(self, kind: str, picture: Picture, label: int) -> Sound:
+    def _choose(self, kind: str, picture: Picture, label: int) -> Sound:
         """Return "own sound", "another class", their "mixture", or "silence" as long as the sounds."""
         if kind == "silence":
             wave = np.zeros(round(self.common * self.rate), np.int16)
-            return Sound(kind, kind, wave, self.rate, frozenset())
+            return Sound(kind, wave, self.rate, frozenset())
         if kind == "own sound":
             return self.own_sound(picture)
         known = [sound for sound in self.sounds if sound.labels == {label}]
@@ -419,52 +392,35 @@ class Stage:
         return other if kind == "another class" else mixture(self.own_sound(picture), other)
 
     @torch.inference_mode()
-    def seen(self, name: str, picture: Picture) -> ImageFeatures:
-        """Return a picture as a localizer sees it, a batch of one."""
-        if picture.index is not None:
-            return _pick(self._vectors[name][0], picture.index)
+    def _image(self, name: str, picture: Picture) -> ImageFeatures:
         of = self.localizers[name]
-        return self._kept.of((name, picture.key), lambda: of.embed_image(crop(picture.image, of.side)[None]))
+        return of.embed_image(crop(picture.image, of.side)[None])
 
     @torch.inference_mode()
+    def _audio(self, name: str, sound: Sound, seconds: float | None, center: float | None) -> AudioFeatures:
+        piece = sound.piece(seconds, center)  # too short a sound is refused here
+        return self.localizers[name].embed_audio(np.array(piece)[None])
+
+    def seen(self, name: str, picture: Picture) -> ImageFeatures:
+        """Return a picture as a localizer sees it, a batch of one."""
+        known = picture.index is not None
+        return _pick(self._vectors[name][0], picture.index) if known else self._image(name, picture)
+
     def heard(self, name: str, sound: Sound, time: float | None = None) -> AudioFeatures:
         """Return a sound as a localizer hears it, a batch of one: around a time, or as a whole."""
         of = self.localizers[name]
         seconds, center = (of.whole, sound.moment) if time is None else (of.around(sound.seconds), time)
         if time is None and sound.index is not None and (seconds is None or center is None):
             return _pick(self._vectors[name][1], sound.index)
-        piece = sound.piece(seconds, center)  # too short a sound is refused here
-        return self._kept.of(
-            (name, sound.key, seconds, center), lambda: of.embed_audio(np.array(piece)[None])
-        )
+        return self._audio(name, sound, seconds, center)
 
     @torch.inference_mode()
     def answer(self, name: str, picture: Picture, sound: Sound, time: float | None = None) -> Answer:
         """Return a localizer's map; at a time of a clip, of the frame that is seen then."""
         of, frame = self.localizers[name], picture.at(time)
         heat = of.heat(self.seen(name, frame).cells, self.heard(name, sound, time).key)[0]
-        return self._told(of, frame, sound, heat)
-
-    def _told(self, of: Localizer, frame: Picture, sound: Sound, heat: Tensor) -> Answer:
         image, truth = crop(frame.image, of.side), frame.truth(sound, of.side)
         return Answer(of.title, image, heat.float().cpu().numpy(), of.scale, truth)
-
-    @torch.inference_mode()
-    def film(self, names: Sequence[str], picture: Picture, sound: Sound) -> tuple[list[float], dict]:
-        """Return moments of a sound, every 0.2 s (at most 40), and every localizer's maps for them."""
-        count = min(STEPS, max(2, int(sound.seconds / STEP) + 1))
-        times = np.linspace(0, sound.seconds, count).round(3).tolist()
-        frames, films = [picture.at(time) for time in times], {}
-        for name in names:
-            of = self.localizers[name]
-            if picture.film is None:
-                cells = self.seen(name, picture).cells.expand(count, -1, -1, -1)
-            else:
-                cells = _embed(of.embed_image, [crop(frame.image, of.side) for frame in frames]).cells
-            pieces = [sound.piece(of.around(sound.seconds), time) for time in times]
-            heats = of.heat(cells, _embed(of.embed_audio, pieces).key)
-            films[name] = [self._told(of, f, sound, h) for f, h in zip(frames, heats, strict=True)]
-        return times, films
 
     @torch.inference_mode()
     def search(
@@ -522,39 +478,21 @@ class Explorer(anywidget.AnyWidget):
         What is chosen from, and searched.
     most : int
         At most so many pictures and sounds of a class, spread evenly over the split; 0: all.
-
-    Attributes
-    ----------
-    picture : int
-        Number of the picture, from 0; -1 for an uploaded photo.
-    sound : {"own sound", "another class", "mixture", "silence", "uploaded", "recorded"}
-    other : str
-        Class of "another class" and of "mixture".
-    time : float
-        Moment of the sound, seconds; -1: each localizer hears as much as it was tested on.
-    threshold, opacity : float
-        0 to 1.
-    shown : list of str
-        Titles of the localizers that answer.
-    spot : list of float
-        (y, x) in sides of the picture, or empty.
-    status : str
-        The answer in words, or what went wrong.
     """
 
     _esm = Path(__file__).with_suffix(".js")
     _css = Path(__file__).with_suffix(".css")
 
-    picture = traitlets.Int(0).tag(sync=True)
+    picture = traitlets.Int(0).tag(sync=True)  # its number, from 0; -1 for an uploaded photo
     sound = traitlets.Enum(KINDS, "own sound").tag(sync=True)
-    other = traitlets.Unicode().tag(sync=True)
-    time = traitlets.Float(-1.0).tag(sync=True)
+    other = traitlets.Unicode().tag(sync=True)  # class of "another class" and of "mixture"
+    time = traitlets.Float(-1.0).tag(sync=True)  # of the sound, seconds; -1: as much as each was tested on
     threshold = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
     opacity = traitlets.Float(0.55, min=0, max=1).tag(sync=True)
-    shown = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    spot = traitlets.List(traitlets.Float()).tag(sync=True)
+    shown = traitlets.List(traitlets.Unicode()).tag(sync=True)  # titles of the localizers that answer
+    spot = traitlets.List(traitlets.Float()).tag(sync=True)  # (y, x) in sides of the picture, or empty
     # what the page shows
-    status = traitlets.Unicode().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)  # the answer in words, or what went wrong
     menu = traitlets.Dict().tag(sync=True)
     scene = traitlets.Dict().tag(sync=True)
     clip = traitlets.Dict().tag(sync=True)
@@ -565,19 +503,23 @@ class Explorer(anywidget.AnyWidget):
         self.stage = stage = Stage(localizers, store, split, most=most)
         self.split = split
         self.answers: dict[str, Answer] = {}
-        self._now: tuple[Picture, Picture, Sound, float | None] | None = None
+        self._asked = (
+            self._now
+        ) = ()  # what is chosen: picture and sound; what is shown: frame, sound and time
         self._photo: Picture | None = None
         self._sounds: dict[str, Sound] = {}
         self._parts: list[bytes] = []  # of the file that is on its way
-        self._tiles, self._clips = _Kept(4096), _Kept(64)  # an MP3 takes 10 ms per second of sound
+        self._small = lru_cache(4096)(lambda picture: jpeg_uri(resize_short_side(picture.image, 96), 88))
+        # An MP3 takes 10 ms per second of sound.
+        self._mp3 = lru_cache(4096)(lambda sound, seconds: mp3_uri(sound.piece(seconds, None), sound.rate))
         # A cell may set an attribute while the reader moves a control: Jupyter has a thread for each.
-        self._lock, self._busy = threading.RLock(), False
-        first = stage.pictures[0]
+        self._lock, self._busy = threading.RLock(), True
+        first, titles = stage.pictures[0], list(stage.localizers)
         others = [stage.names[c] for c in stage.classes if c != first.players[0]]
         sound = "another class" if first.sound is None else "own sound"
-        titles = list(stage.localizers)
         super().__init__(shown=titles, sound=sound, other=(others or stage.names)[0])
-        self._answer()
+        self._show()
+        self._busy = False
         asked = ["picture", "sound", "other", "time", "shown", "threshold", "spot"]
         self.observe(self._changed, names=asked)
         self.on_msg(self._received)
@@ -588,13 +530,12 @@ class Explorer(anywidget.AnyWidget):
 
     # ---- from the page to the stage
 
-    def _answer(self, change: Callable[[], None] | None = None) -> None:
+    def _answer(self, change: Callable[[], None] = lambda: None) -> None:
         """Make a change and answer it, in one message to the page; where that fails the status says why."""
         with self._lock, self.hold_sync():
             self._busy = True
             try:
-                if change:
-                    change()
+                change()
                 self._show()
             except (ValueError, RuntimeError, OSError) as error:  # of files, stores and networks
                 self.status = f"{str(error).rstrip('. ')}."
@@ -602,17 +543,10 @@ class Explorer(anywidget.AnyWidget):
                 self._busy = False
             self.answered += 1
 
-    def _changed(self, change) -> None:
-        def settle() -> None:
-            if change.name == "picture":
-                self.spot = []
-                self._leave_own_sound()
-            if change.name in ("picture", "sound", "other"):
-                self.time = -1.0
-
+    def _changed(self, _change) -> None:
         with self._lock:
             if not self._busy:  # else it is an answer that changes something
-                self._answer(settle)
+                self._answer()
 
     def _received(self, _widget, content: dict, buffers: list) -> None:
         """Take a message of the page: a part of a file (a whole one is too big) or the wish for a film."""
@@ -632,28 +566,23 @@ class Explorer(anywidget.AnyWidget):
         if len(parts) != content["parts"]:
             raise MediaError(name, "a part of the file was lost on its way here; choose it again")
         if kind == "photo":
-            self._photo = photo(name, data, self.stage.size)
-            self.picture, self.spot = PHOTO, []
-            self._leave_own_sound()
+            self._photo, self.picture = photo(name, data, self.stage.size), PHOTO
         else:
             needed = [max(of.window, of.whole) for of in self.stage.localizers.values() if of.whole]
             self._sounds[kind] = recording(name, data, self.stage.rate, max([SHORTEST, *needed]))
             self.sound = kind
-        self.time = -1.0
-
-    def _leave_own_sound(self) -> None:
-        """Choose another sound for an uploaded photo, which has none of its own."""
-        if self.picture == PHOTO and self.sound in ("own sound", "mixture"):
-            self.sound = next(iter(self._sounds), "another class")
 
     # ---- from the stage to the page
 
     def _current(self) -> tuple[Picture, Sound]:
+        """Return the picture and the sound that are chosen."""
         if self.picture == PHOTO and self._photo is None:
             raise ValueError("there is no uploaded photo yet: upload one, or choose a picture of the list")
         if not PHOTO <= self.picture < len(self.stage.pictures):
             raise ValueError(f"picture must be 0 to {len(self.stage.pictures) - 1}, not {self.picture}")
         picture = self._photo if self.picture == PHOTO else self.stage.pictures[self.picture]
+        if self.picture == PHOTO and self.sound in ("own sound", "mixture"):  # it has none of its own
+            self.sound = next(iter(self._sounds), "another class")
         if self.sound in BROUGHT:
             if self.sound not in self._sounds:
                 raise ValueError(f"no sound was {self.sound} yet: upload or record one first")
@@ -662,33 +591,30 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"there is no class {self.other!r}: choose one of the list")
         return picture, self.stage.choose(self.sound, picture, self.stage.names.index(self.other))
 
-    def _shown(self) -> tuple[Picture, Picture, Sound, float | None]:
-        """Return the picture, its frame, the sound and the time that are shown."""
-        if self._now is None:
-            raise ValueError(f"nothing is shown yet: {self.status or 'choose a picture that has a sound'}")
-        return self._now
-
     def _title(self) -> str:
-        _, frame, sound, time = self._shown()
+        frame, sound, time = self._now
         heard = sound.caption if self.sound == "silence" else f"{self.sound} ({sound.caption})"
-        return f"{frame.told}, heard: {heard}" + ("" if time is None else f", around {time:.2f} s")
+        return f"{frame.caption}, heard: {heard}" + ("" if time is None else f", around {time:.2f} s")
 
     def _show(self) -> None:
-        stage, (picture, sound) = self.stage, self._current()
+        """Answer what is chosen."""
+        stage, asked = self.stage, self._current()
+        if asked != self._asked:
+            self.spot = self.spot if self._asked and asked[0] is self._asked[0] else []
+            self.time = -1.0
+        self._asked, (picture, sound) = asked, asked
         time = None if self.time < 0 else min(self.time, sound.seconds)
-        answers = {
-            name: stage.answer(name, picture, sound, time) for name in stage.localizers if name in self.shown
-        }
-        self._now, self.answers = (picture, picture.at(time), sound, time), answers
+        names = [name for name in stage.localizers if name in self.shown]
+        self.answers = {name: stage.answer(name, picture, sound, time) for name in names}
+        self._now = frame, _, _ = picture.at(time), sound, time
         self.menu = self._menu()
-        key = f"{picture.key} | {sound.key} | {list(answers)}"
-        self.scene = {"key": key, "canvases": [answer.canvas() for answer in answers.values()]}
-        silent = self.sound == "silence"
-        audio = "" if silent else self._clips.of(sound.key, lambda: mp3_uri(sound.waveform, sound.rate))
-        self.clip = {"key": sound.key, "seconds": round(sound.seconds, 2), "audio": audio}
-        found = {name: stage.search(name, self._now[1], sound, time, self.spot) for name in answers}
+        key = f"{id(picture)} {id(sound)} {names}"  # whose film it is
+        self.scene = {"key": key, "canvases": [answer.canvas() for answer in self.answers.values()]}
+        audio = "" if self.sound == "silence" else self._mp3(sound, None)
+        self.clip = {"seconds": round(sound.seconds, 2), "audio": audio}
+        found = {name: stage.search(name, frame, sound, time, self.spot) for name in names}
         self.lists = self._lists(found)
-        lines = [self._line(answers[name], best) for name, best in found.items()]
+        lines = [self._line(self.answers[name], best) for name, best in found.items()]
         self.status = "\n".join([f"{self._title()}.", *lines])
 
     def _menu(self) -> dict:
@@ -705,7 +631,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _lists(self, found: dict[str, dict]) -> dict[str, list[dict]]:
         """Return the lists below the maps, by their headings: a row of each localizer's tiles."""
-        lists, (_, frame, sound, _) = {}, self._shown()
+        lists, (frame, sound, _) = {}, self._now
         for title, best in found.items():
             of, grid = self.stage.localizers[title], self.answers[title].heat.shape
             measure, asked = dict.fromkeys(best, of.measure), {NEAREST_SOUNDS: frame.labels}
@@ -725,16 +651,15 @@ class Explorer(anywidget.AnyWidget):
         right = bool(asked & item.labels) if asked else None
         tile, sound = {"caption": item.caption, "score": f"{score:.2g}", "right": right}, item
         if isinstance(item, Picture):
-            small = self._tiles.of(item.key, lambda: jpeg_uri(resize_short_side(item.image, 96), 88))
-            tile["image"], sound = small, None if item.time is None else self.stage.sounds[item.sound]
+            tile["image"] = self._small(item)
+            sound = None if item.time is None else self.stage.sounds[item.sound]
         if sound:
-            piece = sound.piece(min(1.0, sound.seconds), None)
-            tile["audio"] = self._tiles.of(sound.key, lambda: mp3_uri(piece, sound.rate))
+            tile["audio"] = self._mp3(sound, min(1.0, sound.seconds))
         return tile
 
     def _line(self, answer: Answer, found: dict[str, list]) -> str:
         """State a localizer's peak, overlap and best match."""
-        picture = self._shown()[0]
+        labels = self._now[0].labels
         row, column, value = answer.peak
         grid = " x ".join(map(str, answer.heat.shape))
         peak = f"peak {value:.3g} in row {row + 1}, column {column + 1} of {grid}"
@@ -742,7 +667,7 @@ class Explorer(anywidget.AnyWidget):
         iou, unit = answer.iou(self.threshold), "the maximum" if answer.scale == "maximum" else answer.scale
         said = self._without_truth() if iou is None else f"IoU {iou:.2f} at {self.threshold:.2f} of {unit}"
         best = found[NEAREST_SOUNDS][0][0]
-        verdict = (" (right)" if best.labels & picture.labels else " (wrong)") if picture.labels else ""
+        verdict = (" (right)" if best.labels & labels else " (wrong)") if labels else ""
         line = f"{answer.title}: {peak}, {said}, best match {best.caption}{verdict}"
         if self.spot:
             fit = [f"fits the spot best: {sound.caption}" for sound, _ in found[FITTING]]
@@ -751,21 +676,22 @@ class Explorer(anywidget.AnyWidget):
 
     def _without_truth(self) -> str:
         """Say why there is no overlap to measure."""
-        picture, _, sound, _ = self._shown()
+        frame, sound, _ = self._now
         if sound.labels is None:
             return "no IoU: what sounds here is not known"
         if not sound.labels:
             return "no IoU: nobody plays"
-        why = "this picture has no mask" if picture.objects is None else "what sounds is not in the picture"
+        why = "this picture has no mask" if frame.objects is None else "what sounds is not in the picture"
         return f"no IoU: {why}"
 
     def _film(self) -> None:
         """Send the maps of all moments of the sound, to be shown while it plays; None if that fails."""
         film = None
         try:
-            picture, _, sound, _ = self._shown()
-            times, films = self.stage.film(list(self.answers), picture, sound)
-            canvases = [[answer.canvas() for answer in answers] for answers in films.values()]
+            (picture, sound), ask = self._asked, self.stage.answer
+            count = min(STEPS, max(2, int(sound.seconds / STEP) + 1))
+            times = np.linspace(0, sound.seconds, count).round(3).tolist()
+            canvases = [[ask(name, picture, sound, t).canvas() for t in times] for name in self.answers]
             film = {"key": self.scene["key"], "times": times, "canvases": canvases}
         finally:
             self.send({"film": film})
@@ -776,7 +702,7 @@ class Explorer(anywidget.AnyWidget):
         The outline of what sounds is solid, that of the map above the threshold dashed, the cross is the
         highest cell.
         """
-        (_, frame, _, _), title, threshold = self._shown(), self._title(), self.threshold
+        frame, title, threshold = self._now[0], self._title(), self.threshold
         count = len(self.answers) + 1
         size = min(10, 0.9 + 2.5 * count), 3.4
         fig, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
