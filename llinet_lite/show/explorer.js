@@ -13,6 +13,7 @@ const IN_VS_CODE = "VS Code gives notebooks no microphone: open the lesson in Ju
 const NO_MICROPHONE = {
   NotAllowedError: "the browser may not use the microphone: allow it for this page, or upload a sound",
   NotFoundError: "no microphone was found: plug one in, or upload a sound",
+  TypeError: "there is no microphone on this page (it needs https or localhost): upload a sound",
   NotReadableError: "another program uses the microphone: close it, or upload a sound",
 };
 
@@ -135,8 +136,9 @@ class MapView {
     this.observer.observe(this.canvas);
   }
 
-  /** Take what a canvas shows; the picture may be left out if it stays. */
+  /** Take what a canvas shows. */
   async show(told) {
+    if (told === this.told) return;
     const side = told.side;
     this.told = told;
     this.field = enlarge(told.heat, told.grid, side);
@@ -144,12 +146,10 @@ class MapView {
     if (told.scale === "maximum") this.field = this.field.map((v) => (top > 0 ? v / top : 0));
     this.mask = told.mask ? unpack(told.mask, side) : null;
     this.solid = this.mask ? contours(this.mask, side, 0.5).map(smooth).map(smooth) : [];
-    if (told.image && told.image !== this.uri) {
-      this.canvas.setAttribute("aria-busy", "true");
-      const pixels = await this.app.pixels(told.image, side);
-      if (this.told !== told && this.told.image) return; // a newer picture came meanwhile
-      [this.pixels, this.uri] = [pixels, told.image];
-    }
+    this.canvas.setAttribute("aria-busy", "true");
+    const pixels = await this.app.pixels(told.image, side);
+    if (this.told !== told) return; // a newer picture came meanwhile
+    this.pixels = pixels;
     this.canvas.removeAttribute("aria-busy");
     this.draw();
   }
@@ -182,9 +182,9 @@ class MapView {
     const pen = canvas.getContext("2d"), unit = Math.max(1, size / 300);
     pen.imageSmoothingQuality = "high";
     pen.drawImage(this.blend(), 0, 0, size, size);
-    const threshold = this.app.value("threshold"), scale = size / told.side;
-    this.outline(pen, contours(this.field, told.side, threshold), scale, unit, [6 * unit, 5 * unit]);
-    this.outline(pen, this.solid, scale, unit, []);
+    const threshold = this.app.value("threshold");
+    this.outline(pen, contours(this.field, told.side, threshold), size, unit, [6 * unit, 5 * unit]);
+    this.outline(pen, this.solid, size, unit, []);
     this.marks(pen, size, unit);
     this.describe(threshold);
   }
@@ -208,44 +208,38 @@ class MapView {
   }
 
   /** Draw white on black, so that it is seen on every ground. */
-  stroke(pen, wide, narrow, dash, draw) {
+  stroke(pen, path, wide, narrow, dash = []) {
+    pen.lineJoin = "round";
+    pen.setLineDash(dash);
     for (const [strokeStyle, lineWidth] of [["#000", wide], ["#fff", narrow]]) {
-      Object.assign(pen, { strokeStyle, lineWidth, lineJoin: "round" });
-      pen.setLineDash(dash);
-      pen.beginPath();
-      draw();
-      pen.stroke();
+      Object.assign(pen, { strokeStyle, lineWidth });
+      pen.stroke(path);
     }
   }
 
-  outline(pen, lines, scale, unit, dash) {
-    this.stroke(pen, 4.2 * unit, 2 * unit, dash, () => {
-      for (const line of lines) {
-        line.forEach(([x, y], k) => pen[k ? "lineTo" : "moveTo"](x * scale, y * scale));
-        if (line.length > 2) pen.closePath();
-      }
-    });
+  outline(pen, lines, size, unit, dash) {
+    const path = new Path2D(), scale = size / this.told.side;
+    for (const line of lines) {
+      line.forEach(([x, y], k) => path[k ? "lineTo" : "moveTo"](x * scale, y * scale));
+      path.closePath();
+    }
+    this.stroke(pen, path, 4.2 * unit, 2 * unit, dash);
   }
 
   /** A cross on the highest cell, a ring on the spot that was asked, a frame round the keyboard's cell. */
   marks(pen, size, unit) {
-    const [h, w] = this.told.grid, arm = 6 * unit, spot = this.app.spot();
+    const [h, w] = this.told.grid, arm = 6 * unit, spot = this.app.spot(), cross = new Path2D(), others = new Path2D();
     const center = ([row, column]) => [((column + 0.5) * size) / w, ((row + 0.5) * size) / h];
-    const stroke = (draw) => this.stroke(pen, 5 * unit, 2.2 * unit, [], draw);
     const [x, y] = center(this.peak());
-    if (!this.told.flat) {
-      stroke(() => {
-        for (const way of [1, -1]) {
-          pen.moveTo(x - arm, y - way * arm);
-          pen.lineTo(x + arm, y + way * arm);
-        }
-      });
-    }
-    if (spot.length) stroke(() => pen.arc(...center(this.cell(spot)), 9 * unit, 0, 7));
+    if (!this.told.flat) cross.addPath(new Path2D(
+      `M${x - arm} ${y - arm} L${x + arm} ${y + arm} M${x - arm} ${y + arm} L${x + arm} ${y - arm}`));
+    this.stroke(pen, cross, 5 * unit, 2.2 * unit);
+    if (spot.length) others.arc(...center(this.cell(spot)), 9 * unit, 0, 7);
     if (this.cursor && document.activeElement === this.canvas) {
       const [row, column] = this.cursor;
-      stroke(() => pen.rect((column * size) / w, (row * size) / h, size / w, size / h));
+      others.rect((column * size) / w, (row * size) / h, size / w, size / h);
     }
+    this.stroke(pen, others, 5 * unit, 2.2 * unit);
   }
 
   cell([y, x]) {
@@ -438,7 +432,7 @@ class App {
       select("other class", () => this.set({ other: c["other class"].value })));
     const playing = row(
       button("play", () => this.play()), slider("time", STEP, 0, () => this.slid()),
-      button("whole sound", () => this.whole()));
+      button("whole sound", () => c["whole sound"].ariaDisabled === "true" || this.leave(-1)));
     c.listeners = new Map(menu.listeners.map((title) =>
       [title, make("input", { type: "checkbox", change: () => this.compare() })]));
     const boxes = [...c.listeners].map(([title, box]) => make("label", { class: "llx-check" }, box, ` ${title}`));
@@ -449,7 +443,7 @@ class App {
     c.canvases = make("div", { class: "llx-canvases" });
     c.status = make("div", { class: "llx-status", role: "status", "aria-live": "polite" });
     const paused = () => this.playing && !c.audio.ended && this.play(); // by a key, or another player
-    c.audio = make("audio", { ended: () => this.ended(), pause: paused });
+    c.audio = make("audio", { ended: () => this.leave(-1), pause: paused });
     // Plain keys stay here: VS Code and others listen further up.
     const keydown = (event) =>
       event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab" || event.stopPropagation();
@@ -497,7 +491,7 @@ class App {
     }
     c.listeners.forEach((box, title) => (box.checked = model.get("shown").includes(title)));
     c.hint.hidden = this.spot().length > 0;
-    this.timed();
+    if (!this.playing && !this.sending.time.waiting) c.time.value = Math.max(0, model.get("time"));
     this.values();
     this.redraw();
   }
@@ -516,7 +510,7 @@ class App {
   values() {
     const { controls: c } = this;
     for (const name of ["threshold", "opacity"]) c[`${name} value`].textContent = this.value(name).toFixed(2);
-    const whole = this.model.get("time") < 0 && c.audio.paused && !this.sliding;
+    const whole = this.model.get("time") < 0 && c.audio.paused && !this.sending.time.waiting;
     const text = (c["time value"].textContent = whole ? "whole sound" : `${this.value("time").toFixed(2)} s`);
     c.time.setAttribute("aria-valuetext", text);
     c["whole sound"].setAttribute("aria-disabled", whole); // not `disabled`: that would take the focus away
@@ -548,10 +542,6 @@ class App {
     else c.audio.removeAttribute("src");
     c.time.max = seconds || 1;
     for (const control of [c.play, c.time]) control.disabled = !audio;
-  }
-
-  timed() {
-    if (!this.playing && !this.sliding) this.controls.time.value = Math.max(0, this.model.get("time"));
   }
 
   said() {
@@ -604,41 +594,26 @@ class App {
   }
 
   slid() {
-    const { audio } = this.controls, time = this.value("time");
-    this.sliding = true;
+    const time = this.value("time");
     if (this.film) this.frame(time);
-    if (!audio.paused) audio.currentTime = time;
+    if (this.playing) this.controls.audio.currentTime = time;
     else this.sending.time(time);
     this.values();
-    clearTimeout(this.slidingTimer);
-    this.slidingTimer = setTimeout(() => (this.sliding = false), 400);
-  }
-
-  whole() {
-    if (this.controls["whole sound"].getAttribute("aria-disabled") === "true") return;
-    this.stop();
-    this.sending.time.cancel();
-    this.sliding = false;
-    this.back(-1);
   }
 
   /** Leave the film: show the maps of a time, also if Python has nothing new to say. */
-  back(time) {
-    const same = this.model.get("time") === time;
+  leave(time) {
+    this.stop();
+    this.sending.time.cancel();
     this.set({ time });
-    if (same) this.show_scene(this.model.get("scene"));
-    this.timed();
-    this.values();
+    this.show_scene(this.model.get("scene"));
+    this.show();
   }
 
   // ---- the film
 
   play() {
-    if (this.playing) {
-      const time = Math.round(this.controls.audio.currentTime / STEP) * STEP;
-      this.stop();
-      return this.back(time);
-    }
+    if (this.playing) return this.leave(Math.round(this.controls.audio.currentTime / STEP) * STEP);
     if (this.waiting) return;
     if (this.film?.key === this.key) return this.roll();
     this.waiting = true;
@@ -680,21 +655,13 @@ class App {
   frame(time) {
     const { times, canvases } = this.film;
     const k = clamp(Math.round(time / (times[1] - times[0])), times.length);
-    if (this.shownFrame === k && this.playing) return;
-    this.shownFrame = k;
     for (const frames of canvases) this.views.get(frames[k].title)?.show(frames[k]);
   }
 
   stop() {
-    this.playing = this.shownFrame = null;
+    this.playing = null;
     this.controls.audio.pause();
     this.controls.play.textContent = "play";
-  }
-
-  /** After the last moment the picture is as it was before. */
-  ended() {
-    this.stop();
-    this.back(-1);
   }
 
   // ---- files and microphone
@@ -724,51 +691,38 @@ class App {
 
   async record() {
     if (this.recorder) return this.recorder.stop();
-    const inCode = document.body.dataset.vscodeThemeKind !== undefined;
-    if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder) {
-      const none = "there is no microphone on this page (it needs https or localhost): upload a sound";
-      return this.say(`${inCode ? IN_VS_CODE : none}.`);
-    }
-    if (this.asking) return;
-    this.asking = true;
-    let stream;
+    const { record } = this.controls, pieces = [];
+    this.recorder = { stop() {} }; // while the browser asks for the microphone
+    let stream, timer;
     try {
       // else the browser takes an instrument for noise and removes it
       const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
       stream = await navigator.mediaDevices.getUserMedia({ audio });
-      if (this.closed) stream.getTracks().forEach((track) => track.stop());
-      else this.recordFrom(stream);
+      const recorder = (this.recorder = new MediaRecorder(stream)), ended = new Promise((done) => (recorder.onstop = done));
+      recorder.ondataavailable = (event) => pieces.push(event.data);
+      recorder.start();
+      if (this.closed) recorder.stop();
+      timer = setTimeout(() => recorder.stop(), 1000 * RECORDED);
+      record.textContent = "stop recording";
+      this.say(`Recording, ${RECORDED} seconds at most; press the button again to stop.`);
+      await ended;
+      if (!this.closed) await this.bring(new Blob(pieces), "recording", "recorded");
     } catch (error) {
-      stream?.getTracks().forEach((track) => track.stop());
-      this.recorder = null;
-      const known = inCode && error.name === "NotAllowedError" ? IN_VS_CODE : NO_MICROPHONE[error.name];
+      const known = document.body.dataset.vscodeThemeKind ? IN_VS_CODE : NO_MICROPHONE[error.name];
       this.say(`${known ?? `the microphone gave no sound (${error.message}): upload one`}.`);
     } finally {
-      this.asking = false;
-    }
-  }
-
-  recordFrom(stream) {
-    const { controls: c } = this, recorder = (this.recorder = new MediaRecorder(stream)), pieces = [];
-    recorder.ondataavailable = (event) => pieces.push(event.data);
-    recorder.onstop = () => {
       clearTimeout(timer);
-      stream.getTracks().forEach((track) => track.stop());
+      stream?.getTracks().forEach((track) => track.stop());
       this.recorder = null;
-      c.record.textContent = "record";
-      if (!this.closed) this.bring(new Blob(pieces), "recording", "recorded");
-    };
-    const timer = setTimeout(() => recorder.state === "recording" && recorder.stop(), 1000 * RECORDED);
-    recorder.start();
-    c.record.textContent = "stop recording";
-    this.say(`Recording, ${RECORDED} seconds at most; press the button again to stop.`);
+      record.textContent = "record";
+    }
   }
 
   close() {
     this.closed = true;
     clearTimeout(this.silence);
     this.stop();
-    if (this.recorder?.state === "recording") this.recorder.stop();
+    this.recorder?.stop();
     this.views.forEach((view) => view.close());
     for (const name of this.traits) this.model.off(name, this.refresh);
     this.model.off("change:answered", this.answered);
