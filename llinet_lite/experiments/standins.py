@@ -24,7 +24,14 @@ from llinet_lite.data.store import Store
 from llinet_lite.features import EXAMPLE_SECONDS, ImageAugment, VGGishExamples, to_image, to_waveform
 from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.metrics.retrieval import chance_recall_at_1
-from llinet_lite.models.trunks import Trunk, build_trunk, load_trunk_weights
+from llinet_lite.models.trunks import (
+    LITE,
+    Trunk,
+    build_trunk,
+    lite_weights,
+    load_trunk_weights,
+    published_files,
+)
 from llinet_lite.models.vggish import VGGish, load_vggish_weights
 from llinet_lite.results import Result
 from llinet_lite.rivals.base import adam
@@ -346,9 +353,9 @@ def chosen_trunk(workspace: Workspace, name: str = "", weights: str = "") -> Tru
 
 
 def _imagenet_file(workspace: Workspace, name: str, weights: str):
-    from llinet_lite.models.trunks import torchvision_files
-
-    return workspace.public_weights([*torchvision_files(name), f"{name}*"], weights)
+    if name == LITE and not weights:
+        return lite_weights()
+    return workspace.public_weights([*published_files(name), f"{name}*"], weights)
 
 
 def _trunk_stand_in(workspace: Workspace) -> Trunk:
