@@ -130,15 +130,16 @@ def _check(logits: Tensor, labels: Tensor, wanted: str, name: str) -> None:
 def avc_accuracy(logits: Tensor, target: Tensor, pairs: str = "sampled") -> Tensor:
     """Share of right decisions, as a tensor on the device (no wait for it); arguments as `avc_loss`.
 
-    With `pairs="all"` the mean of the shares among matched and among mismatched pairs: 0.5 is chance in both
-    cases.
+    With `pairs="all"` the mean of the shares among matched and among mismatched pairs, where there are any:
+    0.5 is chance in both cases.
     """
     said = logits[..., 1] > logits[..., 0]
     if pairs == "sampled":
         return (said == target.bool()).float().mean()
     match = target[:, None] == target[None, :]  # (B, B)
     right = (said == match).float()
-    return 0.5 * sum((right * kind).sum() / kind.sum().clamp(min=1) for kind in (match, ~match))
+    shares = torch.stack([(right * kind).sum() / kind.sum() for kind in (match, ~match)])
+    return shares.nanmean()  # a batch of one group has no mismatched pair
 
 
 # ---- matching

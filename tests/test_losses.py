@@ -95,6 +95,7 @@ def test_accuracy_of_sampled_and_all_pairs():
     assert avc_accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
     grid = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]).reshape(2, 2, 2)
     assert avc_accuracy(grid, torch.arange(2), "all").item() == pytest.approx(0.5 * (1.0 + 0.5))
+    assert avc_accuracy(torch.tensor([0.0, 1.0]).expand(3, 3, 2), torch.zeros(3), "all") == 1  # one group
 
 
 # ---- matching and attention
