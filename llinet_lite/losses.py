@@ -3,6 +3,7 @@
 Notebook: 01 (audio-visual correspondence), 05 (matching and attention).
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -129,15 +130,16 @@ def _check(logits: Tensor, labels: Tensor, wanted: str, name: str) -> None:
 def avc_accuracy(logits: Tensor, target: Tensor, pairs: str = "sampled") -> Tensor:
     """Share of right decisions, as a tensor on the device (no wait for it); arguments as `avc_loss`.
 
-    With `pairs="all"` the mean of the shares among matched and among mismatched pairs: 0.5 is chance in both
-    cases.
+    With `pairs="all"` the mean of the shares among matched and among mismatched pairs, where there are any:
+    0.5 is chance in both cases.
     """
     said = logits[..., 1] > logits[..., 0]
     if pairs == "sampled":
         return (said == target.bool()).float().mean()
     match = target[:, None] == target[None, :]  # (B, B)
     right = (said == match).float()
-    return 0.5 * sum((right * kind).sum() / kind.sum().clamp(min=1) for kind in (match, ~match))
+    shares = torch.stack([(right * kind).sum() / kind.sum() for kind in (match, ~match)])
+    return shares.nanmean()  # a batch of one group has no mismatched pair
 
 
 # ---- matching
@@ -162,7 +164,7 @@ def negatives(labels: Tensor, same_class: str = "mask") -> Tensor:
 
 
 def similarity_matrix(
-    image: Tensor, audio: Tensor, labels: Tensor, *, scale: float = 10.0, same_class: str = "mask"
+    image: Tensor, audio: Tensor, labels: Tensor, *, scale: float | Tensor = 10.0, same_class: str = "mask"
 ) -> Tensor:
     r"""How similar every image of a batch is to every audio of it, as the matching loss reads it.
 
@@ -177,7 +179,7 @@ def similarity_matrix(
     ----------
     image, audio : Tensor (B, D), B at least 1; pair i is row i of both; of any length, see `unit`
     labels : Tensor (B,) integer, the class of each pair
-    scale : float above 0, t: the inverse of the temperature
+    scale : float above 0, or a scalar Tensor that is learned; t: the inverse of the temperature
     same_class : what becomes of other pairs of the same class: "mask" (-inf), "zero" (0), "all" (they stay)
         or "distinct" (a batch that has any is refused)
 
@@ -194,7 +196,7 @@ def similarity_matrix(
     if image.ndim != 2 or image.shape != audio.shape or labels.shape != image.shape[:1] or not len(labels):
         found = f"{tuple(image.shape)}, {tuple(audio.shape)}, {tuple(labels.shape)}"
         raise ValueError(f"Pairs are image (B, D), audio (B, D) and labels (B,), B at least 1, got {found}.")
-    if not 0 < scale < float("inf"):
+    if not isinstance(scale, Tensor) and not 0 < scale < float("inf"):
         raise ValueError(f"scale multiplies the cosines: a finite number above 0, not {scale}.")
     with torch.autocast(image.device.type, enabled=False):
         similarity = scale * unit(image) @ unit(audio).T  # (B, D), (B, D) -> (B, B)
@@ -205,7 +207,7 @@ def similarity_matrix(
 
 
 def matching_loss(
-    image: Tensor, audio: Tensor, labels: Tensor, *, scale: float = 10.0, same_class: str = "mask"
+    image: Tensor, audio: Tensor, labels: Tensor, *, scale: float | Tensor = 10.0, same_class: str = "mask"
 ) -> Tensor:
     r"""LLINet's matching loss: find the own audio of every image, and the own image of every audio.
 
@@ -231,6 +233,56 @@ def matching_loss(
     similarity = similarity_matrix(image, audio, labels, scale=scale, same_class=same_class)
     own = torch.arange(len(similarity), device=similarity.device)
     return F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)
+
+
+# ---- matching, as it is done since
+
+
+def clip_loss(
+    image: Tensor, audio: Tensor, labels: Tensor, log_scale: Tensor, same_class: str = "mask"
+) -> Tensor:
+    r"""CLIP's InfoNCE: half of `matching_loss`, with a scale that is learned.
+
+    .. math:: L = \tfrac12 L_m \quad\text{with}\quad t = e^\tau, \; 1 \le t \le 100
+
+    `log_scale` is tau, a scalar that starts at ln(1 / 0.07). Source: Radford et al., *Learning Transferable
+    Visual Models From Natural Language Supervision* (2021), there with `same_class="all"`.
+    """
+    scale = log_scale.clamp(0.0, math.log(100)).exp()
+    return matching_loss(image, audio, labels, scale=scale, same_class=same_class) / 2
+
+
+def sigmoid_loss(image: Tensor, audio: Tensor, labels: Tensor, log_scale: Tensor, bias: Tensor) -> Tensor:
+    r"""SigLIP's loss: every pair of the batch a decision of its own, right where the classes agree.
+
+    .. math:: L = \frac1B \sum_{ij} \ln\left(1 + e^{-z_{ij} (t \cos(v_i, a_j) + b)}\right), \qquad
+        z_{ij} = 1 \text{ if } y_i = y_j \text{ else } -1
+
+    t = exp of `log_scale`, from 10; b = `bias`, from -10, as most pairs do not match. Source: Zhai et al.,
+    *Sigmoid Loss for Language Image Pre-Training* (2023), there without classes: z = 1 for own pairs alone.
+    """
+    match = labels[:, None] == labels[None, :]  # (B, B)
+    logits = similarity_matrix(image, audio, labels, scale=log_scale.exp(), same_class="all") + bias
+    return F.softplus(torch.where(match, -logits, logits)).sum() / len(labels)
+
+
+def supervised_contrastive_loss(
+    image: Tensor, audio: Tensor, labels: Tensor, scale: float | Tensor = 10.0
+) -> Tensor:
+    r"""Supervised contrast across modalities: every item of the class is a right answer.
+
+    .. math:: L = -\frac{1}{2B} \sum_i \frac{1}{|P_i|} \sum_{j \in P_i} \left(
+        \ln \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}} + \ln \frac{e^{S_{ji}}}{\sum_k e^{S_{ki}}} \right), \qquad
+        P_i = \{j: y_j = y_i\}
+
+    with S the `similarity_matrix` of which nothing is masked. Source: Khosla et al., *Supervised Contrastive
+    Learning* (2020), in the form for two modalities of Yang et al., UniCL (2022).
+    """
+    similarity = similarity_matrix(image, audio, labels, scale=scale, same_class="all")
+    match = (labels[:, None] == labels[None, :]).to(similarity.dtype)
+    right = match / match.sum(1, keepdim=True)  # (B, B), rows sum to 1
+    both = similarity.log_softmax(1) + similarity.T.log_softmax(1)
+    return -(right * both).sum(1).mean() / 2
 
 
 # ---- attention

@@ -260,6 +260,13 @@ def test_another_rate_is_resampled(rate):
     np.testing.assert_allclose(got.numpy()[loud], want[loud], atol=0.03)
 
 
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_what_lies_above_half_of_the_new_rate_is_gone(rate):
+    t = np.arange(2 * rate) / rate
+    tone = torch.from_numpy(np.sin(2 * np.pi * 8600 * t).astype(np.float32))[None]
+    assert VGGishExamples(rate)(tone)[0, 0, 10:].max() < math.log(0.01) + 0.3  # the floor; aliased it was 2.5
+
+
 # ---- refusals
 
 

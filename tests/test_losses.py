@@ -13,12 +13,15 @@ from llinet_lite.losses import (
     attention_map,
     avc_accuracy,
     avc_loss,
+    clip_loss,
     cosines,
     llinet_loss,
     matching_loss,
     negatives,
     refuse_unequal,
+    sigmoid_loss,
     similarity_matrix,
+    supervised_contrastive_loss,
     unit,
 )
 
@@ -92,6 +95,7 @@ def test_accuracy_of_sampled_and_all_pairs():
     assert avc_accuracy(logits, torch.tensor([1, 0, 0, 0])).item() == 0.75
     grid = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]).reshape(2, 2, 2)
     assert avc_accuracy(grid, torch.arange(2), "all").item() == pytest.approx(0.5 * (1.0 + 0.5))
+    assert avc_accuracy(torch.tensor([0.0, 1.0]).expand(3, 3, 2), torch.zeros(3), "all") == 1  # one group
 
 
 # ---- matching and attention
@@ -306,6 +310,37 @@ def test_cosines_and_units_are_plain():
 
 ONES, Y = torch.ones(3, 2), torch.arange(3)
 LOCAL = torch.ones(3, 4, 2, 2)
+
+
+# ---- matching, as it is done since
+
+
+def test_modern_losses_are_plain_loops_and_gradients_reach_their_scales():
+    torch.manual_seed(0)
+    image, audio = torch.randn(6, 4).double(), torch.randn(6, 4).double()
+    tau, b = torch.tensor(7.0).double().log(), torch.tensor(-2.0).double()
+    labels, cosine = LABELS.tolist(), cosines(image, audio).tolist()
+    s = [[7.0 * value for value in row] for row in cosine]
+    columns = [list(column) for column in zip(*s, strict=True)]
+    softmax, sigmoid, contrast = 0.0, 0.0, 0.0
+    for i in range(6):
+        same = [j for j in range(6) if labels[j] == labels[i]]
+        for row in (s[i], columns[i]):
+            rivals = [j for j in range(6) if j == i or j not in same]
+            softmax -= row[i] - math.log(sum(math.exp(row[j]) for j in rivals))
+            total = math.log(sum(map(math.exp, row)))
+            contrast -= sum(row[j] - total for j in same) / len(same)
+        sigmoid += sum(math.log1p(math.exp((-1 if j in same else 1) * (s[i][j] - 2))) for j in range(6))
+    pair = image, audio, LABELS
+    assert clip_loss(*pair, tau).item() == pytest.approx(softmax / 12, rel=1e-12)
+    assert sigmoid_loss(*pair, tau, b).item() == pytest.approx(sigmoid / 6, rel=1e-12)
+    assert supervised_contrastive_loss(*pair, 7.0).item() == pytest.approx(contrast / 12, rel=1e-12)
+    capped = clip_loss(*pair, torch.tensor(math.log(1000.0)))
+    assert capped.item() == pytest.approx(clip_loss(*pair, torch.tensor(math.log(100.0))).item())
+    given = [x.clone().requires_grad_() for x in (image, audio, tau, b)]
+    assert gradcheck(lambda v, a, t, b: sigmoid_loss(v, a, LABELS, t, b), given)
+    assert gradcheck(lambda v, a, t: clip_loss(v, a, LABELS, t), given[:3])
+    assert gradcheck(lambda v, a, t: supervised_contrastive_loss(v, a, LABELS, t.exp()), given[:3])
 
 
 @pytest.mark.parametrize(

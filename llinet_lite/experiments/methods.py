@@ -180,7 +180,10 @@ class LLINetMethod(nn.Module):
         return make
 
     def schedule(self, epochs: int) -> Callable[[float], float]:
-        """The rate falls after every tenth of the run: every 10 of 100 epochs, as released."""
+        """The rate falls after every tenth of the run: every 10 of 100 epochs.
+
+        As released, but for one epoch: that code counts from 1, so its first drop comes at index 9, not 10.
+        """
         return lambda epoch: self.decay ** int(10 * epoch / epochs + 1e-9)
 
 

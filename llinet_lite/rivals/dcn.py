@@ -89,7 +89,10 @@ class DCN(Recognizer):
             nn.init.zeros_(layer.bias)
 
     def measure(self, images: Tensor) -> None:
-        """Mean, deviation and the one largest value of the training images (N, F)."""
+        """Mean, deviation and the one largest value of the training images (N, F).
+
+        Largest by its absolute value; the released code takes the signed maximum.
+        """
         spread, self.shift[:] = images.std(0, correction=0), images.mean(0)
         # a constant feature's deviation is rounding: divided by infinity it stays 0, in tests too
         dead = spread <= 1e-6 * images.abs().amax(0)

@@ -56,7 +56,8 @@ class SAE(Recognizer):
     Score "V->S": cos(W x, s_c), images go to class vectors; "S->V": cos(x, W^T s_c), class vectors go to
     images. The rows of W are scaled to length 1 for the scores, as in their code for AwA. W: `sae_matrix`, in
     float64; nothing is drawn, `epochs` and `seed` change nothing. Source: Kodirov, Xiang and Gong (2017) and
-    their code. Published numbers of it could not be reproduced by others (CUB 61.4, about 40).
+    their code, without its demo's normalization of image features. Published numbers of it could not be
+    reproduced by others (CUB 61.4, about 40).
 
     Parameters
     ----------

@@ -1,18 +1,16 @@
 """Trunks against torchvision's own networks; weights from files, whole, partial and wrong."""
 
 import copy
+import hashlib
 
 import pytest
 import torch
 import torchvision
+from efficientnet_lite_pytorch import EfficientNet
 from safetensors.torch import save_file
 
 from llinet_lite.models import Trunk, trunks
-from llinet_lite.models.trunks import (
-    TITLES,
-    build_trunk,
-    load_trunk_weights,
-)
+from llinet_lite.models.trunks import LITE, TITLES, build_trunk, lite_weights, load_trunk_weights
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -24,6 +22,7 @@ SIZES = [
     ("resnet101", 244, (512, 31, 31), (1024, 16, 16), (2048, 8, 8)),
     ("squeezenet1_0", 224, (256, 27, 27), (512, 27, 27), (512, 13, 13)),
     ("mobilenet_v2", 224, (32, 28, 28), (96, 14, 14), (1280, 7, 7)),
+    ("efficientnet_lite0", 224, (40, 28, 28), (112, 14, 14), (1280, 7, 7)),
     ("standin", 112, (32, 28, 28), (64, 14, 14), (128, 7, 7)),
 ]
 
@@ -63,7 +62,7 @@ def test_sizes_of_the_taps(name, side, e, l, t):  # noqa: E741
     assert trunk.title.startswith(TITLES[name]) and trunk.title.endswith(", untrained")
 
 
-@pytest.mark.parametrize("name", [name for name in TITLES if name != "standin"])
+@pytest.mark.parametrize("name", [name for name in TITLES if name not in ("standin", LITE)])
 def test_the_taps_in_a_row_are_torchvisions_network(name):
     torch.manual_seed(0)
     trunk = Trunk(name).eval()
@@ -74,6 +73,17 @@ def test_the_taps_in_a_row_are_torchvisions_network(name):
         got = trunk.logits(trunk.top(trunk.late(trunk.early(pictures()))))
         torch.testing.assert_close(got, theirs((pictures() - MEAN) / STD), rtol=1e-4, atol=1e-5)
         assert got.std() > 0
+
+
+def test_efficientnet_lite_is_its_packages_network_and_loads_by_hash():
+    theirs = EfficientNet.from_name("efficientnet-lite0").eval()  # padded for 224 px
+    theirs.load_state_dict(torch.load(lite_weights(), weights_only=True))
+    trunk, image = build_trunk(LITE, lite_weights()).eval(), pictures(side=224)
+    with torch.inference_mode():
+        got, wanted = trunk(image), theirs((255 * image - 127) / 128)
+    assert trunk.title == "EfficientNet-Lite0, ImageNet" and wanted.std() > 1
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+    assert hashlib.sha256(lite_weights().read_bytes()).hexdigest().startswith("579344248a93e230")
 
 
 def test_the_standin_is_resnet18_without_its_first_maximum():

@@ -101,6 +101,9 @@ WRONG = {
     "components must be 1 or more": lambda: CCA(0),
     "regularization must be a finite number": lambda: CCA(3, -1.0),
     "power must be a finite number": lambda: CCA(3, power=float("nan")),
+    "images hold numbers that are not": lambda: paired_rank(
+        torch.full((3, 2), float("nan")), torch.ones(3, 2)
+    ),
     "no maps yet": lambda: CCA(3).transform_image(X),
     "images have 6 features, fit saw 8": lambda: CCA(3).fit(X, Y).transform_image(Y),
 }

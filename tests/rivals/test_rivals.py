@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from llinet_lite.rivals import RECOGNITION, RETRIEVAL, Rival
+from llinet_lite.rivals import MODERN, RECOGNITION, RETRIEVAL, Rival
 from llinet_lite.rivals.base import Examples, descend, one_scale
 
 SMALL = {"features": 16, "classes": 5, "width": 4, "size": 64}
@@ -18,7 +18,7 @@ LABELS = torch.tensor([0, 1, 2, 3, 0, 4, 1, 2])
 def build(name: str, sizes: dict = SMALL, **options) -> Rival:
     torch.manual_seed(0)
     teacher = {"teacher_classes": 7} if name == "DAR" else {}
-    return RETRIEVAL[name](**sizes, **teacher, **options)
+    return (RETRIEVAL | MODERN)[name](**sizes, **teacher, **options)
 
 
 def pairs(count: int = 8, features: int = 16, *, frames: int = 40, cells: int = 3, progress: float = 0.0):
@@ -40,7 +40,7 @@ def finite_gradients(rival: Rival, loss: torch.Tensor) -> None:
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
 
 
-@pytest.fixture(params=RETRIEVAL)
+@pytest.fixture(params=RETRIEVAL | MODERN)
 def name(request) -> str:
     return request.param
 
@@ -123,7 +123,10 @@ def test_published_optimizer_and_one_batch_is_learned(name):
     held = [weight for group in optimizer.param_groups for weight in group["params"]]
     assert len(held) == len(weights) and {*map(id, held)} == {*map(id, weights)}
     assert optimizer.param_groups[0]["lr"] == pytest.approx(
-        3 * {"DSCMR": 1e-4, "CME": 1e-4, "DAR": 1e-4, "ULSLVC": 1e-3}.get(name, 2e-4)
+        3
+        * {"DSCMR": 1e-4, "CME": 1e-4, "DAR": 1e-4, "ULSLVC": 1e-3}.get(
+            name, 5e-4 if name in MODERN else 2e-4
+        )
     )
     assert (
         optimizer.defaults["weight_decay"] == {"ULSLVC": 5e-7, "CMPM": 4e-5, "CME": 1e-8}.get(name, 0.0)
