@@ -15,8 +15,6 @@ from .parts import (
     taper, tube,
 )  # fmt: skip
 
-__all__ = ["harp", "piano", "steel_guitar", "zither"]
-
 
 def _dips(p, amount):
     """Offsets of the two hands from their strings or keys: they play in turn, meters."""
@@ -223,3 +221,8 @@ def _steel_player(p, half, d):
     x, y = 0.50 * half, -0.62 * d - 0.05 * p.lift
     arm(p, (hx + 0.20, hy + 0.27), (x, y - 0.04), wear)
     hand(p, x, y, wear, angle=1.8)
+
+
+BUILDS = {
+    "harp": harp, "case": piano, "board": zither, "console": steel_guitar,
+}  # fmt: skip

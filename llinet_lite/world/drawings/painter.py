@@ -36,6 +36,9 @@ _PALETTE = {
     "skin": (42, 0.17, 0.92, 0.15),
     "bone": (40, 0.42, 0.78, 0.30),
     "cane": (19, 0.80, 0.66, 0.50),
+    "glass": (168, 0.30, 0.86, 1.00),
+    "gourd": (34, 0.78, 0.58, 0.20),
+    "clay": (13, 0.58, 0.66, 0.05),
     # fittings that no instrument is made of as a whole
     "ebony": (25, 0.25, 0.16, 0.40),
     "ivory": (45, 0.08, 0.96, 0.30),
@@ -108,8 +111,8 @@ class Painter:
     """Record the shapes of one individual at one moment, then rasterize them."""
 
     def __init__(self, individual, motion, rng):
-        self.individual = individual
-        self.length = individual.length
+        self.individual, self.row = individual, individual.instrument
+        self.shape, self.length = self.row.shape, individual.length
         self.stout = individual.size**0.4  # a bigger specimen's width grows faster than its length
         self.stroke_phase = float(np.clip(motion.stroke, -1.0, 1.0))
         self.energy = float(np.clip(motion.energy, 0.0, 1.0))
@@ -119,7 +122,7 @@ class Painter:
         self._layer, self._moves, self._frame = INSTRUMENT, False, None
         self._ops, self._points = [], []
         self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
-        self.body = finish(individual.instrument.material, individual)
+        self.body = finish(self.row.material, individual)
 
     def finish(self, material: str) -> Finish:
         """Finish of a fitting: worn like the instrument, of middling brightness."""
@@ -128,7 +131,7 @@ class Painter:
     @property
     def parts(self) -> int:
         """Strings, bars, tubes, ... to be counted."""
-        return self.individual.instrument.parts
+        return self.row.parts
 
     @property
     def lift(self) -> float:

@@ -15,11 +15,6 @@ from .parts import (
     ribbon, rounded, sharps, smooth, taper, tube,
 )  # fmt: skip
 
-__all__ = [
-    "accordion", "bagpipes", "clarinet", "didgeridoo", "flute", "french_horn", "harmonica",
-    "saxophone", "shofar", "trumpet",
-]  # fmt: skip
-
 
 def _phase(p):
     """Number of the finger that is up now (None for a silent player)."""
@@ -459,3 +454,10 @@ def _painted_bands(p, y, half, middle):
     dots = np.array([0.12, 0.15, 0.38, 0.41, 0.44, 0.47, 0.70, 0.73, 0.76]) * length
     for x in (-0.014, 0.014):
         p.fill(ellipses(across(x, dots), 0.0075), (246, 236, 212))
+
+
+BUILDS = {
+    "keyed pipe": clarinet, "cross pipe": flute, "hooked pipe": saxophone, "looped pipe": trumpet,
+    "coiled pipe": french_horn, "ridged horn": shofar, "painted pipe": didgeridoo, "bag": bagpipes,
+    "comb": harmonica, "bellows": accordion,
+}  # fmt: skip
