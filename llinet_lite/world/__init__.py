@@ -5,7 +5,11 @@ Imports nothing of the rest of the package.
 Notebook: 00
 """
 
-from .instruments import INSTRUMENTS, SEEN, UNSEEN, Instrument, instrument
-from .scenes import KINDS, Clip, Scene, clip
+from .instruments import INSTRUMENTS, SEEN, UNSEEN, Instrument, distance, instrument
+from .invented import invented
+from .scenes import KINDS, Clip, Scene, clip, sheet
 
-__all__ = ["INSTRUMENTS", "KINDS", "SEEN", "UNSEEN", "Clip", "Instrument", "Scene", "clip", "instrument"]
+__all__ = [
+    "INSTRUMENTS", "KINDS", "SEEN", "UNSEEN", "Clip", "Instrument", "Scene", "clip", "distance", "instrument", "invented",
+    "sheet",
+]  # fmt: skip

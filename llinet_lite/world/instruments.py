@@ -174,13 +174,61 @@ SEEN = tuple(row for row in INSTRUMENTS if row.seen)
 UNSEEN = tuple(row for row in INSTRUMENTS if not row.seen)
 
 
+# Groups of what is alike, for the distance
+_KINDS = {
+    **dict.fromkeys(("neck and box", "neck and membrane", "solid body"), "neck"),
+    **dict.fromkeys(("frame and strings", "box and strings"), "strings"),
+    **dict.fromkeys(("bar", "tube bell", "plate", "bowl", "pan"), "solid"),
+    **dict.fromkeys(("cylindrical tube", "conical tube"), "tube"),
+    **dict.fromkeys(("lip reed", "single reed", "free reed", "air jet", "bag"), "blown"),
+    **dict.fromkeys(("brass", "silver", "steel"), "metal"),
+    **dict.fromkeys(("wood", "dark wood", "cane", "gourd"), "plant"),
+}
+
+
+def coordinates(row: Instrument) -> np.ndarray:
+    """A class as a point, so that :func:`distance` is Euclidean: see there for what counts how much."""
+    one_hot = []
+    for value, known, own, kind in (
+        (row.exciter, EXCITERS, 1.0, 1.0), (row.resonator, RESONATORS, 0.5, 1.2),
+        (row.material, MATERIALS, 0.4, 0.4),
+    ):  # fmt: skip
+        one_hot += [own * (value == name) for name in known]
+        kinds = sorted({_KINDS.get(name, name) for name in known})
+        one_hot += [kind * (_KINDS.get(value, value) == name) for name in kinds]
+    numbers = (
+        0.35 * np.log2(row.length), (row.low + row.high) / 96, 0.25 * np.log2(0.1 + row.decay), row.brightness,
+        0.2 * np.log2(row.parts),
+    )  # fmt: skip
+    return np.array([*np.array(one_hot) / 2**0.5, *numbers])
+
+
+def distance(a: Instrument, b: Instrument) -> float:
+    """How far apart two classes are in what causes picture and sound.
+
+    The root of the sum of squares of: 1 if the exciters differ, and 1 more if they are of another kind
+    (plucked, bowed, struck, blown); 0.5 and 1.2 for the resonators (strings on a neck, other strings, solids
+    that ring, skins, tubes, reeds, pans); 0.4 and 0.4 for the materials (metals, plants, others); 0.35
+    times the octaves of length, 0.25 of register, 0.25 of decay, 0.2 of parts; and brightness.
+    """
+    return float(np.linalg.norm(coordinates(a) - coordinates(b)))
+
+
+def form(row: Instrument) -> tuple:
+    """What decides the structure that is seen: not color, size or count. Two rows of one form look alike."""
+    s = row.shape
+    bins = (round(s.bend), round(2 * s.coils), round(2 * s.sway), round(2 * s.flare), round(2 * s.depth),
+            round(10 * s.body) if s.neck else 0, round(4 * s.waist))  # fmt: skip
+    return (row.exciter, row.resonator, s.build, s.outline, s.under, s.stops, s.hands, *bins)
+
+
 def plain_name(name: str) -> str:
     """Lower case, one space between words."""
     return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
-def instrument(name: str) -> Instrument:
-    """Look a class up by name; case, spaces, hyphens and underscores do not matter.
+def instrument(name: str | Instrument) -> Instrument:
+    """Look a class up by name, or take a row as it is; case, spaces, hyphens and underscores do not matter.
 
     Raises
     ------
@@ -192,6 +240,8 @@ def instrument(name: str) -> Instrument:
     >>> instrument("Steel-Pan").exciter
     'struck'
     """
+    if isinstance(name, Instrument):
+        return name
     plain = plain_name(name)
     if plain in _LABELS:
         return INSTRUMENTS[_LABELS[plain]]

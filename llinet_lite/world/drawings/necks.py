@@ -35,7 +35,7 @@ def _fingerboard(p, nut, end, w0, w1, count, tones, wire, dots=True):
     p.fill(taper(0, nut, w0 + 0.008, 0, end, w1 + 0.008), tones.line)
     p.fill(taper(0, nut, w0, 0, end, w1), tones.base)
     y = frets(p, nut, end, count, w0, w1, wire, 0.0025)
-    if dots:
+    if dots and len(y):
         marks = [i for i in (2, 4, 6, 8, 11, 14, 16) if i + 1 < len(y)]
         p.fill(ellipses([(0, 0.5 * (y[i] + y[i - 1])) for i in marks], 0.0045), wire)
     p.fill(box(-w0 / 2, nut - 0.005, w0 / 2, nut + 0.002), p.finish("ivory").base)
@@ -267,8 +267,9 @@ def _gourd(p, body):
     p.fill(taper(-0.026, -length + 0.006, 0.014, -0.032, -0.90 * body, 0.016), gourd.light)
     y = -0.86 * length + 0.60 * length * np.linspace(0, 1, p.shape.frets) ** 0.86
     bend = np.array([[-0.50, 0.012], [-0.25, 0.0], [0.0, -0.004], [0.25, 0.0], [0.50, 0.012]])
-    p.stroke(bend[None] * (w0 * 1.12, 1) + across(0, y)[:, None], brass.line, 0.009)
-    p.stroke(bend[None] * (w0 * 1.12, 1) + across(0, y - 0.002)[:, None], brass.light, 0.005)
+    if len(y):
+        p.stroke(bend[None] * (w0 * 1.12, 1) + across(0, y)[:, None], brass.line, 0.009)
+        p.stroke(bend[None] * (w0 * 1.12, 1) + across(0, y - 0.002)[:, None], brass.light, 0.005)
     bridge = -0.42 * body
     p.fill(box(-0.052, bridge - 0.014, 0.052, bridge + 0.014), gourd.line)
     p.fill(box(-0.047, bridge - 0.012, 0.047, bridge + 0.008), pale)

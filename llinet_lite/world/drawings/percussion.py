@@ -12,8 +12,8 @@ import numpy as np
 from .painter import BEHIND, FRONT, Finish, hsv, mix, shade
 from .outlines import bell as bell_outline, body as body_outline, shell as shell_side
 from .parts import (
-    across, arc, arm, bow, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps, smooth,
-    stick, taper, tube,
+    across, arc, arm, bow, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps,
+    smooth, stick, taper, tube,
 )  # fmt: skip
 
 
@@ -490,7 +490,87 @@ def _bowl_player(p, r, flat, h):
     return None
 
 
+def shells(p):
+    """One to four drums in a row, of a shell's profile and material, beaten with sticks or hands."""
+    n, side, flat = p.parts, shell_side(p.shape.outline), 0.30
+    shrink = 0.84 ** np.arange(n)
+    r = 0.5 * p.length * shrink / shrink.sum()
+    x = np.cumsum(2 * r) - r - 0.5 * p.length
+    tall = 1.5 * p.shape.depth * r.max() * p.stout
+    targets = []
+    for k in np.argsort(-r):
+        h = tall * shrink[k] ** 0.5
+        _shell(p, x[k], tall - h, r[k] * 0.97, h, side, flat)
+        targets.append((x[k] - 0.25 * r[k] * (n == 1), tall - h + 0.02))
+    second = (targets[0][0] + 0.5 * r[0], targets[0][1]) if n == 1 else targets[1]
+    _mallets(p, 0.0, -0.64, (second, targets[0]), reach=0.18, head=0.016, tip=(236, 226, 200), rise=0.16)
+
+
+def _shell(p, x, y, r, h, side, flat):
+    """A shell that stands at (x, y + h), its cords, hoop and skin."""
+    tones, skin, strap = p.body, p.finish("skin"), (206, 166, 112)
+    right = side * (r, h)
+    foot = right[-1, 0]
+    low = arc(0, h, foot, foot * flat * 0.8, 0, np.pi, 12)
+    outline = moved(np.concatenate([right, low, (right * (-1, 1))[::-1]]), x, y)
+    p.stroke(outline, tones.line, 0.012, closed=True)
+    p.fill(outline, tones.dark)
+    for shrink, shift, tone in ((0.88, -0.04, tones.base), (0.52, -0.16, mix(tones.base, tones.light, 0.7)),
+                                (0.26, -0.26, tones.light), (0.08, -0.34, tones.glint)):  # fmt: skip
+        p.fill((outline - (x, y)) * (shrink, 0.985) + (x + shift * r * 0.8, y), tone)
+    if p.row.material in ("wood", "dark wood", "cane", "gourd", "clay", "bone"):  # laced, not bolted
+        a = np.linspace(0.10, 0.90, 9) * np.pi
+        middle = np.interp(0.5, side[:, 1], side[:, 0]) * r
+        upper = np.stack([x + r * np.cos(a), y + r * flat * np.sin(a)], 1)
+        lower = np.stack([x + middle * np.cos(a), y + 0.5 * h + middle * flat * np.sin(a)], 1)
+        p.stroke(np.stack([upper, lower], 1), shade(strap, 0.5), 0.010)
+        p.stroke(np.stack([upper, lower], 1), strap, 0.006)
+        rim = shade(strap, 0.8), shade(strap, 0.5)
+    else:
+        rim = p.finish("silver").glint, p.finish("silver").line
+    p.fill(ellipse(x, y + 0.014, 1.05 * r, 1.06 * r * flat, 44), rim[1])
+    p.fill(ellipse(x, y, 1.04 * r, 1.05 * r * flat, 44), rim[0])
+    dome(p, ellipse(x, y - 0.002, 0.94 * r, 0.92 * r * flat, 44), skin, 0.003, levels=3)
+
+
+def tongues(p):
+    """Metal or cane tongues over a box or half a gourd, plucked by both thumbs."""
+    length, n, box_ = p.length, p.parts, p.finish("gourd" if p.shape.under == "gourds" else "wood")
+    outline = body_outline(p.shape.outline, p.shape.waist) * (1.08 * length * p.stout, length)
+    dome(p, outline, box_, 0.006, levels=4)
+    p.fill(ellipse(0, -0.24 * length, 0.085 * length), shade(box_.line, 0.4))
+    x = np.linspace(-0.24, 0.24, n) * length * p.stout
+    far = np.abs(np.arange(n) - (n - 1) / 2) / max(n, 2)
+    y1 = (-0.34 - 0.30 * far) * length
+    p.fill(
+        box(x[0] - 0.03 * length, -0.86 * length, x[-1] + 0.03 * length, -0.79 * length),
+        p.finish("ebony").base,
+    )
+    half = 0.16 * length / n
+    for grow, tone in ((1.35, p.body.line), (1.0, p.body.base), (0.45, p.body.glint)):
+        p.fill(boxes(x - grow * half, -0.93 * length, x + grow * half, y1 + 0.01 * length * grow), tone)
+    p.lines(
+        [[x[0] - 0.02 * length, -0.825 * length]],
+        [[x[-1] + 0.02 * length, -0.825 * length]],
+        p.body.light,
+        0.006,
+    )
+    wear = person(p, 0.0, -length - 0.36, facing=0, legs="none")
+    for way, lift in zip((-1, 1), _beat(p, 0.4), strict=True):
+        edge = way * (0.40 * length * p.stout + 0.02)
+        arm(p, (0.20 * way, -length - 0.08), (edge + 0.05 * way, -0.30 * length), wear, elbow=(way, 0.3))
+        hand(
+            p,
+            edge + 0.012 * way,
+            -0.26 * length - 0.03 * lift,
+            wear,
+            angle=-np.pi / 2 - 0.55 * way,
+            spread=0.8,
+        )
+
+
 BUILDS = {
+    "shells": shells, "tongues": tongues,
     "bars": marimba, "chest": glockenspiel, "pan": steel_pan, "snare": drum, "pair": tabla,
     "hung plates": gong, "bell": bell, "hung tubes": chime, "bowl": singing_bowl,
 }  # fmt: skip
