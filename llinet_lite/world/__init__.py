@@ -1,4 +1,4 @@
-"""The built-in world, Bandstand-32: 32 instruments that can be seen and heard, in scenes with ground truth.
+"""The built-in world: 32 named instruments and any number of invented ones, seen and heard, with ground truth.
 
 Imports nothing of the rest of the package.
 
@@ -10,6 +10,6 @@ from .invented import invented
 from .scenes import KINDS, Clip, Scene, clip, sheet
 
 __all__ = [
-    "INSTRUMENTS", "KINDS", "SEEN", "UNSEEN", "Clip", "Instrument", "Scene", "clip", "distance", "instrument", "invented",
-    "sheet",
+    "INSTRUMENTS", "KINDS", "SEEN", "UNSEEN", "Clip", "Instrument", "Scene", "clip", "distance", "instrument",
+    "invented", "sheet",
 ]  # fmt: skip

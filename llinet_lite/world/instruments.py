@@ -186,21 +186,27 @@ _KINDS = {
 }
 
 
+def _corners(known: tuple[str, ...], own: float, kind: float) -> dict[str, list[float]]:
+    """A point for every value, so that two are `own` apart, and `kind` more (in squares) if of another kind."""
+    kinds = sorted({_KINDS.get(name, name) for name in known})
+    return {
+        value: [own * 0.5**0.5 * (value == name) for name in known]
+        + [kind * 0.5**0.5 * (_KINDS.get(value, value) == name) for name in kinds]
+        for value in known
+    }
+
+
+_EXCITER_AT, _RESONATOR_AT = _corners(EXCITERS, 1.0, 1.0), _corners(RESONATORS, 0.5, 1.2)
+_MATERIAL_AT = _corners(MATERIALS, 0.6, 0.3)
+
+
 def coordinates(row: Instrument) -> np.ndarray:
     """A class as a point, so that :func:`distance` is Euclidean: see there for what counts how much."""
-    one_hot = []
-    for value, known, own, kind in (
-        (row.exciter, EXCITERS, 1.0, 1.0), (row.resonator, RESONATORS, 0.5, 1.2),
-        (row.material, MATERIALS, 0.4, 0.4),
-    ):  # fmt: skip
-        one_hot += [own * (value == name) for name in known]
-        kinds = sorted({_KINDS.get(name, name) for name in known})
-        one_hot += [kind * (_KINDS.get(value, value) == name) for name in kinds]
-    numbers = (
-        0.35 * np.log2(row.length), (row.low + row.high) / 96, 0.25 * np.log2(0.1 + row.decay), row.brightness,
-        0.2 * np.log2(row.parts),
-    )  # fmt: skip
-    return np.array([*np.array(one_hot) / 2**0.5, *numbers])
+    return np.array([
+        *_EXCITER_AT[row.exciter], *_RESONATOR_AT[row.resonator], *_MATERIAL_AT[row.material],
+        0.25 * np.log2(row.length), (row.low + row.high) / 144, 0.15 * np.log2(0.1 + row.decay),
+        0.7 * row.brightness, 0.12 * np.log2(row.parts),
+    ])  # fmt: skip
 
 
 def distance(a: Instrument, b: Instrument) -> float:
@@ -208,8 +214,8 @@ def distance(a: Instrument, b: Instrument) -> float:
 
     The root of the sum of squares of: 1 if the exciters differ, and 1 more if they are of another kind
     (plucked, bowed, struck, blown); 0.5 and 1.2 for the resonators (strings on a neck, other strings, solids
-    that ring, skins, tubes, reeds, pans); 0.4 and 0.4 for the materials (metals, plants, others); 0.35
-    times the octaves of length, 0.25 of register, 0.25 of decay, 0.2 of parts; and brightness.
+    that ring, skins, tubes, reeds, pans); 0.6 and 0.3 for the materials (metals, plants, others); per octave
+    0.25 of length, 1/6 of register, 0.15 of decay, 0.12 of parts; and 0.7 times the brightness.
     """
     return float(np.linalg.norm(coordinates(a) - coordinates(b)))
 

@@ -9,16 +9,23 @@ set is a copy of one in a training set. :func:`~llinet_lite.world.instruments.di
 Notebook: 06
 """
 
+# ruff: noqa: E501 - tables, one row per way to build
+
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from .instruments import SEEN, UNSEEN, Blend, Instrument, Shape, coordinates
 
-APART = 0.2  # least distance between two invented rows
+APART = 0.1  # least distance between two invented rows
+# exciter: share of the rows
+_MIX = {
+    "plucked": 0.18, "struck": 0.22, "bowed": 0.16, "lip reed": 0.12, "single reed": 0.08, "air jet": 0.10,
+    "free reed": 0.10, "bag": 0.04,
+}  # fmt: skip
 
 _FRONTS = ("guitar", "teardrop", "gourd", "round", "box", "triangle", "boat", "spade", "violin")
 _ENDS = ("trapezoid", "box", "wedge", "wing", "boat")
@@ -33,7 +40,7 @@ _TUBES = ("wood", "dark wood", "cane", "bone", "glass", "gourd", "clay", "brass"
 class Build(NamedTuple):
     """What can be varied in one way to build an instrument."""
 
-    share: float  # how often it is drawn
+    share: float  # how often it is drawn among those of one exciter
     exciters: tuple[str, ...]
     resonators: tuple[str, ...]
     materials: tuple[str, ...]
@@ -62,27 +69,33 @@ BUILDS = {
                   {"body": (0.36, 0.46, 0.56), "waist": (0.0, 0.0, 0.3), "under": ("wood", "skin")}),
     "bow harp": Build(2, ("plucked",), ("frame and strings",), _TIMBER, (0.7, 1.5), (6, 16), _FRONTS,
                       {"bend": (0.0, 1.0, 2.0), "depth": (0.6, 0.9, 1.2), "under": ("gourds", "wood")}),
-    "bars": Build(4, ("struck", "struck", "bowed"), ("bar",), _HARD, (0.5, 1.6), (7, 17), (),
+    "bars": Build(6, ("struck", "bowed"), ("bar",), _HARD, (0.5, 1.6), (7, 17), (),
                   {"under": ("tubes", "gourds", "box", "")}),
     "tongues": Build(2, ("plucked",), ("bar",), _METAL + ("cane", "wood", "bone"), (0.16, 0.34), (5, 11), _FRONTS,
                      {"under": ("gourds", "wood"), "waist": (0.0, 0.25)}),
     "hung tubes": Build(2, ("struck",), ("tube bell",), _RINGING + ("cane", "wood"), (0.4, 1.1), (4, 12), (),
                         {"bend": (0.0, 1.0)}),
-    "hung plates": Build(3, ("struck", "struck", "bowed"), ("plate",), _RINGING, (0.4, 1.1), (1, 4),
+    "hung plates": Build(3, ("struck", "bowed"), ("plate",), _RINGING, (0.4, 1.1), (1, 4),
                          ("round", "box", "triangle", "spade", "gourd", "boat"), {"depth": (0.5, 1.0), "waist": (0.0, 0.3)}),
     "bell": Build(2, ("struck",), ("bowl",), _RINGING + ("wood", "bone"), (0.2, 0.6), (1, 1), _BELLS),
     "bowl": Build(3, ("struck", "bowed"), ("bowl",), _RINGING + ("wood", "gourd"), (0.12, 0.4), (1, 1), _BOWLS,
                   {"depth": (0.6, 1.0, 1.5)}),
     "shells": Build(4, ("struck",), ("membrane",), _TIMBER, (0.25, 0.9), (1, 4), _SHELLS,
                     {"depth": (0.4, 0.8, 1.3, 2.0), "hands": (False, True)}),
-    "pan": Build(1, ("struck",), ("pan",), _METAL, (0.4, 0.8), (5, 12), (), {"depth": (0.4, 1.0, 2.0, 3.0), "hands": (False, True)}),
-    "pipe": Build(8, ("lip reed", "lip reed", "single reed", "air jet", "free reed"), ("cylindrical tube", "conical tube"), _TUBES,
+    "pan": Build(2, ("struck",), ("pan",), _METAL, (0.4, 0.8), (5, 12), (), {"depth": (0.4, 1.0, 2.0, 3.0), "hands": (False, True)}),
+    "pipe": Build(6, ("lip reed", "single reed", "air jet", "free reed"), ("cylindrical tube", "conical tube"), _TUBES,
                   (0.35, 1.6), (4, 14), (), _COURSE | {"stops": ("keys", "holes", "valves", "")}),
+    "keyed pipe": Build(1, ("single reed",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
+    "cross pipe": Build(1, ("air jet",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
+    "hooked pipe": Build(1, ("single reed",), ("conical tube",), _TUBES, (0.5, 1.0), (12, 22), (), {"stops": ("keys",)}),
+    "looped pipe": Build(1.5, ("lip reed",), ("cylindrical tube",), _TUBES, (0.35, 0.8), (3, 3), (), {"stops": ("valves",)}),
+    "harp": Build(1, ("plucked",), ("frame and strings",), _TIMBER, (0.9, 1.7), (10, 24)),
     "raft": Build(2, ("air jet", "free reed"), ("cylindrical tube",), _TUBES, (0.2, 0.7), (5, 14), (),
                   {"bend": (0.0, 1.0), "under": ("gourds", "wood")}),
-    "vessel": Build(2, ("air jet",), ("bowl",), _TUBES, (0.12, 0.4), (4, 10), _FRONTS,
+    "vessel": Build(2, ("air jet",), ("bowl",), _TUBES, (0.18, 0.45), (4, 10), _FRONTS,
                     {"depth": (0.8, 1.0), "waist": (0.0, 0.3)}),
-    "bag": Build(2, ("bag",), ("conical tube", "cylindrical tube"), _TUBES, (0.6, 1.1), (2, 4), _FRONTS, {"waist": (0.0, 0.2)}),
+    "bag": Build(2, ("bag",), ("conical tube", "cylindrical tube"), _TUBES, (0.6, 1.1), (2, 4), _FRONTS,
+                 {"waist": (0.0, 0.2), "under": ("cloth", "skin"), "stops": ("holes",)}),
     "comb": Build(1, ("free reed",), ("reed bank",), _HARD, (0.08, 0.22), (8, 16), (), {"depth": (0.8, 1.4, 2.0)}),
     "bellows": Build(2, ("free reed",), ("reed bank",), _HARD, (0.25, 0.6), (10, 24), (),
                      {"stops": ("keys", "buttons"), "depth": (0.7, 1.0, 1.3)}),
@@ -112,6 +125,7 @@ _MATTER = {
 _ITSELF = ("bar", "tube bell", "plate", "bowl", "pan")
 
 
+@lru_cache(maxsize=8)
 def invented(count: int, seed: int = 0) -> tuple[Instrument, ...]:
     """Invent instruments that no one has built, each to be seen and heard.
 
@@ -134,13 +148,17 @@ def invented(count: int, seed: int = 0) -> tuple[Instrument, ...]:
     """
     rng, rows = np.random.default_rng([seed, 20]), []
     places = np.zeros((count, len(coordinates(SEEN[0]))))
-    while len(rows) < count:
-        row = _draw(f"inv-{len(rows):04d}", rng)
-        at = coordinates(row)
-        near = np.linalg.norm(places[: len(rows)] - at, axis=1) < APART
-        if not near.any() and not gives_away(row):
-            places[len(rows)] = at
-            rows.append(row)
+    for k in range(count):
+        exciter = str(rng.choice(list(_MIX), p=list(_MIX.values())))
+        for _ in range(5000):
+            row = _draw(f"inv-{k:04d}", exciter, rng)
+            at = coordinates(row)
+            if np.all(np.linalg.norm(places[:k] - at, axis=1) >= APART) and not gives_away(row):
+                break
+        else:
+            raise ValueError(f"no room for {count} invented instruments {APART} apart: ask for at most {k}")
+        places[k] = at
+        rows.append(row)
     return tuple(rows)
 
 
@@ -157,14 +175,12 @@ def gives_away(row: Instrument) -> bool:
     return bool((np.linalg.norm(unseen - coordinates(row), axis=1) < radius).any())
 
 
-def _draw(name: str, rng: np.random.Generator) -> Instrument:
+def _draw(name: str, exciter: str, rng: np.random.Generator) -> Instrument:
     """A row that would work, whatever it is near to."""
-    shares = np.array([build.share for build in BUILDS.values()], float)
-    way = str(rng.choice(list(BUILDS), p=shares / shares.sum()))
+    shares = {way: build.share for way, build in BUILDS.items() if exciter in build.exciters}
+    way = str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
     build = BUILDS[way]
-    exciter, resonator, material = (
-        str(rng.choice(x)) for x in (build.exciters, build.resonators, build.materials)
-    )
+    resonator, material = str(rng.choice(build.resonators)), str(rng.choice(build.materials))
     low, high = np.log(build.length)
     length = round(float(np.exp(rng.uniform(low, high))), 3)
     parts = int(rng.integers(build.parts[0], build.parts[1] + 1))
@@ -207,7 +223,7 @@ def _sound(exciter, resonator, material, length, parts, shape, rng) -> tuple[int
             * rng.uniform(0.85, 1.2)
             * (own / reference) ** 0.3
         )
-    brightness = bright + {"bowed": 0.05, "lip reed": 0.05, "air jet": -0.15, "bag": 0.15}.get(exciter, 0.0)
+    brightness = bright + {"bowed": 0.05, "lip reed": 0.2, "air jet": -0.15, "bag": 0.15}.get(exciter, 0.0)
     brightness += rng.uniform(-0.08, 0.08)
     return (round(middle - half), round(middle + half), round(max(decay, 0.25 * (decay > 0)), 2),
             round(float(np.clip(brightness, 0.08, 0.95)), 2))  # fmt: skip

@@ -629,7 +629,7 @@ def _player(row: Instrument) -> Callable[[Session, tuple[Note, ...]], np.ndarray
     """What sounds an instrument: by its resonator or manner where they matter, else by its exciter."""
     if row.resonator == "membrane":
         return drummed
-    if row.resonator == "solid body":
+    if row.resonator == "solid body" and row.exciter == "plucked":
         return electric
     if row.exciter == "plucked":
         if row.resonator in _STRUCK and row.resonator != "box and strings":

@@ -37,7 +37,7 @@ _PALETTE = {
     "bone": (40, 0.42, 0.78, 0.30),
     "cane": (19, 0.80, 0.66, 0.50),
     "glass": (168, 0.30, 0.86, 1.00),
-    "gourd": (34, 0.78, 0.58, 0.20),
+    "gourd": (47, 0.62, 0.66, 0.20),
     "clay": (13, 0.58, 0.66, 0.05),
     # fittings that no instrument is made of as a whole
     "ebony": (25, 0.25, 0.16, 0.40),
@@ -224,6 +224,8 @@ class Painter:
         self._scratch(canvases[INSTRUMENT], windows[INSTRUMENT], pose)
         behind, instrument, front = map(_straight, canvases, windows)
         self._weather(instrument, pose)
+        if self.row.material in _TEXTURES:
+            self._texture(instrument, pose)
         return Layers(instrument=instrument, front=front, behind=behind)
 
     @staticmethod
@@ -274,6 +276,30 @@ class Painter:
         gain = cv2.resize(grid, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
         gain = gain[top - y0 : top - y0 + part.shape[0], left - x0 : left - x0 + part.shape[1]]
         part[...] = cv2.multiply(part, np.ascontiguousarray(gain), scale=1 / 128)
+
+    def _texture(self, image, pose):
+        """Mottles of a gourd, rings of a potter's wheel, streaks of light in glass; colors only."""
+        y, x = np.mgrid[-1:1:28j, -1:1:28j].astype(np.float32)
+        one, two, three = (6.28 * float(u) for u in self.look[10:13])
+        field = _TEXTURES[self.row.material](
+            x + 0.15 * np.sin(3 * y + one), y + 0.15 * np.sin(4 * x + two), three
+        )
+        grid = np.clip(128 * (1 + field), 40, 255).astype(np.uint8)
+        pixels = image.shape[0]
+        side = max(round(1.5 * pose.scale * pixels), 2)
+        at = round(pose.x * pixels - side / 2), round(pose.y * pixels - side / 2)
+        shift = np.array([[side / 28, 0, at[0]], [0, side / 28, at[1]]], np.float32)
+        gain = cv2.warpAffine(grid, shift, (pixels, pixels), flags=cv2.INTER_LINEAR, borderValue=128)
+        image[:, :, :3] = cv2.multiply(image[:, :, :3], cv2.merge((gain, gain, gain)), scale=1 / 128)
+
+
+_TEXTURES = {
+    "gourd": lambda x, y, phase: -0.34 * (np.sin(9 * x + phase) * np.sin(8 * y - phase) > 0.35),
+    "clay": lambda x, y, phase: 0.13 * np.sin(26 * y + phase) - 0.28 * (np.abs(y - 0.2) < 0.09),
+    "glass": lambda x, y, phase: (
+        0.45 * (np.sin(7 * (x + 0.5 * y) + phase) > 0.80) - 0.12 * np.sin(5 * x - 4 * y)
+    ),
+}
 
 
 def _hairline(canvas, block, rgba, opacity, closed):

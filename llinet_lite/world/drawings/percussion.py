@@ -313,15 +313,16 @@ def gong(p):
     """Plates hung by cords from a frame, and a soft beater or a bow."""
     r, wood = 0.5 * p.length * p.stout * 0.94, p.finish("dark wood")
     rim = 0.010
-    out, top = r + 0.13, -r - 0.15
+    count = p.parts
+    radius = r if count == 1 else 1.10 * r / count
+    high = r if count == 1 else max(1.25 * radius, 0.16)
+    out, top = r + 0.13, -high - 0.15
     for x in (-out, out):
-        tube(p, np.array([[x, top - 0.02], [x, r + 0.14]]), 0.050, wood, 0.006)
-        foot = across(x + np.array([-0.12, -0.05, 0.05, 0.12]), r + np.array([0.16, 0.11, 0.11, 0.16]))
+        tube(p, np.array([[x, top - 0.02], [x, high + 0.14]]), 0.050, wood, 0.006)
+        foot = across(x + np.array([-0.12, -0.05, 0.05, 0.12]), high + np.array([0.16, 0.11, 0.11, 0.16]))
         p.fill(foot, wood.line)
     beam = ((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045))
     tube(p, smooth(beam, False, 5), 0.052, wood, 0.006, side=1)
-    count = p.parts
-    radius = r if count == 1 else 1.06 * r / count
     for k, x in enumerate(np.linspace(-1, 1, count) * (r - radius) if count > 1 else (0.0,)):
         _plate(p, x, radius * (1 - 0.10 * k), top, rim)
     hx, hy = out + 0.20, -0.55

@@ -161,15 +161,24 @@ def bagpipes(p):
     squeeze = 1 - 0.03 * p.energy * (1 - p.stroke_phase)
     bag = smooth(((-0.20, -0.02), (-0.10, -0.09), (0.06, -0.11), (0.19, -0.06), (0.235, 0.04), (0.19, 0.15),
                   (0.06, 0.20), (-0.07, 0.16), (-0.16, 0.08)))  # fmt: skip
+    if p.shape.outline:
+        oval = body_outline(p.shape.outline, p.shape.waist) + np.array([0.0, 0.5])
+        bag = oval[:, ::-1] * (0.46, 0.46) + np.array([0.02, 0.045])
     bag = bag * (s * p.stout, s * p.stout * squeeze)
-    for x0, x1, top in ((0.02, 0.06, -0.36), (0.08, 0.20, -0.40), (0.14, 0.36, -0.53)):
+    for x0, x1, top in ((0.02, 0.06, -0.36), (0.08, 0.20, -0.40), (0.14, 0.36, -0.53))[4 - p.parts :]:
         _pipe(p, x0 * s, -0.06 * s, x1 * s, top * s, 0.032)
     cord = smooth(((0.06, -0.30), (0.12, -0.265), (0.18, -0.29), (0.28, -0.36)), False, 4)
     p.stroke(cord * s, mix(cloth, (240, 200, 90), 0.5), 0.010)
     _pipe(p, -0.12 * s, -0.04 * s, -0.16 * s, -0.23 * s, 0.024, rings=(0.3,))
-    _tartan_bag(p, bag, s, cloth, stripe)
+    if p.shape.under == "skin":
+        dome(p, bag, p.finish("skin"), 0.006, levels=4)
+    else:
+        _tartan_bag(p, bag, s, cloth, stripe)
     chanter = _line(-0.17 * s, 0.02 * s, -0.13 * s, 0.40 * s)
-    tube(p, chanter, np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060]), p.body, 0.004)
+    bore = np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060])
+    if p.row.resonator == "cylindrical tube":
+        bore = np.full(8, 0.032)
+    tube(p, chanter, bore, p.body, 0.004)
     holes = chanter[2:7]
     p.fill(ellipses(holes, 0.0055), p.finish("ivory").light)
     p.fill(ellipse(*chanter[-1], 0.034, 0.012, 16), p.finish("ivory").base)
@@ -185,7 +194,7 @@ def bagpipes(p):
 def harmonica(p):
     """Ten holes between two cover plates, at the lips, in two hands."""
     w, silver, wood = p.length, p.body, p.finish("dark wood")
-    h = 0.30 * w * p.stout
+    h = 0.30 * w * p.stout * p.shape.depth
     slide = 0.010 * p.stroke_phase * (p.energy > 0.02)
     outline = rounded(-w / 2, -h / 2, w / 2, h / 2, 0.22 * h)
     dome(p, outline, silver, 0.0025, levels=3, rim=0.97)
@@ -211,7 +220,7 @@ def accordion(p):
     """Bellows between a case with piano keys and a case with buttons."""
     s = p.length / 0.45
     red, ivory, ebony, silver = p.body, p.finish("ivory"), p.finish("ebony"), p.finish("silver")
-    high = 0.215 * s * p.stout
+    high = 0.215 * s * p.stout * p.shape.depth
     open_ = 1 + 0.10 * p.stroke_phase * (p.energy > 0.02)
     left, right, lean = -0.105 * s, 0.105 * s * open_, 0.03 * open_
     _bellows(p, left - 0.01, right + 0.01, high, lean)
@@ -250,6 +259,19 @@ def _treble_side(p, left, s, high, red, ivory, ebony, silver):
     grille = np.linspace(-0.72, 0.72, 7) * high
     p.lines(across(left - 0.065 * s, grille), across(left - 0.022 * s, grille), silver.glint, 0.010)
     x0, x1 = left - 0.14 * s, left - 0.082 * s
+    if p.shape.stops == "buttons":
+        rows, columns = np.meshgrid(
+            np.linspace(-0.8, 0.8, p.parts // 2) * high, x0 + np.array([0.012, 0.042]) * s
+        )
+        p.fill(rounded(x0 - 0.006, -0.95 * high, x1 + 0.004, 0.95 * high, 0.02), red.dark)
+        knobs(
+            p,
+            np.stack([columns.ravel(), rows.ravel()], 1),
+            0.30 * high / (p.parts // 2) + 0.006,
+            ivory,
+            0.002,
+        )
+        return
     n = p.parts * 7 // 10
     tall = 1.92 * high / n
     y = -0.96 * high + tall * np.arange(n)
@@ -276,7 +298,7 @@ def _course(p, start):
     """Center line (48, 2) of a tube from (0, 0), whose heading (radians) turns, coils and sways."""
     shape, at = p.shape, np.linspace(0, 1, 48)
     turn = np.clip((at - 0.35) / 0.55, 0, 1)
-    coil = np.clip((at - 0.22) / 0.56, 0, 1)
+    coil = np.clip((at - 0.16) / 0.68, 0, 1)
     heading = start + shape.bend * turn * turn * (3 - 2 * turn) + 2 * np.pi * shape.coils * coil
     heading = heading + shape.sway * np.sin(2 * np.pi * (1.0 + (shape.sway > 0.8)) * at)
     line = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), axis=0)
@@ -302,7 +324,7 @@ def _bore(p, line):
 def pipe(p):
     """A tube of any course, bore, bell, stops and material, at the lips of its player."""
     row, tones = p.row, p.body
-    ground = p.length > 1.15 * p.individual.size
+    ground = row.length > 1.15
     aside = row.exciter == "air jet" and p.shape.coils == 0 and abs(p.shape.bend) < 1
     start = (
         0.06
@@ -444,11 +466,20 @@ def raft(p):
     if reeds:
         cup = p.finish("gourd" if p.shape.under == "gourds" else "dark wood")
         dome(p, ellipse(0, 0.055, wide * 1.12, 0.085, 28), cup, 0.006, levels=4)
-        p.fill(taper(0, 0.045, 0.03, 0, 0.02, 0.03), p.finish("ivory").base)
-    wear = person(p, 0.01 * p.stroke_phase, -0.068 if not reeds else -0.03, facing=0, puff=0.4 * p.energy)
+        p.fill(taper(-1.1 * wide, 0.045, 0.03, -wide - 0.06, 0.038, 0.022), p.finish("ivory").base)
+    hx = -wide - 0.07 if reeds else 0.0
+    wear = person(p, hx + 0.01 * p.stroke_phase, -0.03 if reeds else -0.068, facing=1 if reeds else 0,
+                  puff=0.4 * p.energy)  # fmt: skip
     for side in (-1, 1):
         y = 0.10 if reeds else 0.30 * high * (1.0 if side < 0 else 0.7)
-        arm(p, (0.20 * side, 0.22), (side * (wide + 0.05), y + 0.05), wear, elbow=(side, 0.3), forearm=BEHIND)
+        arm(
+            p,
+            (hx + 0.20 * side, 0.22),
+            (side * (wide + 0.05), y + 0.05),
+            wear,
+            elbow=(side, 0.3),
+            forearm=BEHIND,
+        )
         hand(p, side * (wide + 0.012), y, wear, angle=np.pi / 2 + side * 2.2, lifted=_phase(p), spread=0.9)
 
 
@@ -468,7 +499,7 @@ def vessel(p):
     p.fill(taper(0.0, 0.062, 0.022, 0.0, 0.135, 0.044), tones.light)
     wear = person(p, 0, -0.01, facing=0, puff=0.3 * p.energy)
     for side in (-1, 1):
-        x, y = side * (0.34 * length + 0.02), 0.24 * length + 0.13
+        x, y = side * (0.44 * length + 0.045), 0.30 * length + 0.13
         arm(p, (0.20 * side, 0.27), (x + 0.05 * side, y + 0.03), wear, elbow=(side, 0.4), forearm=BEHIND)
         hand(p, x, y, wear, angle=np.pi / 2 + side * 2.0, lifted=_phase(p), spread=0.9)
 
