@@ -48,13 +48,15 @@ def manner(row: Instrument) -> str:
         places = {"bowl": "strokes", "plate": "strokes", "tube bell": "wind", "membrane": "pattern"}
         return places.get(row.resonator, "keys")
     if row.exciter == "plucked":
+        if row.resonator == "bar":
+            return "keys"
         if row.resonator == "box and strings" and row.material == "steel":
             return "slide"
         if row.resonator in ("box and strings", "frame and strings"):
             return "arpeggio"
         return "tremolo" if paired(row) else "strum"
     if row.exciter == "lip reed" and row.parts == 1:
-        return "drone" if row.resonator == "cylindrical tube" else "natural"
+        return "drone" if row.resonator == "cylindrical tube" and row.length > 1 else "natural"
     if row.exciter == "free reed":
         return "chords" if row.length > 0.2 else "legato"
     return "ornaments" if row.exciter == "bag" else "legato"
@@ -70,10 +72,11 @@ def _ladder(row: Instrument, rng: np.random.Generator) -> np.ndarray:
     tonic, scale = rng.integers(12), SCALES[rng.integers(len(SCALES))]
     place = rng.uniform()
     way = manner(row)
-    if way in ("drone", "strokes"):  # one pitch per specimen: the middle of the register
-        return np.array([(row.low + row.high) / 2])
+    if way in ("drone", "strokes"):  # one pitch per body: the middle of the register
+        middle = (row.low + row.high) / 2
+        return np.array([middle]) if row.parts == 1 else np.linspace(middle - 5, middle + 5, row.parts)
     if way == "pattern":
-        return np.linspace(row.low + 2, row.high - 2, 2)[: row.parts] + 2 * place
+        return np.linspace(row.low + 2, row.high - 2, max(row.parts, 2))[: row.parts] + 2 * place
     if way == "natural":
         ladder = row.low - 12 + 12 * np.log2(np.arange(2, 9))
         return ladder[ladder <= row.high]

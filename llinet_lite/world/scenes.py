@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import operator
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from . import room, scenery
 from .drawings import Layers, Pose, draw
-from .instruments import SEEN, UNSEEN, Individual, individual, instrument
+from .instruments import SEEN, UNSEEN, Individual, Instrument, individual, instrument
 from .voices import Note, motion, phrase, play
 
 FRAME_RATE = 25  # frames per second
@@ -61,20 +61,22 @@ class Member:
         }
 
 
-def cast(name: str, kind: str, partner: str | None, stream: Callable) -> tuple[Member, ...]:
+def cast(
+    row: Instrument, kind: str, partner: str | Instrument | None, stream: Callable
+) -> tuple[Member, ...]:
     """Cast a scene; ``stream`` opens a random stream by name (and by member)."""
-    names = [name]
+    rows = [row]
     if kind in ("duet", "distractor", "offscreen"):
-        names.append(_partner(name, partner, stream("who")))
+        rows.append(_partner(row, partner, stream("who")))
     elif partner is not None:
         raise ValueError(f"a scene of kind {kind!r} has no partner, but {partner!r} was given")
     sounding = {"duet": (True, True), "silence": (False,)}.get(kind, (True, False))
-    visible = (kind != "offscreen", True)[: len(names)]
+    visible = (kind != "offscreen", True)[: len(rows)]
     poses = iter(place(sum(visible), stream("where")))
     members = []
-    for k, each in enumerate(names):
-        one = individual(instrument(each), stream("specimen", k))
-        members.append(Member(each, sounding[k], visible[k], one, next(poses) if visible[k] else None))
+    for k, each in enumerate(rows):
+        one = individual(each, stream("specimen", k))
+        members.append(Member(each.name, sounding[k], visible[k], one, next(poses) if visible[k] else None))
     return tuple(members)
 
 
@@ -97,13 +99,13 @@ def place(count: int, rng: np.random.Generator) -> tuple[Pose, ...]:
             return tuple(poses)
 
 
-def _partner(name: str, partner: str | None, rng: np.random.Generator) -> str:
+def _partner(row: Instrument, partner: str | Instrument | None, rng: np.random.Generator) -> Instrument:
     if partner is not None:
-        if (other := instrument(partner).name) == name:
-            raise ValueError(f"the partner of {name!r} must be of another class")
+        if (other := instrument(partner)).name == row.name:
+            raise ValueError(f"the partner of {row.name!r} must be of another class")
         return other
-    pool = SEEN if instrument(name).seen else UNSEEN
-    return str(rng.choice([row.name for row in pool if row.name != name]))
+    pool = SEEN if row.seen else UNSEEN
+    return instrument(str(rng.choice([other.name for other in pool if other.name != row.name])))
 
 
 def _offset(scale: float, u: float) -> float:
@@ -150,16 +152,16 @@ class Scene:
 
     Parameters
     ----------
-    name : str
-        Class that plays (kind "silence": that is seen).
+    name : str or Instrument
+        Class that plays (kind "silence": that is seen): one of the 32 by name, or any row.
     seed : int
         Any whole number >= 0.
     kind : str
         "solo": one instrument, seen and heard. "duet": two, both seen and heard. "distractor": the second is
         seen and silent. "offscreen": the named one is heard and not seen, the second seen and silent.
         "silence": seen, not played.
-    partner : str, optional
-        Class of the second instrument; by default another one of the same pool, seen or unseen classes.
+    partner : str or Instrument, optional
+        Class of the second instrument; by default one of the named classes, seen or unseen as the first is.
     seconds : float
         Length, 0.5 to 60: a phrase needs half a second.
     imprint : float
@@ -189,7 +191,8 @@ class Scene:
     def __init__(self, name, seed, kind="solo", *, partner=None, seconds=3.0, imprint=0.0):
         if kind not in KINDS:
             raise ValueError(f"unknown kind of scene {kind!r}; it must be one of {', '.join(KINDS)}")
-        self.name, self.seed, self.kind = instrument(name).name, operator.index(seed), kind
+        self.instrument, self.seed, self.kind = instrument(name), operator.index(seed), kind
+        self.name = self.instrument.name
         self.seconds, self.strength = float(seconds), float(imprint)
         if self.seed < 0:
             raise ValueError(f"the seed of a scene must be a whole number >= 0, not {seed}")
@@ -197,7 +200,7 @@ class Scene:
             raise ValueError(f"a scene lasts 0.5 to 60 s, not {seconds}: a phrase needs half a second")
         if not 0 <= self.strength <= 10:
             raise ValueError(f"the strength of the imprint is between 0 (none) and 10, not {imprint}")
-        self.cast = cast(self.name, kind, partner, self._rng)
+        self.cast = cast(self.instrument, kind, partner, self._rng)
         self.room = room.room(self._rng("room"))
         self.camera = scenery.camera(self._rng("camera"))
         self.backdrop = str(self._rng("backdrop").choice(scenery.BACKDROPS))
@@ -377,7 +380,7 @@ class Scene:
         return sound
 
 
-def clip(name: str, seed: int, *, kind="solo", size=256, sample_rate=48000, seconds=3.0) -> Clip:
+def clip(name: str | Instrument, seed: int, *, kind="solo", size=256, sample_rate=48000, seconds=3.0) -> Clip:
     """Make one clip: a frame, its mask and the sound.
 
     Parameters
@@ -406,6 +409,16 @@ def clip(name: str, seed: int, *, kind="solo", size=256, sample_rate=48000, seco
     middle = scene.seconds / 2
     waveform = scene.audio(0, scene.seconds, sample_rate).copy()  # the scene's own is read-only
     return Clip(scene.frame(middle, size), waveform, scene.mask(middle, size), scene.factors)
+
+
+def sheet(
+    rows: Sequence[str | Instrument], columns: int = 8, *, seed: int = 0, size: int = 128
+) -> np.ndarray:
+    """One picture of many classes, row by row, (height, columns * size, 3) uint8; the rest of it is black."""
+    tiles = [Scene(row, seed).frame(1.5, size) for row in rows]
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    lines = [np.concatenate(tiles[k : k + columns], axis=1) for k in range(0, len(tiles), columns)]
+    return np.concatenate(lines)
 
 
 def _size(size: int) -> int:

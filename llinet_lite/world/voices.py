@@ -317,7 +317,7 @@ def _pan(s: Session, f: float, decay: float) -> syn.Modes:
 
 def _head(s: Session, f: float, decay: float) -> syn.Modes:
     """A skin: ideal membrane, or harmonic where it is loaded with paste (drums that come in pairs)."""
-    if s.row.parts > 1:
+    if s.row.parts > 1 and s.row.shape.hands:
         return _modal(syn.LOADED_MEMBRANE, f, decay, (0.7, 1.0, 0.9, 0.5, 0.3), 0.6)
     ratios = syn.membrane_ratios(16)
     return _modal(ratios, f, decay, 1.0 / ratios**0.5, 0.8)
@@ -361,7 +361,7 @@ def drummed(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
         for k, (onset, end, force) in enumerate(strokes(s, modes, group, 0.9)):
             place = 0.5 + 0.5 * np.cos(np.arange(len(force)) * (0.7 + k % 3))
             hits.append((onset, end, force * (0.35 + place)))
-        if s.row.parts > 1 and midi == min(skins) and len(skins) > 1:
+        if s.row.shape.hands and midi == min(skins) and len(skins) > 1:
             out += 1.3 * _bent(s, group, modes)
         else:
             out += syn.ring(modes, hits, s.n, s.sample_rate)
@@ -495,7 +495,14 @@ def _jet(s: Session, frequency: np.ndarray) -> np.ndarray:
 def _tongue(s: Session, frequency: np.ndarray) -> np.ndarray:
     """A free or double reed chops the air at any loudness: strong harmonics under the formants of its box."""
     n = np.arange(1, len(frequency) + 1)
-    return n**-0.5 * _tilt(s, frequency, 800.0, 2.8)[4:5] * syn.response(frequency, s.body())
+    tube = syn.odd_even(frequency, leak=0.12) if s.row.resonator == "cylindrical tube" else 1.0
+    return tube * n**-0.5 * _tilt(s, frequency, 800.0, 2.8)[4:5] * syn.response(frequency, s.body())
+
+
+def _friction(s: Session, frequency: np.ndarray) -> np.ndarray:
+    """A rigid body under a bow or a wet finger: one mode, locked, and little above it."""
+    n = np.arange(1, len(frequency) + 1)
+    return n ** -(3.2 - 1.6 * s.individual.brightness) * _tilt(s, frequency, 900.0, 2.6)
 
 
 # ---------------------------------------------------------------- players
@@ -503,7 +510,7 @@ def _tongue(s: Session, frequency: np.ndarray) -> np.ndarray:
 
 def bowed(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
     """Sawtooth and bow noise through the body, so that vibrato moves the harmonics under the formants."""
-    out, loud = _line(s, notes, _saw)
+    out, loud = _line(s, notes, _friction if s.row.resonator in _STRUCK and not s.body() else _saw)
     noise = _air(s, loud, 0.9 * s.cutoff, 3000.0 + 2.0 * s.cutoff)
     out = syn.resonate(out + 0.03 * noise, s.body(), s.sample_rate)
     return out + 0.15 * knocks(s, notes, 600.0, 1.5 * s.cutoff + 1500.0, 0.05)
@@ -622,9 +629,11 @@ def _player(row: Instrument) -> Callable[[Session, tuple[Note, ...]], np.ndarray
     """What sounds an instrument: by its resonator or manner where they matter, else by its exciter."""
     if row.resonator == "membrane":
         return drummed
-    if row.resonator == "solid body":
+    if row.resonator == "solid body" and row.exciter == "plucked":
         return electric
     if row.exciter == "plucked":
+        if row.resonator in _STRUCK and row.resonator != "box and strings":
+            return struck
         return glided if row.material in ("cane", "steel") else plucked
     if manner(row) == "drone":
         return drone

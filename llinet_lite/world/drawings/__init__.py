@@ -1,5 +1,6 @@
-"""Attributes -> image and exact mask: one drawing per class of Bandstand-32.
+"""Attributes -> image and exact mask: one drawing per way to build an instrument.
 
+What is drawn follows from the row (material, length, parts, exciter) and its shape, never from its name.
 Every drawing is made in meters in the instrument's own pose, with the player at human scale, and is then
 placed on the canvas by a :class:`Pose`. The longest side of the instrument at rest is `scale` times the
 canvas whatever the class, so position and extent tell nothing about it; how big the specimen is can be seen
@@ -17,11 +18,7 @@ import numpy as np
 from . import boards, necks, percussion, winds
 from .painter import Layers, Painter
 
-DRAWINGS = {
-    name.replace("_", " "): getattr(family, name)
-    for family in (necks, boards, winds, percussion)
-    for name in family.__all__
-}
+BUILDS = boards.BUILDS | necks.BUILDS | percussion.BUILDS | winds.BUILDS
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Pose:
 def sketch(individual, motion, rng: np.random.Generator) -> Painter:
     """Record the drawing of one individual without rasterizing it; its `extent` is in meters."""
     painter = Painter(individual, motion, rng)
-    DRAWINGS[individual.instrument.name](painter)
+    BUILDS[painter.shape.build](painter)
     return painter
 
 

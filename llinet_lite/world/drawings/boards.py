@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from .painter import BEHIND, FRONT, shade
+from .outlines import body as body_outline
 from .parts import (
-    across, arm, box, boxes, dome, ellipse, ellipses, hand, moved, person, plain, sharps, smooth,
-    taper, tube,
+    across, arm, bow, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps, smooth,
+    stick, taper, tube,
 )  # fmt: skip
-
-__all__ = ["harp", "piano", "steel_guitar", "zither"]
 
 
 def _dips(p, amount):
@@ -158,13 +157,140 @@ def zither(p):
     p.lines(left, right, (250, 246, 236), 0.0022)
     p.fill(ellipses(left, 0.0055), steel.base)
     p.fill(ellipses(right, 0.0055), steel.glint)
+    _over_strings(p, w, d)
+
+
+def _over_strings(p, w, d):
+    """Who plays a board that lies before him: two hands, two hammers, or a bow and a hand."""
     hx, hy = 0.0, -0.50
     wear = person(p, hx, hy, legs="none", facing=0)
     one, two = _dips(p, 0.05)
+    if p.row.exciter == "bowed":
+        frog = bow(p, 0.12 * w, 0.30 * d, 0.60, 1.25, 0.7 * p.stroke_phase, wear)
+        arm(p, (hx + 0.20, hy + 0.27), frog, wear, elbow=(1, 0.3))
+        fist(p, *frog, wear, angle=1.3)
     for side, reach, lift in ((-1, -0.24, one), (1, 0.24, two)):
+        if side > 0 and p.row.exciter == "bowed":
+            continue
         x, y = reach * w, 0.02 * d - lift
+        if p.row.exciter == "struck":
+            grip, tip = (1.05 * x + 0.06 * side, -0.16 - 1.4 * lift), (0.55 * x, 0.30 * d - 2.6 * lift)
+            arm(p, (hx + 0.20 * side, hy + 0.27), grip, wear, elbow=(side, 0.3))
+            stick(p, grip, tip, 0.016, width=0.011)
+            fist(p, *grip, wear, angle=0.3 * side)
+            continue
         arm(p, (hx + 0.20 * side, hy + 0.27), (x, y - 0.03), wear, elbow=(side, 0.3))
         hand(p, x, y, wear, angle=1.57 + 0.25 * side, lifted=_finger(p))
+
+
+# Left and right edges (widths) of boards at five depths, from the player's side outwards
+_EDGES = {
+    "trapezoid": ((-0.49, -0.45, -0.41, -0.37, -0.33), (0.49, 0.45, 0.41, 0.37, 0.33)),
+    "box": ((-0.49, -0.50, -0.50, -0.50, -0.49), (0.49, 0.50, 0.50, 0.50, 0.49)),
+    "wedge": ((-0.30, -0.46, -0.48, -0.46, -0.30), (-0.08, 0.20, 0.50, 0.20, -0.08)),
+    "wing": ((-0.49, -0.49, -0.48, -0.46, -0.40), (0.49, 0.40, 0.24, 0.08, -0.06)),
+    "boat": ((-0.30, -0.45, -0.50, -0.45, -0.30), (0.30, 0.45, 0.50, 0.45, 0.30)),
+}
+
+
+def board(p):
+    """A shallow box with strings along it; its two ends are a blend, and one may lay a skin over it."""
+    if p.shape.outline[0][0] == "zither":
+        return zither(p)
+    w, wood, ebony, steel = p.length, p.body, p.finish("ebony"), p.finish("silver")
+    d = 0.42 * w * p.stout * p.shape.depth
+    left, right = sum(share * np.array(_EDGES[name]) for name, share in p.shape.outline)
+    v = np.linspace(0, 1, 25)
+    ends = [np.interp(v, np.linspace(0, 1, 5), edge) * w for edge in (left, right)]
+    outline = np.concatenate([across(ends[1], v * d), across(ends[0], v * d)[::-1]])
+    p.fill(moved(outline, 0.004, 0.10 * d + 0.012), wood.line)  # thickness of the box
+    p.fill(moved(outline, 0.0, 0.09 * d + 0.006), wood.dark)
+    dome(p, outline, wood, 0.007, levels=4, rim=0.96)
+    for x, y, r in ((-0.22, 0.34, 0.09), (0.16, 0.60, 0.07)):
+        p.fill(ellipse(x * w, y * d, 1.3 * r * d), wood.light)
+        p.fill(ellipse(x * w, y * d, r * d), shade(wood.line, 0.4))
+    at = np.linspace(0.07, 0.93, p.parts)
+    a, b = (across(np.interp(at, v, end) * 0.93, at * d) for end in ends)
+    for end in (a, b):
+        p.stroke(end, ebony.base, 0.030 * w)
+    if p.shape.frets:  # a bridge under each string, as they please
+        foot = a + (b - a) * (0.22 + 0.5 * at[:, None])
+        p.fill(boxes(foot[:, 0] - 0.010 * w, foot[:, 1] - 0.012 * w, foot[:, 0] + 0.010 * w, foot[:, 1]),
+               p.finish("ivory").base)  # fmt: skip
+    p.lines(a, b, (250, 246, 236), 0.0026)
+    for end in (a, b):
+        p.fill(ellipses(end, 0.0075), steel.glint)
+    return _over_strings(p, w, d)
+
+
+def lyre(p):
+    """A body below, two arms and a crossbar above it, strings between; plucked or bowed."""
+    h, wood, ebony = p.length, p.body, p.finish("ebony")
+    body, skin = p.shape.body * h, p.finish("skin")
+    outline = body_outline(p.shape.outline, p.shape.waist) * (1.15 * body * p.stout, -body)
+    outline = moved(outline, 0, -body)
+    wide = np.abs(outline[:, 0]).max()
+    for side in (-1, 1):
+        points = ((0.55 * wide, -0.75 * body), (0.98 * wide, -1.10 * body), (0.92 * wide, -0.75 * h),
+                  (1.12 * wide, -h))  # fmt: skip
+        tube(p, smooth(tuple((side * x, y) for x, y in points), False, 5), 0.050 * p.stout, wood, 0.006)
+    tube(
+        p,
+        np.array([[-1.30 * wide, -0.965 * h], [1.30 * wide, -0.965 * h]]),
+        0.048 * p.stout,
+        wood,
+        0.006,
+        side=1,
+    )
+    dome(p, outline, wood, 0.010, levels=4)
+    if p.shape.under == "skin":
+        p.fill(moved(moved(outline, 0, 0.5 * body) * 0.86, 0, -0.5 * body), shade(skin.line, 0.9))
+        dome(p, moved(moved(outline, 0, 0.5 * body) * 0.83, 0, -0.5 * body), skin, 0, levels=3)
+    else:
+        p.fill(ellipse(0, -0.62 * body, 0.14 * body), shade(wood.line, 0.4))
+    n, b = p.parts, -0.26 * body
+    top = across(np.linspace(-0.72, 0.72, n) * wide, -0.965 * h)
+    foot = across(np.linspace(-0.22, 0.22, n) * wide, b)
+    p.fill(box(-0.30 * wide, b - 0.012, 0.30 * wide, b + 0.016), ebony.base)
+    p.lines(top, foot, (250, 246, 236), 0.0035)
+    p.fill(ellipses(top, 0.012), ebony.base)
+    hx, hy = 0.10, -0.62 * h - 0.42
+    wear = person(p, hx, hy, legs="sitting", facing=-1)
+    if p.row.exciter == "bowed":
+        frog = bow(p, 0, -0.52 * body - 0.08, 0.62, np.pi - 0.12, 0.7 * p.stroke_phase, wear)
+        arm(p, (hx + 0.20, hy + 0.27), frog, wear)
+        fist(p, *frog, wear, angle=0.2)
+    else:
+        x, y = 0.30 * wide + 0.05 * p.lift, 0.5 * (b - 0.965 * h)
+        arm(p, (hx + 0.20, hy + 0.27), (x + 0.05, y), wear)
+        hand(p, x + 0.03, y, wear, angle=3.2, lifted=_finger(p))
+    arm(p, (hx - 0.20, hy + 0.27), (-0.45 * wide, 0.55 * (b - 0.965 * h)), wear, forearm=BEHIND)
+    hand(p, -0.45 * wide, 0.55 * (b - 0.965 * h), wear, angle=0.1, layer=BEHIND)
+
+
+def bow_harp(p):
+    """A neck that grows in a curve out of a hollow body, and strings between them."""
+    h, wood, gourd = p.length, p.body, p.finish("gourd") if p.shape.under == "gourds" else p.body
+    wide, bend = p.stout * h, 0.30 + 0.30 * p.shape.bend
+    outline = body_outline(p.shape.outline, p.shape.waist)
+    neck = smooth(((0.10, -0.10), (-0.22, -0.16), (-0.22 - 0.45 * bend, -0.45), (-0.30 * bend - 0.10, -0.80),
+                   (0.10, -0.98)), False, 6) * (wide, h)  # fmt: skip
+    n = p.parts
+    top = neck[(np.linspace(0.52, 0.97, n) * (len(neck) - 1)).astype(int)]
+    low = across(np.linspace(-0.08, 0.52, n) * wide, -0.11 * h)
+    p.lines(top, low, (172, 146, 104), 0.006)
+    p.lines(top[::3], low[::3], (250, 246, 236), 0.006)
+    with p.frame(-0.24 * wide, -0.10 * h, -np.pi / 2):
+        dome(p, moved(outline, 0, 1.0) * (0.62 * wide * p.shape.depth, 0.92 * wide), gourd, 0.010, levels=5)
+    p.lines(low[:1] - 0.02, moved(low[-1:], 0.02, -0.02), wood.line, 0.016)
+    tube(p, neck, np.linspace(0.075, 0.045, len(neck)) * p.stout, wood, 0.007)
+    p.fill(ellipses(top, 0.013), p.finish("ebony").base)
+    hx, hy = 0.66 * wide, -0.45 * h - 0.55
+    wear = person(p, hx, hy, facing=-1, legs="sitting", torso=0.9)
+    one, two = _dips(p, 0.05)
+    for x, y, shift, layer in ((0.02 * wide, -0.46 * h, one, BEHIND), (0.20 * wide, -0.40 * h, two, FRONT)):
+        arm(p, (hx - 0.13, hy + 0.27), (x + shift + 0.02, y), wear, forearm=layer)
+        hand(p, x + shift, y + 0.3 * shift, wear, angle=3.3, layer=layer)
 
 
 def steel_guitar(p):
@@ -223,3 +349,8 @@ def _steel_player(p, half, d):
     x, y = 0.50 * half, -0.62 * d - 0.05 * p.lift
     arm(p, (hx + 0.20, hy + 0.27), (x, y - 0.04), wear)
     hand(p, x, y, wear, angle=1.8)
+
+
+BUILDS = {
+    "harp": harp, "case": piano, "board": board, "lyre": lyre, "bow harp": bow_harp, "console": steel_guitar,
+}  # fmt: skip

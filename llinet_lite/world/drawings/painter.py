@@ -36,6 +36,9 @@ _PALETTE = {
     "skin": (42, 0.17, 0.92, 0.15),
     "bone": (40, 0.42, 0.78, 0.30),
     "cane": (19, 0.80, 0.66, 0.50),
+    "glass": (168, 0.30, 0.86, 1.00),
+    "gourd": (47, 0.62, 0.66, 0.20),
+    "clay": (13, 0.58, 0.66, 0.05),
     # fittings that no instrument is made of as a whole
     "ebony": (25, 0.25, 0.16, 0.40),
     "ivory": (45, 0.08, 0.96, 0.30),
@@ -108,8 +111,8 @@ class Painter:
     """Record the shapes of one individual at one moment, then rasterize them."""
 
     def __init__(self, individual, motion, rng):
-        self.individual = individual
-        self.length = individual.length
+        self.individual, self.row = individual, individual.instrument
+        self.shape, self.length = self.row.shape, individual.length
         self.stout = individual.size**0.4  # a bigger specimen's width grows faster than its length
         self.stroke_phase = float(np.clip(motion.stroke, -1.0, 1.0))
         self.energy = float(np.clip(motion.energy, 0.0, 1.0))
@@ -119,7 +122,7 @@ class Painter:
         self._layer, self._moves, self._frame = INSTRUMENT, False, None
         self._ops, self._points = [], []
         self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
-        self.body = finish(individual.instrument.material, individual)
+        self.body = finish(self.row.material, individual)
 
     def finish(self, material: str) -> Finish:
         """Finish of a fitting: worn like the instrument, of middling brightness."""
@@ -128,7 +131,7 @@ class Painter:
     @property
     def parts(self) -> int:
         """Strings, bars, tubes, ... to be counted."""
-        return self.individual.instrument.parts
+        return self.row.parts
 
     @property
     def lift(self) -> float:
@@ -221,6 +224,8 @@ class Painter:
         self._scratch(canvases[INSTRUMENT], windows[INSTRUMENT], pose)
         behind, instrument, front = map(_straight, canvases, windows)
         self._weather(instrument, pose)
+        if self.row.material in _TEXTURES:
+            self._texture(instrument, pose)
         return Layers(instrument=instrument, front=front, behind=behind)
 
     @staticmethod
@@ -271,6 +276,30 @@ class Painter:
         gain = cv2.resize(grid, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
         gain = gain[top - y0 : top - y0 + part.shape[0], left - x0 : left - x0 + part.shape[1]]
         part[...] = cv2.multiply(part, np.ascontiguousarray(gain), scale=1 / 128)
+
+    def _texture(self, image, pose):
+        """Mottles of a gourd, rings of a potter's wheel, streaks of light in glass; colors only."""
+        y, x = np.mgrid[-1:1:28j, -1:1:28j].astype(np.float32)
+        one, two, three = (6.28 * float(u) for u in self.look[10:13])
+        field = _TEXTURES[self.row.material](
+            x + 0.15 * np.sin(3 * y + one), y + 0.15 * np.sin(4 * x + two), three
+        )
+        grid = np.clip(128 * (1 + field), 40, 255).astype(np.uint8)
+        pixels = image.shape[0]
+        side = max(round(1.5 * pose.scale * pixels), 2)
+        at = round(pose.x * pixels - side / 2), round(pose.y * pixels - side / 2)
+        shift = np.array([[side / 28, 0, at[0]], [0, side / 28, at[1]]], np.float32)
+        gain = cv2.warpAffine(grid, shift, (pixels, pixels), flags=cv2.INTER_LINEAR, borderValue=128)
+        image[:, :, :3] = cv2.multiply(image[:, :, :3], cv2.merge((gain, gain, gain)), scale=1 / 128)
+
+
+_TEXTURES = {
+    "gourd": lambda x, y, phase: -0.34 * (np.sin(9 * x + phase) * np.sin(8 * y - phase) > 0.35),
+    "clay": lambda x, y, phase: 0.13 * np.sin(26 * y + phase) - 0.28 * (np.abs(y - 0.2) < 0.09),
+    "glass": lambda x, y, phase: (
+        0.45 * (np.sin(7 * (x + 0.5 * y) + phase) > 0.80) - 0.12 * np.sin(5 * x - 4 * y)
+    ),
+}
 
 
 def _hairline(canvas, block, rgba, opacity, closed):

@@ -167,6 +167,8 @@ def f_hole(p, x, y, height, side, color, width):
 
 def frets(p, y0, y1, count, w0, w1, color, width):
     """Frets of a vertical neck from the nut at `y0`: equal-tempered distances, shown to `y1`."""
+    if not count:
+        return np.empty(0)
     scale = (y1 - y0) / (1 - 2 ** (-count / 12))
     y = y0 + scale * (1 - 2.0 ** (-np.arange(1, count + 1) / 12))
     half = 0.5 * (w0 + (w1 - w0) * (y - y0) / (y1 - y0))

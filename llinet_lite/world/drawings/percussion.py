@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from .painter import BEHIND, FRONT, Finish, hsv, mix, shade
+from .outlines import bell as bell_outline, body as body_outline, shell as shell_side
 from .parts import (
-    across, arc, arm, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps, smooth,
-    stick, symmetric, taper, tube,
+    across, arc, arm, bow, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps,
+    smooth, stick, taper, tube,
 )  # fmt: skip
-
-__all__ = ["bell", "chime", "drum", "glockenspiel", "gong", "marimba", "singing_bowl", "steel_pan", "tabla"]
 
 
 def _beat(p, rise=0.35):
@@ -26,15 +25,37 @@ def _beat(p, rise=0.35):
 # ------------------------------------------------------------------------------------------ bars and pans
 
 
-def _mallets(p, hx, hy, targets, *, reach=0.22, head=0.02, tip, rise=0.14):
-    """The player behind, two mallets over `targets`; the first strikes, the second waits."""
-    wear = person(p, hx, hy, facing=0)
+def _mallets(p, hx, hy, targets, *, reach=0.22, head=0.02, tip, rise=0.14, legs="standing"):
+    """The player behind, two mallets or hands over `targets`; the first strikes, the second waits."""
+    wear = person(p, hx, hy, facing=0, legs=legs)
+    if p.row.exciter == "bowed":
+        return _rub(p, (hx, hy), targets[0], wear)
     for side, lift, (x, y) in zip((1, -1), _beat(p, 0.4), targets, strict=True):
+        if p.shape.hands:
+            arm(
+                p,
+                (hx + 0.20 * side, hy + 0.28),
+                (x + 0.05 * side, y - 0.04 - rise * lift),
+                wear,
+                elbow=(side, 0.3),
+            )
+            hand(
+                p, x + 0.02 * side, y - 0.03 - rise * lift, wear, angle=np.pi / 2 + side * (0.7 - 0.3 * lift)
+            )
+            continue
         end = (x, y - head - rise * lift)
         grip = (x + 0.10 * side, y - reach - 0.7 * rise * lift)
         arm(p, (hx + 0.20 * side, hy + 0.28), grip, wear, elbow=(side, 0.3))
         stick(p, grip, end, head, tip=tip, width=0.011)
         fist(p, *grip, wear, angle=0.3 * side)
+
+
+def _rub(p, head, place, wear):
+    """A bow drawn upright over an edge at `place`: what is rigid sings."""
+    frog = bow(p, place[0], place[1], 0.60, 1.35, 0.7 * p.stroke_phase, wear)
+    arm(p, (head[0] + 0.20, head[1] + 0.28), frog, wear, elbow=(1, 0.3))
+    fist(p, *frog, wear, angle=1.4)
+    arm(p, (head[0] - 0.20, head[1] + 0.28), (place[0] - 0.22, place[1] + 0.02), wear, forearm=BEHIND)
 
 
 def _slanted(x0, x1, y0, y1, lean):
@@ -64,8 +85,8 @@ def _bars(p, quads, tones, holes=True, line=0.005):
 
 
 def marimba(p):
-    """Wooden bars of falling length over resonator tubes, on a wheeled frame."""
-    w, wood, brass, dark = p.length, p.body, p.finish("brass"), p.finish("ebony")
+    """Bars of falling length over tubes, gourds or a box, on a wheeled frame."""
+    w, wood, dark = p.length, p.body, p.finish("ebony")
     wide = p.stout * w / 1.5
     n = p.parts
     edge = np.linspace(-0.49, 0.49, n + 1) * w
@@ -74,19 +95,14 @@ def marimba(p):
     length = np.linspace(0.40, 0.20, n) * wide
     y0, y1 = -length * 0.55, length * 0.45
     floor = 0.62 * wide + 0.02
-    for x, top in ((-0.46 * w, 0.10), (0.46 * w, 0.06)):
+    for x, top in ((-0.46 * w, 0.10), (0.46 * w, 0.06)) if p.row.length > 0.6 else ():
         p.fill(taper(x, top, 0.040, x, floor - 0.03, 0.040), dark.base)
         p.fill(taper(x - 0.10, floor - 0.035, 0.030, x + 0.10, floor - 0.035, 0.030), dark.base)
         p.fill(ellipses([[x - 0.09, floor], [x + 0.09, floor]], 0.028), dark.line)
-    p.lines([[-0.46 * w, floor - 0.12]], [[0.46 * w, floor - 0.12]], dark.light, 0.022)
+    if p.row.length > 0.6:
+        p.lines([[-0.46 * w, floor - 0.12]], [[0.46 * w, floor - 0.12]], dark.light, 0.022)
     center = (x0 + x1) / 2
-    r = 0.36 * (x1 - x0)
-    ends = y1 + np.linspace(0.44, 0.08, n) * wide
-    for grow, shift, tone in ((1.15, 0, brass.line), (1.0, 0, brass.dark),
-                              (0.66, -0.12, brass.base), (0.25, -0.35, brass.glint)):  # fmt: skip
-        p.fill(boxes(center + shift * r - grow * r, y1 - 0.04, center + shift * r + grow * r, ends), tone)
-    p.fill(ellipses(across(center, ends), r[0] * 1.1, r[0] * 0.35), brass.line)
-    p.fill(ellipses(across(center, ends - 0.004), r[0] * 0.9, r[0] * 0.25), brass.dark)
+    _UNDER[p.shape.under](p, center, 0.36 * (x1 - x0), y1, wide, w)
     for row in (0.2, 0.8):
         y = y0 * (1 - row) + y1 * row
         p.lines([[edge[0] - 0.02, y[0]]], [[edge[-1] + 0.02, y[-1]]], dark.base, 0.030)
@@ -96,6 +112,41 @@ def marimba(p):
     k = n // 2
     _mallets(p, 0.0, -0.62 * wide - 0.28, ((center[k + 2], -0.04), (center[k - 2], -0.04)), reach=0.28,
              head=0.032, tip=(190, 70, 66), rise=0.16)  # fmt: skip
+
+
+def _tubes(p, center, r, y1, wide, w):
+    """A brass tube under each bar, the longer the lower."""
+    brass, n = p.finish("brass"), p.parts
+    ends = y1 + np.linspace(0.44, 0.08, n) * wide
+    for grow, shift, tone in ((1.15, 0, brass.line), (1.0, 0, brass.dark),
+                              (0.66, -0.12, brass.base), (0.25, -0.35, brass.glint)):  # fmt: skip
+        p.fill(boxes(center + shift * r - grow * r, y1 - 0.04, center + shift * r + grow * r, ends), tone)
+    p.fill(ellipses(across(center, ends), r[0] * 1.1, r[0] * 0.35), brass.line)
+    p.fill(ellipses(across(center, ends - 0.004), r[0] * 0.9, r[0] * 0.25), brass.dark)
+
+
+def _gourds(p, center, r, y1, wide, w):
+    """A round gourd under each bar, with a dark mouth."""
+    gourd = p.finish("gourd")
+    radius = np.linspace(1.45, 0.95, p.parts) * r
+    for k, (x, y, size) in enumerate(zip(center, y1 + 0.9 * radius, radius, strict=True)):
+        dome(p, ellipse(x, y + (k % 2) * 0.7 * size, size, 1.15 * size, 16), gourd, 0.005, levels=3)
+
+
+def _trough(p, center, r, y1, wide, w):
+    """A wooden box under all bars."""
+    box_ = np.array(
+        [
+            [-0.5 * w, -0.02],
+            [0.5 * w, -0.02],
+            [0.49 * w, y1[-1] + 0.10 * wide],
+            [-0.49 * w, y1[0] + 0.16 * wide],
+        ]
+    )
+    plain(p, box_, p.finish("dark wood"), 0.010)
+
+
+_UNDER = {"tubes": _tubes, "gourds": _gourds, "box": _trough, "": lambda *_: None}
 
 
 def glockenspiel(p):
@@ -128,7 +179,7 @@ def glockenspiel(p):
 def steel_pan(p):
     """A shallow pan hammered into note fields, with a skirt, on a stand."""
     r, silver, dark = 0.5 * p.length * p.stout, p.body, p.finish("ebony")
-    flat, skirt = 0.46, 0.19 * p.stout
+    flat, skirt = 0.46, 0.19 * p.stout * p.shape.depth
     for x in (-1.08, 1.08):
         stand = np.array([[x * r, -0.01], [x * r, 0.62 * r + skirt], [x * 0.85 * r, 1.0 * r + skirt]])
         tube(p, stand, 0.022, silver, 0.004)
@@ -167,10 +218,6 @@ def _note_fields(p, r, flat):
 
 
 # ------------------------------------------------------------------------- skins, plates, bells and bowls
-
-_BELL = symmetric((
-    (0, -0.88), (0.11, -0.87), (0.20, -0.82), (0.255, -0.70), (0.275, -0.52), (0.305, -0.34), (0.36, -0.19),
-    (0.44, -0.07), (0.50, -0.01), (0.47, 0.02), (0.25, 0.045), (0, 0.05)), 4)  # fmt: skip
 
 
 def drum(p):
@@ -263,34 +310,51 @@ def tabla(p):
 
 
 def gong(p):
-    """A round plate with a rim and a boss, hung by two cords from a frame, and a soft beater."""
-    r, brass, wood = 0.5 * p.length * p.stout * 0.94, p.body, p.finish("dark wood")
+    """Plates hung by cords from a frame, and a soft beater or a bow."""
+    r, wood = 0.5 * p.length * p.stout * 0.94, p.finish("dark wood")
     rim = 0.010
-    out, top = r + 0.13, -r - 0.15
+    count = p.parts
+    radius = r if count == 1 else 1.10 * r / count
+    high = r if count == 1 else max(1.25 * radius, 0.16)
+    out, top = r + 0.13, -high - 0.15
     for x in (-out, out):
-        tube(p, np.array([[x, top - 0.02], [x, r + 0.14]]), 0.050, wood, 0.006)
-        foot = across(x + np.array([-0.12, -0.05, 0.05, 0.12]), r + np.array([0.16, 0.11, 0.11, 0.16]))
+        tube(p, np.array([[x, top - 0.02], [x, high + 0.14]]), 0.050, wood, 0.006)
+        foot = across(x + np.array([-0.12, -0.05, 0.05, 0.12]), high + np.array([0.16, 0.11, 0.11, 0.16]))
         p.fill(foot, wood.line)
     beam = ((-out - 0.09, top - 0.045), (-out, top), (0, top + 0.008), (out, top), (out + 0.09, top - 0.045))
     tube(p, smooth(beam, False, 5), 0.052, wood, 0.006, side=1)
-    for x in (-0.42 * r, 0.42 * r):
-        p.lines([[x, top]], [[x, -0.86 * r]], (222, 206, 170), 0.012)
-    dome(p, ellipse(0, 0, r, n=44), brass, rim, levels=2, rim=0.97)
-    p.stroke(ellipse(0, 0, 0.90 * r, n=44), brass.dark, 0.012, closed=True)
-    p.fill(ellipse(0, 0, 0.80 * r, n=44), brass.dark)
-    dome(p, ellipse(0, 0, 0.785 * r, n=44), brass, 0, levels=5)
-    for v in (0.70, 0.58, 0.46):
-        p.stroke(ellipse(0, 0, v * r, n=44), mix(brass.base, brass.dark, 0.5), 0.004, closed=True)
-    p.stroke(arc(0, 0, 0.63 * r, 0.63 * r, 3.5, 4.5, 10), brass.glint, 0.020)
-    p.fill(ellipse(0, 0, 0.235 * r, n=28), brass.line)
-    dome(p, ellipse(0, 0, 0.215 * r, n=28), brass, 0, levels=4, towards=(-0.4, -0.4))
+    for k, x in enumerate(np.linspace(-1, 1, count) * (r - radius) if count > 1 else (0.0,)):
+        _plate(p, x, radius * (1 - 0.10 * k), top, rim)
     hx, hy = out + 0.20, -0.55
     wear = person(p, hx, hy, facing=-1)
+    if p.row.exciter == "bowed":
+        return _rub(p, (hx - 0.38, hy), (r * 0.99 if count == 1 else r - 0.9 * radius, 0.0), wear)
     reach = 0.12 * r + 0.26 * p.lift
     head, grip = (reach, 0.10 * r - 0.05 * p.lift), (reach + 0.24, 0.02 + 0.18 * r)
     arm(p, (hx - 0.19, hy + 0.28), grip, wear)
     stick(p, grip, head, 0.062, tip=(196, 60, 58), width=0.018)
     fist(p, *grip, wear, angle=-0.5)
+    return None
+
+
+def _plate(p, x0, r, top, rim):
+    """One hanging plate of a shape about (0, 0), with a rim, rings and a boss."""
+    brass, blend = p.body, p.shape.outline
+    edge = 2 * body_outline(blend, p.shape.waist) + np.array([0.0, 1.0])
+    with p.frame(x0, 0):
+        for x in (-0.42 * r, 0.42 * r):
+            p.lines([[x, top]], [[x, -0.86 * r]], (222, 206, 170), 0.012)
+        dome(p, edge * r, brass, rim, levels=2, rim=0.97)
+        p.stroke(edge * (0.90 * r), brass.dark, 0.012, closed=True)
+        p.fill(edge * (0.80 * r), brass.dark)
+        dome(p, edge * (0.785 * r), brass, 0, levels=5)
+        for v in (0.70, 0.58, 0.46):
+            p.stroke(edge * (v * r), mix(brass.base, brass.dark, 0.5), 0.004, closed=True)
+        if blend[0][0] == "round":
+            p.stroke(arc(0, 0, 0.63 * r, 0.63 * r, 3.5, 4.5, 10), brass.glint, 0.020)
+        if p.shape.depth >= 1:
+            p.fill(ellipse(0, 0, 0.235 * r, n=28), brass.line)
+            dome(p, ellipse(0, 0, 0.215 * r, n=28), brass, 0, levels=4, towards=(-0.4, -0.4))
 
 
 def bell(p):
@@ -326,7 +390,7 @@ def bell(p):
 
 def _bell_body(p, h, wide):
     brass = p.body
-    outline = _BELL * (h * wide, h)
+    outline = bell_outline(p.shape.outline) * (h * wide, h)
     p.fill(ellipse(0, 0.015 * h, 0.485 * h * wide, 0.055 * h), brass.line)
     p.stroke(outline, brass.line, 0.012, closed=True)
     p.fill(outline, brass.dark)
@@ -349,7 +413,10 @@ def chime(p):
         p.fill(taper(x - 0.075, bottom, 0.030, x + 0.075, bottom, 0.030), wood.line)
     tube(p, np.array([[-half - 0.06, top], [half + 0.06, top]]), 0.040, wood, 0.005, side=1)
     x = np.linspace(-half + 0.015, half - 0.015, n)
-    y0, y1 = np.full(n, top + 0.065), top + 0.07 + np.linspace(0.53, 0.27, n) * s
+    fall = np.linspace(0.53, 0.27, n)
+    if p.shape.bend:  # the longest in the middle
+        fall = np.sort(fall)[np.argsort(np.argsort(-np.abs(np.arange(n) - 0.5 * (n - 1)), kind="stable"))]
+    y0, y1 = np.full(n, top + 0.065), top + 0.07 + fall * s
     w = 0.034 * p.stout * s
     p.lines(across(x, top), across(x, y0), (210, 200, 180), 0.005)
     for grow, shift, tone in ((1.22, 0, silver.line), (1.0, 0, silver.dark), (0.72, -0.10, silver.base),
@@ -374,7 +441,7 @@ def chime(p):
 def singing_bowl(p):
     """A bronze bowl on a cushion, and a wooden striker that circles its rim."""
     r, brass = 0.5 * p.length * p.stout, p.body
-    flat, h = 0.30, 0.60 * p.length * p.stout
+    flat, h = 0.30, 0.60 * p.length * p.stout * p.shape.depth
     hue = 320 + 120 * p.look[9]
     cloth = hsv(hue, 0.70, 0.52)
     p.fill(ellipse(0, h + 0.012, 0.90 * r, 0.27 * r), shade(cloth, 0.5))
@@ -383,9 +450,7 @@ def singing_bowl(p):
                       (0.80, 0.030), (0, 0.045), (-0.80, 0.030)))  # fmt: skip
     dome(p, cushion * (r, 1) + (0, h), tones, 0.003)
     p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
-    side = smooth(
-        ((1.0, 0.0), (1.0, 0.16), (0.93, 0.48), (0.74, 0.78), (0.46, 0.95), (0.0, 1.0)), False, 5
-    ) * (r, h)
+    side = shell_side(p.shape.outline) * (r, h)
     outline = np.concatenate([side, (side * (-1, 1))[::-1]])
     p.fill((outline - (0, h / 2)) * 1.02 + (0, h / 2), brass.line)
     p.fill(outline, brass.dark)
@@ -412,6 +477,8 @@ def _bowl_mouth(p, r, flat):
 def _bowl_player(p, r, flat, h):
     """The striker circles the rim; the other hand holds the bowl."""
     wear = person(p, 0.02, -0.50, facing=0, legs="none")
+    if p.row.exciter == "bowed":
+        return _rub(p, (0.02, -0.50), (0.98 * r, 0.10 * r), wear)
     turn = 0.70 - 0.50 * (1 - p.lift)
     gap = 0.040 * p.lift
     touch = (1.03 * r * np.cos(turn) + gap, 1.03 * r * flat * np.sin(turn) - gap)
@@ -421,3 +488,90 @@ def _bowl_player(p, r, flat, h):
     fist(p, top[0] - 0.003, top[1] + 0.012, wear, angle=0.3)
     arm(p, (-0.18, -0.22), (-r - 0.05, h * 0.7), wear, forearm=BEHIND)
     hand(p, -r - 0.045, 0.62 * h, wear, angle=0.15, layer=BEHIND)
+    return None
+
+
+def shells(p):
+    """One to four drums in a row, of a shell's profile and material, beaten with sticks or hands."""
+    n, side, flat = p.parts, shell_side(p.shape.outline), 0.30
+    shrink = 0.84 ** np.arange(n)
+    r = 0.5 * p.length * shrink / shrink.sum()
+    x = np.cumsum(2 * r) - r - 0.5 * p.length
+    tall = 1.5 * p.shape.depth * r.max() * p.stout
+    targets = []
+    for k in np.argsort(-r):
+        h = tall * shrink[k] ** 0.5
+        _shell(p, x[k], tall - h, r[k] * 0.97, h, side, flat)
+        targets.append((x[k] - 0.25 * r[k] * (n == 1), tall - h + 0.02))
+    second = (targets[0][0] + 0.5 * r[0], targets[0][1]) if n == 1 else targets[1]
+    _mallets(p, 0.0, -0.64, (second, targets[0]), reach=0.18, head=0.016, tip=(236, 226, 200), rise=0.16)
+
+
+def _shell(p, x, y, r, h, side, flat):
+    """A shell that stands at (x, y + h), its cords, hoop and skin."""
+    tones, skin, strap = p.body, p.finish("skin"), (206, 166, 112)
+    right = side * (r, h)
+    foot = right[-1, 0]
+    low = arc(0, h, foot, foot * flat * 0.8, 0, np.pi, 12)
+    outline = moved(np.concatenate([right, low, (right * (-1, 1))[::-1]]), x, y)
+    p.stroke(outline, tones.line, 0.012, closed=True)
+    p.fill(outline, tones.dark)
+    for shrink, shift, tone in ((0.88, -0.04, tones.base), (0.52, -0.16, mix(tones.base, tones.light, 0.7)),
+                                (0.26, -0.26, tones.light), (0.08, -0.34, tones.glint)):  # fmt: skip
+        p.fill((outline - (x, y)) * (shrink, 0.985) + (x + shift * r * 0.8, y), tone)
+    if p.row.material in ("wood", "dark wood", "cane", "gourd", "clay", "bone"):  # laced, not bolted
+        a = np.linspace(0.10, 0.90, 9) * np.pi
+        middle = np.interp(0.5, side[:, 1], side[:, 0]) * r
+        upper = np.stack([x + r * np.cos(a), y + r * flat * np.sin(a)], 1)
+        lower = np.stack([x + middle * np.cos(a), y + 0.5 * h + middle * flat * np.sin(a)], 1)
+        p.stroke(np.stack([upper, lower], 1), shade(strap, 0.5), 0.010)
+        p.stroke(np.stack([upper, lower], 1), strap, 0.006)
+        rim = shade(strap, 0.8), shade(strap, 0.5)
+    else:
+        rim = p.finish("silver").glint, p.finish("silver").line
+    p.fill(ellipse(x, y + 0.014, 1.05 * r, 1.06 * r * flat, 44), rim[1])
+    p.fill(ellipse(x, y, 1.04 * r, 1.05 * r * flat, 44), rim[0])
+    dome(p, ellipse(x, y - 0.002, 0.94 * r, 0.92 * r * flat, 44), skin, 0.003, levels=3)
+
+
+def tongues(p):
+    """Metal or cane tongues over a box or half a gourd, plucked by both thumbs."""
+    length, n, box_ = p.length, p.parts, p.finish("gourd" if p.shape.under == "gourds" else "wood")
+    outline = body_outline(p.shape.outline, p.shape.waist) * (1.08 * length * p.stout, length)
+    dome(p, outline, box_, 0.006, levels=4)
+    p.fill(ellipse(0, -0.24 * length, 0.085 * length), shade(box_.line, 0.4))
+    x = np.linspace(-0.24, 0.24, n) * length * p.stout
+    far = np.abs(np.arange(n) - (n - 1) / 2) / max(n, 2)
+    y1 = (-0.34 - 0.30 * far) * length
+    p.fill(
+        box(x[0] - 0.03 * length, -0.86 * length, x[-1] + 0.03 * length, -0.79 * length),
+        p.finish("ebony").base,
+    )
+    half = 0.16 * length / n
+    for grow, tone in ((1.35, p.body.line), (1.0, p.body.base), (0.45, p.body.glint)):
+        p.fill(boxes(x - grow * half, -0.93 * length, x + grow * half, y1 + 0.01 * length * grow), tone)
+    p.lines(
+        [[x[0] - 0.02 * length, -0.825 * length]],
+        [[x[-1] + 0.02 * length, -0.825 * length]],
+        p.body.light,
+        0.006,
+    )
+    wear = person(p, 0.0, -length - 0.36, facing=0, legs="none")
+    for way, lift in zip((-1, 1), _beat(p, 0.4), strict=True):
+        edge = way * (0.40 * length * p.stout + 0.02)
+        arm(p, (0.20 * way, -length - 0.08), (edge + 0.05 * way, -0.30 * length), wear, elbow=(way, 0.3))
+        hand(
+            p,
+            edge + 0.012 * way,
+            -0.26 * length - 0.03 * lift,
+            wear,
+            angle=-np.pi / 2 - 0.55 * way,
+            spread=0.8,
+        )
+
+
+BUILDS = {
+    "shells": shells, "tongues": tongues,
+    "bars": marimba, "chest": glockenspiel, "pan": steel_pan, "snare": drum, "pair": tabla,
+    "hung plates": gong, "bell": bell, "hung tubes": chime, "bowl": singing_bowl,
+}  # fmt: skip

@@ -10,15 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from .painter import BEHIND, FRONT, hsv, mix, shade
+from .outlines import body as body_outline
 from .parts import (
     across, arc, arm, bell_mouth, box, boxes, dome, ellipse, ellipses, fist, hand, knobs, moved, person,
     ribbon, rounded, sharps, smooth, taper, tube,
 )  # fmt: skip
-
-__all__ = [
-    "accordion", "bagpipes", "clarinet", "didgeridoo", "flute", "french_horn", "harmonica",
-    "saxophone", "shofar", "trumpet",
-]  # fmt: skip
 
 
 def _phase(p):
@@ -165,15 +161,24 @@ def bagpipes(p):
     squeeze = 1 - 0.03 * p.energy * (1 - p.stroke_phase)
     bag = smooth(((-0.20, -0.02), (-0.10, -0.09), (0.06, -0.11), (0.19, -0.06), (0.235, 0.04), (0.19, 0.15),
                   (0.06, 0.20), (-0.07, 0.16), (-0.16, 0.08)))  # fmt: skip
+    if p.shape.outline:
+        oval = body_outline(p.shape.outline, p.shape.waist) + np.array([0.0, 0.5])
+        bag = oval[:, ::-1] * (0.46, 0.46) + np.array([0.02, 0.045])
     bag = bag * (s * p.stout, s * p.stout * squeeze)
-    for x0, x1, top in ((0.02, 0.06, -0.36), (0.08, 0.20, -0.40), (0.14, 0.36, -0.53)):
+    for x0, x1, top in ((0.02, 0.06, -0.36), (0.08, 0.20, -0.40), (0.14, 0.36, -0.53))[4 - p.parts :]:
         _pipe(p, x0 * s, -0.06 * s, x1 * s, top * s, 0.032)
     cord = smooth(((0.06, -0.30), (0.12, -0.265), (0.18, -0.29), (0.28, -0.36)), False, 4)
     p.stroke(cord * s, mix(cloth, (240, 200, 90), 0.5), 0.010)
     _pipe(p, -0.12 * s, -0.04 * s, -0.16 * s, -0.23 * s, 0.024, rings=(0.3,))
-    _tartan_bag(p, bag, s, cloth, stripe)
+    if p.shape.under == "skin":
+        dome(p, bag, p.finish("skin"), 0.006, levels=4)
+    else:
+        _tartan_bag(p, bag, s, cloth, stripe)
     chanter = _line(-0.17 * s, 0.02 * s, -0.13 * s, 0.40 * s)
-    tube(p, chanter, np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060]), p.body, 0.004)
+    bore = np.array([0.024, 0.024, 0.025, 0.027, 0.029, 0.032, 0.038, 0.060])
+    if p.row.resonator == "cylindrical tube":
+        bore = np.full(8, 0.032)
+    tube(p, chanter, bore, p.body, 0.004)
     holes = chanter[2:7]
     p.fill(ellipses(holes, 0.0055), p.finish("ivory").light)
     p.fill(ellipse(*chanter[-1], 0.034, 0.012, 16), p.finish("ivory").base)
@@ -189,7 +194,7 @@ def bagpipes(p):
 def harmonica(p):
     """Ten holes between two cover plates, at the lips, in two hands."""
     w, silver, wood = p.length, p.body, p.finish("dark wood")
-    h = 0.30 * w * p.stout
+    h = 0.30 * w * p.stout * p.shape.depth
     slide = 0.010 * p.stroke_phase * (p.energy > 0.02)
     outline = rounded(-w / 2, -h / 2, w / 2, h / 2, 0.22 * h)
     dome(p, outline, silver, 0.0025, levels=3, rim=0.97)
@@ -215,7 +220,7 @@ def accordion(p):
     """Bellows between a case with piano keys and a case with buttons."""
     s = p.length / 0.45
     red, ivory, ebony, silver = p.body, p.finish("ivory"), p.finish("ebony"), p.finish("silver")
-    high = 0.215 * s * p.stout
+    high = 0.215 * s * p.stout * p.shape.depth
     open_ = 1 + 0.10 * p.stroke_phase * (p.energy > 0.02)
     left, right, lean = -0.105 * s, 0.105 * s * open_, 0.03 * open_
     _bellows(p, left - 0.01, right + 0.01, high, lean)
@@ -254,6 +259,19 @@ def _treble_side(p, left, s, high, red, ivory, ebony, silver):
     grille = np.linspace(-0.72, 0.72, 7) * high
     p.lines(across(left - 0.065 * s, grille), across(left - 0.022 * s, grille), silver.glint, 0.010)
     x0, x1 = left - 0.14 * s, left - 0.082 * s
+    if p.shape.stops == "buttons":
+        rows, columns = np.meshgrid(
+            np.linspace(-0.8, 0.8, p.parts // 2) * high, x0 + np.array([0.012, 0.042]) * s
+        )
+        p.fill(rounded(x0 - 0.006, -0.95 * high, x1 + 0.004, 0.95 * high, 0.02), red.dark)
+        knobs(
+            p,
+            np.stack([columns.ravel(), rows.ravel()], 1),
+            0.30 * high / (p.parts // 2) + 0.006,
+            ivory,
+            0.002,
+        )
+        return
     n = p.parts * 7 // 10
     tall = 1.92 * high / n
     y = -0.96 * high + tall * np.arange(n)
@@ -271,6 +289,219 @@ def _bass_side(p, s, high, red, silver, ebony):
     p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0095), silver.line)
     p.fill(ellipses(np.stack([columns.ravel(), rows.ravel()], 1), 0.0075), silver.glint)
     p.stroke([(0.098 * s, -0.85 * high), (0.112 * s, 0), (0.098 * s, 0.85 * high)], ebony.base, 0.016)
+
+
+# --------------------------------------------------------------------------------- any tube, at any lips
+
+
+def _course(p, start):
+    """Center line (48, 2) of a tube from (0, 0), whose heading (radians) turns, coils and sways."""
+    shape, at = p.shape, np.linspace(0, 1, 48)
+    turn = np.clip((at - 0.35) / 0.55, 0, 1)
+    coil = np.clip((at - 0.16) / 0.68, 0, 1)
+    heading = start + shape.bend * turn * turn * (3 - 2 * turn) + 2 * np.pi * shape.coils * coil
+    heading = heading + shape.sway * np.sin(2 * np.pi * (1.0 + (shape.sway > 0.8)) * at)
+    line = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], 1), axis=0)
+    line -= line[0]
+    return line * (p.length / np.ptp(line, axis=0).max())
+
+
+def _bore(p, line):
+    """Widths (48,) along a tube: cylinder or cone, and the flare of its bell."""
+    at, row = np.linspace(0, 1, 48), p.row
+    way = np.hypot(*np.diff(line, axis=0).T).sum()
+    width = 0.034 * p.stout * (p.length / 0.6) ** 0.5
+    width *= 1.0 if p.shape.coils < 0.5 else 0.7
+    shape = 0.34 + 2.2 * at if row.resonator == "conical tube" else np.ones(48)
+    bell = (
+        p.shape.flare
+        * (2.4 if row.resonator == "conical tube" else 3.4)
+        * np.clip((at - 0.80) / 0.20, 0, 1) ** 2.2
+    )
+    return width * (shape + bell) * min(1.0, 0.5 + 0.5 * way)
+
+
+def pipe(p):
+    """A tube of any course, bore, bell, stops and material, at the lips of its player."""
+    row, tones = p.row, p.body
+    ground = row.length > 1.15
+    aside = row.exciter == "air jet" and p.shape.coils == 0 and abs(p.shape.bend) < 1
+    start = (
+        0.06
+        if aside or (row.exciter == "lip reed" and not ground)
+        else np.pi / 2 - (0.95 if ground else 0.30)
+    )
+    line = _course(p, start)
+    if aside:
+        line = line - 0.16 * line[-1]
+    width = _bore(p, line)
+    along = np.gradient(line, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    with p.frame(0.0 if aside else 0.02, 0.066, 0.0):
+        tube(p, line, width, tones, 0.004, side=1)
+        if p.shape.flare > 0.15:
+            with p.frame(*line[-1], np.arctan2(along[-1, 1], along[-1, 0]) + np.pi / 2):
+                bell_mouth(p, 0, 0, 0.52 * width[-1], 0.17 * width[-1], tones, 0.004)
+        _knots(p, line, width, along)
+        _stopped(p, line, width, along)
+        _mouthpiece(p, line, width, along, aside)
+        hold = [
+            p.to_own_frame(*line[k]) for k in ((20, 32) if aside else (12, 26) if not ground else (10, 15))
+        ]
+    _piper(p, hold, aside)
+
+
+def _knots(p, line, width, along):
+    """Joints of cane, ridges of bone, rings of metal on wood."""
+    normal = np.stack([-along[:, 1], along[:, 0]], 1)
+    every = {"cane": (7, 0.010, p.body.line), "bone": (3, 0.005, p.body.dark),
+             "wood": (12, 0.012, p.finish("brass").light), "dark wood": (11, 0.011, p.finish("silver").glint)}  # fmt: skip
+    if p.row.material in every:
+        step, thick, color = every[p.row.material]
+        rows = np.arange(5, 45, step)
+        half = 0.52 * width[rows, None]
+        p.lines(line[rows] - normal[rows] * half, line[rows] + normal[rows] * half, color, thick)
+
+
+def _stopped(p, line, width, along):
+    """Keys with their cups, bare holes, or valves beside the tube."""
+    count = int(np.clip(p.parts, 3, 14))
+    rows = np.linspace(11, 37, count).astype(int)
+    silver = p.finish("brass" if p.row.material in ("silver", "steel") else "silver")
+    if p.shape.stops == "holes":
+        p.fill(ellipses(line[rows], 0.006 + 0.08 * width[20]), shade(p.body.line, 0.35))
+    elif p.shape.stops == "keys":
+        normal = np.stack([-along[:, 1], along[:, 0]], 1)
+        rod = line[9:39] + normal[9:39] * (0.62 * width[9:39, None])
+        p.stroke(rod, silver.line, 0.009)
+        p.stroke(rod, silver.light, 0.005)
+        for k in rows:
+            knobs(p, line[[k]], 0.007 + 0.28 * width[k], silver, 0.003)
+    elif p.shape.stops == "valves":
+        depth, number = _valve_down(p)
+        x, y = line[11] + (0.0, 0.5 * width[11])
+        for k in range(3):
+            tube(
+                p,
+                np.array([[x + 0.036 * k, y - 0.05], [x + 0.036 * k, y + 0.075]]),
+                0.027,
+                silver,
+                0.003,
+                side=1,
+            )
+            with p.moving():
+                top = y - 0.070 + 0.013 * depth * (k == number)
+                p.lines([[x + 0.036 * k, y - 0.05]], [[x + 0.036 * k, top]], silver.dark, 0.007)
+                p.fill(ellipse(x + 0.036 * k, top, 0.011, 0.006, 10), p.finish("ivory").base)
+
+
+def _mouthpiece(p, line, width, along, aside):
+    """What the lips touch: a cup, a beak with its reed, a hole, or a gourd that holds free reeds."""
+    silver, black, w = p.finish("silver"), p.finish("ebony"), max(width[4], 0.02)
+    with p.frame(*line[0], np.arctan2(along[0, 1], along[0, 0]) - np.pi / 2):
+        if p.row.exciter == "lip reed":
+            p.fill(taper(0, -0.045, 0.040, 0, 0.0, 0.016), silver.line)
+            p.fill(taper(0, -0.043, 0.034, 0, 0.0, 0.011), silver.light)
+        elif p.row.exciter == "single reed":
+            p.fill(taper(0, -0.015, 0.35 * w, 0, 0.085, 1.02 * w), black.base)
+            p.fill(taper(-0.15 * w, 0.0, 0.1 * w, -0.2 * w, 0.07, 0.2 * w), black.glint)
+            p.fill(box(-0.56 * w, 0.050, 0.56 * w, 0.062), silver.glint)
+        elif p.row.exciter == "free reed":
+            dome(p, ellipse(0, 0.055, 0.055, 0.075), p.finish("gourd"), 0.005, levels=3)
+            p.fill(taper(0, -0.045, 0.016, 0, 0.0, 0.024), p.finish("cane").base)
+    if p.row.exciter == "air jet":
+        at = line[8] if aside else line[2]
+        p.fill(
+            ellipse(*at, 0.020, 0.5 * w + 0.003, 16),
+            silver.line if p.row.material != "silver" else black.base,
+        )
+        p.fill(ellipse(*at, 0.010, 0.006, 10), (18, 14, 14))
+
+
+def _piper(p, hold, aside):
+    """Two hands on the tube, cheeks full of air."""
+    puff = {"lip reed": 0.8, "air jet": 0.15}.get(p.row.exciter, 0.45)
+    wear = person(p, -0.02 if aside else 0.0, 0.0, facing=1 if aside else 0, puff=puff * p.energy)
+    (x0, y0), (x1, y1) = hold
+    if aside or p.row.exciter == "lip reed":
+        for shoulder, x, y, reach in ((0.18, x0, y0, 0.57), (-0.20, x1, y1, 0.76)):
+            arm(
+                p,
+                (shoulder, 0.27),
+                (x, y + 0.05),
+                wear,
+                forearm=BEHIND if shoulder > 0 else FRONT,
+                reach=reach,
+            )
+            hand(p, x, y + 0.045, wear, angle=-1.57, lifted=_phase(p), spread=0.9)
+        return
+    for shoulder, x, y, angle in ((0.20, x0 + 0.028, y0, 2.95), (-0.20, x1 - 0.024, y1, -0.25)):
+        arm(p, (shoulder, 0.27), (x, y), wear, forearm=BEHIND)
+        hand(p, x, y, wear, angle=angle, lifted=_phase(p), spread=0.9)
+
+
+def raft(p):
+    """Pipes side by side at the lips, blown across their ends, or standing in a cup with a reed in each."""
+    n, tones, reeds = p.parts, p.body, p.row.exciter == "free reed"
+    high = p.length
+    w = min(0.034, 0.36 / n) * p.stout * (high / 0.35) ** 0.5
+    x = (np.arange(n) - (n - 1) / 2) * 1.12 * w
+    share = np.linspace(1.0, 0.42, n)
+    if p.shape.bend:  # the longest in the middle
+        share = np.sort(share)[np.argsort(np.argsort(-np.abs(x), kind="stable"))]
+    up = -1.0 if reeds else 1.0
+    for grow, shift, tone in ((1.16, 0, tones.line), (0.98, 0, tones.dark), (0.70, -0.10, tones.base),
+                              (0.34, -0.18, tones.light), (0.12, -0.24, tones.glint)):  # fmt: skip
+        low, top = np.minimum(0, up * share * high), np.maximum(0, up * share * high)
+        p.fill(boxes(x + shift * w - grow * w / 2, low, x + shift * w + grow * w / 2, top), tone)
+    p.fill(
+        ellipses(across(x, up * share * high if reeds else 0.0), 0.5 * w, 0.16 * w), shade(tones.line, 0.5)
+    )
+    band = p.finish("felt" if p.row.material != "cane" else "dark wood")
+    for at in (0.14, 0.36):
+        p.lines(
+            [[x[0] - 0.6 * w, up * at * high]], [[x[-1] + 0.6 * w, up * at * high]], band.base, 0.05 * high
+        )
+    wide = x[-1] + 0.7 * w
+    if reeds:
+        cup = p.finish("gourd" if p.shape.under == "gourds" else "dark wood")
+        dome(p, ellipse(0, 0.055, wide * 1.12, 0.085, 28), cup, 0.006, levels=4)
+        p.fill(taper(-1.1 * wide, 0.045, 0.03, -wide - 0.06, 0.038, 0.022), p.finish("ivory").base)
+    hx = -wide - 0.07 if reeds else 0.0
+    wear = person(p, hx + 0.01 * p.stroke_phase, -0.03 if reeds else -0.068, facing=1 if reeds else 0,
+                  puff=0.4 * p.energy)  # fmt: skip
+    for side in (-1, 1):
+        y = 0.10 if reeds else 0.30 * high * (1.0 if side < 0 else 0.7)
+        arm(
+            p,
+            (hx + 0.20 * side, 0.22),
+            (side * (wide + 0.05), y + 0.05),
+            wear,
+            elbow=(side, 0.3),
+            forearm=BEHIND,
+        )
+        hand(p, side * (wide + 0.012), y, wear, angle=np.pi / 2 + side * 2.2, lifted=_phase(p), spread=0.9)
+
+
+def vessel(p):
+    """A hollow vessel with a spout and holes, in both hands before the lips."""
+    length, tones = p.length, p.body
+    outline = body_outline(p.shape.outline, p.shape.waist) + np.array([0.0, 0.5])
+    with p.frame(0, 0.5 * length * 0.42 + 0.10, np.pi / 2 - 0.10):
+        shell = outline * (0.95 * length * p.stout * p.shape.depth, length)
+        dome(p, shell, tones, 0.006, levels=5)
+        p.stroke(shell * 0.80, tones.dark, 0.004, closed=True)
+        count = int(np.clip(p.parts, 4, 10))
+        a = np.linspace(0, 2 * np.pi, count, endpoint=False) + 0.4
+        holes = np.stack([0.17 * np.cos(a), 0.26 * np.sin(a)], 1) * length
+        p.fill(ellipses(holes, 0.022 * length + 0.002), shade(tones.line, 0.35))
+    p.fill(taper(0.0, 0.060, 0.030, 0.0, 0.135, 0.052), tones.line)
+    p.fill(taper(0.0, 0.062, 0.022, 0.0, 0.135, 0.044), tones.light)
+    wear = person(p, 0, -0.01, facing=0, puff=0.3 * p.energy)
+    for side in (-1, 1):
+        x, y = side * (0.44 * length + 0.045), 0.30 * length + 0.13
+        arm(p, (0.20 * side, 0.27), (x + 0.05 * side, y + 0.03), wear, elbow=(side, 0.4), forearm=BEHIND)
+        hand(p, x, y, wear, angle=np.pi / 2 + side * 2.0, lifted=_phase(p), spread=0.9)
 
 
 # --------------------------------------------------------------------------------------------- lip reeds
@@ -459,3 +690,11 @@ def _painted_bands(p, y, half, middle):
     dots = np.array([0.12, 0.15, 0.38, 0.41, 0.44, 0.47, 0.70, 0.73, 0.76]) * length
     for x in (-0.014, 0.014):
         p.fill(ellipses(across(x, dots), 0.0075), (246, 236, 212))
+
+
+BUILDS = {
+    "pipe": pipe, "raft": raft, "vessel": vessel,
+    "keyed pipe": clarinet, "cross pipe": flute, "hooked pipe": saxophone, "looped pipe": trumpet,
+    "coiled pipe": french_horn, "ridged horn": shofar, "painted pipe": didgeridoo, "bag": bagpipes,
+    "comb": harmonica, "bellows": accordion,
+}  # fmt: skip
