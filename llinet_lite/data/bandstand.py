@@ -1,7 +1,8 @@
-"""Bandstand-32, the built-in world, as a store: which clips, how big, and how they are made.
+"""The built-in world as stores, Bandstand-32 and Bandstand-1000: which clips, how big, how they are made.
 
-A :class:`WorldSet` says everything that decides a single byte of the set; :func:`build` makes it in parallel,
-shard by shard, and goes on where it was killed. No two clips of any split share a scene seed.
+A :class:`WorldSet` says everything that decides a single byte of the set of named instruments, an
+:class:`InventedSet` of the invented ones; :func:`build` makes either in parallel, shard by shard, and goes on
+where it was killed. No two clips of a set share a scene seed.
 
 :func:`build_motion` adds what moves: for the first image of each clip (:func:`first_images`) the 25 frames of
 the second around it and the optical flow between the 11 in the middle, as *Objects that Sound* (section 3.2)
@@ -14,6 +15,7 @@ Notebook: 00
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -21,6 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -43,6 +46,7 @@ from llinet_lite.data.store import (
     write_shard,
     write_table,
 )
+from llinet_lite.world import invented
 from llinet_lite.world.instruments import INSTRUMENTS
 from llinet_lite.world.scenes import Scene
 
@@ -74,6 +78,8 @@ class Take:
 class WorldSet:
     """What a built set of Bandstand-32 consists of."""
 
+    title: ClassVar[str] = "Bandstand-32"
+    splits: ClassVar[tuple[str, ...]] = SPLITS
     name: str = "laptop"
     image_size: int = 128  # side of the stored images, pixels (training crops an eighth less)
     sample_rate: int = 16000  # Hz; a multiple of 25, so that a frame is a whole number of samples
@@ -97,22 +103,33 @@ class WorldSet:
         if self.frames > len(self.grid):
             raise ValueError(f"a clip of {self.seconds} s has {len(self.grid)} frames, not {self.frames}")
 
+    rows = property(lambda self: INSTRUMENTS)  # the classes by label
     grid = property(lambda self: frame_grid(self.seconds))  # frames of a clip that may be kept
 
     def clips(self, split: str) -> list[Take]:
         """The clips of a split, in order; a row number is a clip's place in this list."""
-        if split not in SPLITS:
-            raise ValueError(f"no split {split!r} in Bandstand-32; there are {', '.join(SPLITS)}")
-        seen = split not in ("unseen", "scenes_unseen")
-        labels = [k for k, row in enumerate(INSTRUMENTS) if row.seen == seen]
+        if split not in self.splits:
+            raise ValueError(f"no split {split!r} in {self.title}; there are {', '.join(self.splits)}")
+        labels = self._labels(split)
         cast = [(label, "solo") for label in labels for _ in range(self._count(label, split))]
         if split.startswith("scenes"):
             # Every class leads about equally often in every kind; the start moves on from kind to kind.
             turns = [(k * self.mixed + i) % len(labels) for k in range(4) for i in range(self.mixed)]
             kinds = [kind for kind in MIXED_KINDS for _ in range(self.mixed)]
             cast = [(labels[turn], kind) for turn, kind in zip(turns, kinds, strict=True)]
-        base = self.seed * 10_000_000 + SPLITS.index(split) * 1_000_000
-        return [_take(base + row, label, kind, labels) for row, (label, kind) in enumerate(cast)]
+        base = self.seed * 10_000_000 + self.splits.index(split) * 1_000_000
+        return [self._take(base + row, label, kind, labels) for row, (label, kind) in enumerate(cast)]
+
+    def _labels(self, split: str) -> list[int]:
+        seen = split not in ("unseen", "scenes_unseen")
+        return [k for k, row in enumerate(INSTRUMENTS) if row.seen == seen]
+
+    def _take(self, seed: int, label: int, kind: str, labels: list[int]) -> Take:
+        """A clip and, where the kind needs a second instrument, another class of the same split."""
+        rng = np.random.default_rng([seed, 1])
+        other = labels[(labels.index(label) + int(rng.integers(1, len(labels)))) % len(labels)]
+        mixed = kind in ("duet", "distractor", "offscreen")
+        return Take(seed, label, kind, self.rows[other].name if mixed else None)
 
     def _count(self, label: int, split: str) -> int:
         """Solo clips of one class in a split."""
@@ -125,21 +142,43 @@ class WorldSet:
         """Every setting that decides a byte, JSON-able; two stores with equal plans are equal."""
         return {"world": WORLD_VERSION, **dataclasses.asdict(self), "clips_per_shard": CLIPS_PER_SHARD}
 
-    def estimate(self, splits: Sequence[str] = SPLITS, workers: int = 2) -> tuple[int, float, float]:
+    def estimate(self, splits: Sequence[str] = (), workers: int = 2) -> tuple[int, float, float]:
         """Clips, gigabytes and seconds that a build will take (from measured rates)."""
-        clips = sum(len(self.clips(split)) for split in splits)
+        clips = sum(len(self.clips(split)) for split in splits or self.splits)
         pixels, samples = self.image_size**2, self.seconds * self.sample_rate
         size = clips * (2 * samples + self.frames * (0.45 * pixels + 1500))
         cost = 0.004 + 1.1e-7 * samples + self.frames * (0.004 + 1.5e-7 * pixels)  # s per clip and core
         return clips, size / 1e9, 2.0 + clips * cost / workers
 
 
-def _take(seed: int, label: int, kind: str, labels: list[int]) -> Take:
-    """A clip and, where the kind needs a second instrument, another class of the same split."""
-    rng = np.random.default_rng([seed, 1])
-    other = labels[(labels.index(label) + int(rng.integers(1, len(labels)))) % len(labels)]
-    mixed = kind in ("duet", "distractor", "offscreen")
-    return Take(seed, label, kind, INSTRUMENTS[other].name if mixed else None)
+@dataclass(frozen=True)
+class InventedSet(WorldSet):
+    """Bandstand-1000: invented instruments to train on, to choose on and to test with, none in two splits.
+
+    The first eight tenths of the classes are `train`, the next tenth is `val`, the last is `test` and, in
+    duets and other scenes, `scenes`.
+    """
+
+    title: ClassVar[str] = "Bandstand-1000"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "scenes")
+    classes: int = 1000
+    takes: int = 6  # solo clips of each class
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_limits(vars(self), {"classes": (20, 9999), "takes": (1, 99)}, "InventedSet.")
+
+    rows = property(lambda self: _invented(self.classes, self.seed))
+
+    def _labels(self, split: str) -> list[int]:
+        first, last = {"train": (0, 8), "val": (8, 9)}.get(split, (9, 10))
+        return list(range(first * self.classes // 10, last * self.classes // 10))
+
+    def _count(self, label: int, split: str) -> int:
+        return 0 if split == "scenes" else self.takes
+
+
+_invented = functools.cache(invented)
 
 
 WORLD_SETS = {
@@ -148,6 +187,11 @@ WORLD_SETS = {
     "gpu": WorldSet("gpu", 256, 48000, 4.0, 4),
     "paper": WorldSet("paper", 256, 48000, 10.0, 4, held_out=40),
 }
+INVENTED_SETS = {
+    "smoke": InventedSet("smoke", 72, 16000, 2.0, 2, mixed=12, classes=100, takes=3),
+    "laptop": InventedSet("laptop"),
+    "gpu": InventedSet("gpu", 256, 48000, 4.0, 4, takes=20),
+}
 
 
 # -------------------------------------------------------------- images and sounds
@@ -155,9 +199,10 @@ WORLD_SETS = {
 
 def render(plan: WorldSet, split: str, row: int, take: Take) -> tuple[list[dict], dict]:
     """Make the rows of one clip: those of its images, in order of time, and the one of its sound."""
-    name, size = INSTRUMENTS[take.label].name, plan.image_size
-    how = {"partner": take.partner, "seconds": plan.seconds, "imprint": plan.imprint}
-    scene = Scene(name, take.seed, take.kind, **how)
+    name, size = plan.rows[take.label].name, plan.image_size
+    rows = {row.name: row for row in plan.rows}
+    how = {"partner": rows.get(take.partner), "seconds": plan.seconds, "imprint": plan.imprint}
+    scene = Scene(rows[name], take.seed, take.kind, **how)
     picks = np.random.default_rng([take.seed, 2]).choice(plan.grid, plan.frames, replace=False)
     facts = {"seed": take.seed, "name": name, "partner": take.partner, **scene.factors}
     shared = {"label": take.label, "kind": take.kind, "factors": json.dumps(facts, sort_keys=True)}
@@ -183,8 +228,8 @@ def _render_shard(folder, plan: WorldSet, split: str, shard: int) -> None:
 def build(
     folder, plan: WorldSet, splits: Sequence[str] | None = None, workers: int | None = None, progress=True
 ) -> Store:
-    """Build a set of Bandstand-32, or those of its `splits` that are still missing."""
-    shards = {split: math.ceil(len(plan.clips(split)) / CLIPS_PER_SHARD) for split in splits or SPLITS}
+    """Build a set of the world, or those of its `splits` that are still missing."""
+    shards = {split: math.ceil(len(plan.clips(split)) / CLIPS_PER_SHARD) for split in splits or plan.splits}
     if splits and not all(shards.values()):
         empty = ", ".join(split for split, count in shards.items() if not count)
         raise ValueError(
@@ -196,7 +241,7 @@ def build(
         wanted = {split: count for split, count in shards.items() if count and split not in there}
         if store and not wanted:
             return store
-        title = f"Bandstand-32 {plan.name}"
+        title = f"{plan.title} {plan.name}"
         _announce(folder, title, plan.estimate(wanted, 1), wanted, workers, progress)
         tasks = [(folder, plan, split, k) for split, n in wanted.items() for k in writer.missing(split, n)]
         list(over_cores(_render_shard, tasks, workers, title, progress))
@@ -205,7 +250,7 @@ def build(
             "sample_rate": plan.sample_rate,
             "seconds": plan.seconds,
             "image_size": plan.image_size,
-            "classes": [{"name": row.name, "seen": row.seen} for row in INSTRUMENTS],
+            "classes": [{"name": row.name, "seen": row.seen} for row in plan.rows],
             "seed": plan.seed,
             "command": f"llinet world build --profile {plan.name}",
             "made_by": {module.__name__: module.__version__ for module in (np, scipy, cv2)},

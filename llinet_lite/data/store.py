@@ -410,3 +410,91 @@ class Store:
             tables = {name: open_table(self.folder, split, name, facts["shards"]) for name in SCHEMAS}
             if hash_rows(tables) != facts["sha256"]:
                 raise StoreError(f"{self.folder}: the rows of split {split!r} are not those that were built")
+
+
+# ---------------------------------------------------------------- several stores as one
+
+
+class JoinedTable:
+    """Tables of several stores one after the other; labels and clips are counted on from table to table."""
+
+    label = cached_property(lambda self: self._column("label", self._labels))
+    clip = cached_property(lambda self: self._column("clip", self._clips))
+    time = cached_property(lambda self: self._column("time"))
+    kind = cached_property(lambda self: self._column("kind"))
+    length = cached_property(lambda self: self._column("length"))
+    id = cached_property(lambda self: [name for table in self._tables for name in table.id])
+
+    def __init__(self, tables: list[SplitTable], labels: list[int], clips: list[int]):
+        self._tables, self._labels, self._clips = tables, labels, clips
+        self._first = np.cumsum([0, *map(len, tables)])
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    def _column(self, name: str, counted_on: list[int] | None = None) -> np.ndarray:
+        parts = [getattr(table, name) for table in self._tables]
+        return np.concatenate(
+            [x + k for x, k in zip(parts, counted_on, strict=True)] if counted_on else parts
+        )
+
+    def __getattr__(self, name: str):
+        """image(i), objects(i), audio(i, start, length), factors(i): those of the table that row i is in."""
+        if name not in ("image", "objects", "audio", "factors"):
+            raise AttributeError(name)
+
+        def ask(i: int, *window):
+            k = int(np.searchsorted(self._first, i, "right")) - 1
+            return getattr(self._tables[k], name)(int(i - self._first[k]), *window)
+
+        return ask
+
+
+class JoinedStore:
+    """Stores as one to train from: the classes of the first, then those of the next, and so on.
+
+    Parameters
+    ----------
+    stores : sequence of Store
+        Of one image size and sample rate.
+    splits : dict of str to dict of int to str
+        Split -> number of a store -> its split that becomes a part.
+    """
+
+    classes = property(lambda self: self.manifest["classes"])
+    sample_rate = property(lambda self: self.manifest["sample_rate"])
+    splits = property(lambda self: self.manifest["splits"])
+    content_hash = property(lambda self: self.manifest["content_hash"])
+
+    def __init__(self, stores, splits: dict[str, dict[int, str]]):
+        self.stores, self._parts, self.folder = list(stores), splits, stores[0].folder
+        for fact in ("sample_rate", "image_size"):
+            if len(found := {store.manifest[fact] for store in stores}) > 1:
+                raise StoreError(f"stores with a {fact} of {' and '.join(map(str, found))} cannot be joined")
+        self._labels = np.cumsum([0, *(len(store.classes) for store in stores)]).tolist()
+        self.manifest = stores[0].manifest | {"classes": [one for store in stores for one in store.classes]}
+        self.manifest["splits"] = {split: self._facts(parts) for split, parts in splits.items()}
+        marks = "".join(store.content_hash for store in stores) + json.dumps(splits)
+        self.manifest["content_hash"] = hashlib.sha256(marks.encode()).hexdigest()
+
+    def __reduce__(self):  # a worker process opens its own memory maps
+        return JoinedStore, (self.stores, self._parts)
+
+    def _facts(self, parts: dict[int, str]) -> dict:
+        facts = [self.stores[k].splits[split] for k, split in parts.items()]
+        mark = hashlib.sha256("".join(one["sha256"] for one in facts).encode()).hexdigest()
+        return {table: sum(one[table] for one in facts) for table in SCHEMAS} | {"sha256": mark}
+
+    def _table(self, split: str, name: str) -> JoinedTable:
+        parts = self._parts[split].items()
+        tables = [getattr(self.stores[k], name)(part) for k, part in parts]
+        clips = np.cumsum([0, *(len(self.stores[k].sounds(part)) for k, part in parts)])
+        return JoinedTable(tables, [self._labels[k] for k, _ in parts], clips[:-1].tolist())
+
+    def images(self, split: str) -> JoinedTable:
+        """The images of a split."""
+        return self._table(split, "images")
+
+    def sounds(self, split: str) -> JoinedTable:
+        """The sounds of a split."""
+        return self._table(split, "sounds")

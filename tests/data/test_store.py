@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from llinet_lite.data.store import Store, StoreError, StoreWriter, over_cores, shard_path
+from llinet_lite.data.bandstand import InventedSet, build
+from llinet_lite.data.store import JoinedStore, Store, StoreError, StoreWriter, over_cores, shard_path
 
 
 def test_rows_come_back(fake):
@@ -109,3 +110,26 @@ def test_tasks_come_back_with_their_results(workers):
     assert list(over_cores(divmod, [], workers)) == []
     with pytest.raises(ZeroDivisionError):
         list(over_cores(divmod, [(1, 1), (1, 0)], workers))
+
+
+def test_joined_stores_are_one_after_the_other(tmp_path, tiny_store):
+    plan = InventedSet("few", 40, 16000, 2.0, 1, mixed=1, classes=20, takes=2)
+    invented = build(tmp_path / "invented", plan, workers=1, progress=False)
+    parts = {"train": {0: "train", 1: "train"}, "invented": {1: "test"}}
+    both = pickle.loads(pickle.dumps(JoinedStore([tiny_store, invented], parts)))
+    first, images, sounds = len(tiny_store.images("train")), both.images("train"), both.sounds("train")
+    assert [row["name"] for row in both.classes[32:34]] == ["inv-0000", "inv-0001"]
+    assert len(images) == first + 32 == both.splits["train"]["images"]
+    assert set(images.label[first:]) == set(range(32, 48)) and images.time.shape == images.label.shape
+    assert (sounds.label[images.clip] == images.label).all()
+    assert both.images("invented").clip.tolist() == [0, 1, 2, 3] and set(both.sounds("invented").label) == {
+        50,
+        51,
+    }
+    assert set(invented.images("scenes").kind) == {"duet", "distractor", "offscreen", "silence"}
+    assert (images.image(first) == invented.images("train").image(0)).all()
+    assert (sounds.audio(-1 + len(sounds), 0, 9) == invented.sounds("train").audio(31, 0, 9)).all()
+    assert both.content_hash != tiny_store.content_hash
+    with pytest.raises(StoreError, match="sample_rate of"):
+        invented.manifest["sample_rate"] = 8000
+        JoinedStore([tiny_store, invented], parts)
