@@ -221,7 +221,7 @@ def localization(table: LocalizationTable, located: Mapping[str, Sequence[Locali
     The honest column of `table`, made from `located`, is ours.
     """
     shown, honest, seeds = shown_in_all(located), table.values["LLINet"]["mIoU"], table.seeds["LLINet"]
-    parts, k = [one.pick(shown) for one in located["LLINet"]], table.k["LLINet"]["honest"]
+    parts, k = [one.pick(shown) for one in located["LLINet"]], table.k["LLINet"]
     judged = [(one.maps("own"), one.masks) for one in parts]
     tests = [evaluate(*of, PROTOCOL, k="test") for of in judged]
     masks = [

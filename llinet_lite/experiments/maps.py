@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from llinet_lite.data.batches import Batches, EvaluationSet, Source
-from llinet_lite.experiments.embedding import ITEMS, activations, at_once, matching
-from llinet_lite.experiments.methods import LLINET, Inputs, look, own_trunk
+from llinet_lite.data.batches import EvaluationSet
+from llinet_lite.experiments.embedding import ITEMS, at_once, looks, matching
+from llinet_lite.experiments.methods import LLINET, Inputs, own_trunk
 from llinet_lite.experiments.runs import held_out
-from llinet_lite.features import LogMel, to_image
+from llinet_lite.features import LogMel
 from llinet_lite.losses import cosines
 from llinet_lite.metrics import localization as metrics
 from llinet_lite.metrics.intervals import Cell, Interval
@@ -96,6 +96,10 @@ class LocalizationMaps:
         parts = zip(self.cells.split(BATCH), sound.split(BATCH), strict=True)
         return torch.cat([self.heat(cells, heard) for cells, heard in parts])
 
+    def peaks(self, sound: str = "own") -> np.ndarray:
+        """Return the highest value of every image's map, (N,)."""
+        return self.maps(sound).amax((1, 2)).cpu().numpy()
+
     def pick(self, which) -> LocalizationMaps:
         """Return the same for some images; `which` (N,) bool or indices."""
         parts = ("cells", "sound", "objects", "label", "row", "clip", "kind")
@@ -127,21 +131,25 @@ def usual_map(run: Run) -> str:
 
 
 class _AVOLNetAsked:
-    scale, measure, seconds, listens = "probability", "probability", 1.0, True
+    """AVOL-Net with what it sees and hears: images and audio -> what is compared."""
+
+    scale = measure = "probability"
+    seconds, listens = 1.0, True
 
     def __init__(self, run: Run, store: Store, heat: str):
         self.network, self.at = run.network, next(run.method.parameters()).device
         self.inputs, self.heat = run.inputs.to(self.at), run.network.heat
         self.side, self.batch, self.window = run.profile.image_crop, at_once("frame"), self.seconds
 
-    def see(self, image: Tensor) -> tuple[Tensor, None]:
+    def see(self, image: Tensor) -> tuple[Tensor, None]:  # (N, S, S, 3) -> cells (N, D, h, w)
         return self.network.embed_image(self.inputs.image({"image": image.to(self.at)})).float(), None
 
-    def hear(self, audio: Tensor) -> tuple[Tensor, None]:
+    def hear(self, audio: Tensor) -> tuple[Tensor, None]:  # (M, n) -> (M, D)
         return self.network.embed_audio(self.inputs.audio({"audio": audio.to(self.at)})).float(), None
 
-    def cells(self, images: EvaluationSet, k: int, batch: dict[str, Tensor]) -> Tensor:
-        return self.see(batch["image"])[0]
+    def cells(self, store: Store, split: str) -> Tensor:
+        images = EvaluationSet(store, split, item="image", batch_size=self.batch, image_crop=self.side)
+        return torch.cat([self.see(batch["image"])[0] for batch in images])
 
     def match(self, seen, heard) -> Tensor:
         return self.network.all_pairs(seen[0], heard[0]).softmax(-1)[..., 1]  # (N, M, 2) -> (N, M)
@@ -152,6 +160,8 @@ class _AVOLNetAsked:
 
 
 class _LLINetAsked:
+    """LLINet or one of its baselines: images -> cells and vectors, audio -> keys of the map and vectors."""
+
     scale, measure, seconds = "maximum", "cosine", None
 
     def __init__(self, run: Run, store: Store, heat: str):
@@ -159,34 +169,28 @@ class _LLINetAsked:
         if heat not in HEATS or (heat == "gate" and run.network.gate == "none"):
             raise ValueError(f"this network has no map {heat!r}: its usual one is {usual_map(run)!r}")
         self.network, self.heat, self.listens = run.network, HEATS[heat], heat == "transformed"
-        self.trunk, self.at = own_trunk(run.method, run.trunk), next(run.network.parameters()).device
+        self.profile, self.at = run.profile, next(run.network.parameters()).device
         # without either the attention layer was never trained: the cells are the frozen trunk's own
         self.trained = bool(run.method.attention) or run.network.gate != "none"
-        self.tap = "early" if self.trained else "late"
         hearing = getattr(run.method, "ear", None) or LogMel(store.sample_rate)
-        self.inputs = Inputs(hearing, self.trunk, run.method.needs).to(self.at)
+        self.inputs = Inputs(hearing, own_trunk(run.method, run.trunk), run.method.needs).to(self.at)
         self.side, self.batch, self.window = run.profile.llinet_crop, ITEMS, run.profile.llinet_seconds
-        self.kept, self.keep = None, run.profile.keep_activations and self.trunk.frozen_bn == "eval"
 
-    def see(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def see(self, image: Tensor) -> tuple[Tensor, Tensor]:  # -> (N, C, h, w), (N, D)
         seen = self.inputs.image({"image": image.to(self.at)})
         vector, local = self.network.attend(seen["early"], seen["late"])
         return (local if self.trained else seen["late"]).float(), vector.float()
 
-    def hear(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def hear(self, audio: Tensor) -> tuple[Tensor, Tensor]:  # -> (M, C), (M, D)
         vector = self.network.embed_audio(self.inputs.audio({"audio": audio.to(self.at)}))
         key = self.network.transform(vector).float() if self.listens else vector.new_zeros(len(vector), 0)
         return key, vector.float()
 
-    def cells(self, images: EvaluationSet, k: int, batch: dict[str, Tensor]) -> Tensor:
-        of, taps = images.source, (self.tap,)
-        if self.keep:
-            self.kept = self.kept or activations(self.trunk, of.store, of.split, crop=self.side, taps=taps)
-            part = self.kept[self.tap][k * ITEMS : (k + 1) * ITEMS]
-            values = torch.from_numpy(np.array(part)).to(self.at)
-        else:
-            values = look(self.trunk, to_image(batch["image"].to(self.at)), taps)[self.tap]
-        return self.network.attention(values.float()).float() if self.trained else values.float()
+    def cells(self, store: Store, split: str) -> Tensor:
+        tap, rows = "early" if self.trained else "late", np.arange(len(store.images(split)))
+        inputs = Inputs(self.inputs.hearing, self.inputs.trunk, (tap,))
+        batches = (seen[tap].float() for seen in looks(inputs, store, split, self.profile, rows))
+        return torch.cat([self.network.attention(x).float() if self.trained else x for x in batches])
 
     def match(self, seen, heard) -> Tensor:
         return cosines(seen[1], heard[1])
@@ -197,6 +201,7 @@ class _LLINetAsked:
 
 
 def _asked(run: Run, store: Store, heat: str = ""):
+    usual_map(run)  # refuses what makes no maps
     return (_AVOLNetAsked if run.plan.method == AVOL else _LLINetAsked)(run, store, heat)
 
 
@@ -206,8 +211,12 @@ def _sounds(network, store: Store, split: str) -> EvaluationSet:
     return EvaluationSet(store, split, batch_size=network.batch, item="sound", seconds=seconds)
 
 
-def _keys(network, sounds: EvaluationSet) -> Tensor:
-    return torch.cat([network.hear(batch["audio"])[0] for batch in sounds])
+def _keys(network, items: EvaluationSet) -> Tensor:
+    """What maps take of the sounds of all items, (N, D')."""
+    parts = (
+        items.rows.take(slice(k, k + network.batch)) for k in range(0, len(items.rows.sound), network.batch)
+    )
+    return torch.cat([network.hear(torch.from_numpy(items.source.read_sounds(part)))[0] for part in parts])
 
 
 @torch.inference_mode()
@@ -236,30 +245,26 @@ def locate(run: Run, store: Store, split: str, *, heat: str = "", seed: int = 0)
 
     Notebook: 03, 07
     """
-    usual_map(run)  # refuses what makes no maps
-    network, paired = _asked(run, store, heat), matching(store, split) == "clip"
-    around = paired and network.seconds is not None
-    how = {"batch_size": network.batch, "image_crop": network.side, "objects": True}
-    images = EvaluationSet(store, split, item="pair" if around else "image", **how)
-    cells, sound, objects = [], [], []
-    for k, batch in enumerate(images):
-        cells.append(network.cells(images, k, batch))
-        objects.append(batch["objects"].numpy())
-        if around:
-            sound.append(network.hear(batch["audio"])[0])
-    cells, table, rows = torch.cat(cells), store.images(split), images.rows.image
-    label, clip = table.label[rows].astype(np.int64), table.clip[rows] if paired else rows
-    sounds = _sounds(network, store, split)
+    network, images, paired = _asked(run, store, heat), store.images(split), matching(store, split) == "clip"
+    cells, rows, sounds = network.cells(store, split), np.arange(len(images)), _sounds(network, store, split)
+    objects = [images.objects(row) for row in rows]
+    if any(mask is None for mask in objects):
+        raise ValueError(f"{split} holds no masks: what is localized there cannot be judged")
+    label = images.label.astype(np.int64)
     if not network.listens:
         sound = cells.new_zeros(len(cells), 0)
-    elif around:
-        sound = torch.cat(sound)
+    elif paired and network.seconds:
+        around = EvaluationSet(store, split, batch_size=network.batch, image_crop=network.side)
+        sound = _keys(network, around)
     else:
-        own = clip.astype(int) if paired else sounds.source.same_class(label, np.random.default_rng(seed))
-        sound = _keys(network, sounds)[own]
+        own = images.clip if paired else sounds.source.same_class(label, np.random.default_rng(seed))
+        sound = _keys(network, sounds)[own.astype(int)]
     silence = network.hear(torch.zeros(1, sounds.source.length, dtype=torch.int16))[0][0]
-    known = run.plan.method, network.heat, network.scale, cells, sound, silence, np.concatenate(objects)
-    return LocalizationMaps(*known, label, rows, clip, table.kind[rows])
+    return LocalizationMaps(
+        *(run.plan.method, network.heat, network.scale, cells, sound, silence),
+        np.stack([_middle(mask, network.side) for mask in objects]),
+        *(label, rows, images.clip if paired else rows, images.kind),
+    )
 
 
 def held_out_maps(runs: Mapping[str, Sequence[Run]], store: Store) -> dict[str, list[LocalizationMaps]]:
@@ -280,7 +285,6 @@ def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dic
     """
     if store.sample_rate != run.profile.sample_rate:
         raise ValueError(f"the network hears {run.profile.sample_rate} Hz, the store has {store.sample_rate}")
-    usual_map(run)
     network = _asked(run, store, heat)
     names = ("side", "heat", "match", "fit", "scale", "measure", "window")
     return {name: getattr(network, name) for name in names} | {
@@ -437,19 +441,6 @@ def duet_results(table: Table, workspace: Workspace) -> list[Result]:
     return [replace(r, name=f"duets: {what}" if one else f"{of}: duets: {what}") for what, of, r in found]
 
 
-def peaks(run: Run, store: Store, solos: str, mixed: str) -> dict[str, np.ndarray]:
-    """Return the highest map value of every image by kind of scene; of solos also with another class's sound.
-
-    Notebook: 03, 07
-    """
-    alone, scenes = locate(run, store, solos), locate(run, store, mixed)
-    of, other, every = (
-        maps.amax((1, 2)).cpu().numpy() for maps in (alone.maps(), alone.maps("shuffled"), scenes.maps())
-    )
-    kinds = {kind: every[scenes.kind == kind] for kind in ("duet", "distractor", "offscreen", "silence")}
-    return {"solo": of} | kinds | {"solo, another class's sound": other}
-
-
 # ---- what figures draw
 
 
@@ -474,10 +465,14 @@ def duet_rows(tried: Duets, store: Store, split: str, count: int = 4) -> list[tu
     return rows
 
 
-def _pixels(of: LocalizationMaps, store: Store, split: str, k: int) -> np.ndarray:
-    image, side = store.images(split).image(int(of.row[k])), of.objects.shape[1]
+def _middle(image: np.ndarray, side: int) -> np.ndarray:
+    """Cut a square from the middle, as a network sees it."""
     top, left = ((size - side + 1) // 2 for size in image.shape[:2])
     return image[top : top + side, left : left + side]
+
+
+def _pixels(of: LocalizationMaps, store: Store, split: str, k: int) -> np.ndarray:
+    return _middle(store.images(split).image(int(of.row[k])), of.objects.shape[1])
 
 
 def _colored(of: LocalizationMaps, maps: Tensor) -> np.ndarray:
@@ -491,14 +486,11 @@ def _name(store: Store, label: int) -> str:
     return store.classes[int(label)]["name"]
 
 
-# ---- protocols
+# ---- LLINet's table
 
 PROTOCOL = "llinet2020"
 GRID = metrics.PROTOCOLS[PROTOCOL].rule.size
 FIXED_K = 5  # where there is no validation: half of the maximum
-DISC, WHOLE, CEILING = "centre disc", "whole image", "oracle ceiling"
-SOLO_PROTOCOLS = ("objects2018", "lvs2021", "ezvsl2022", "adaptive", "mask_ap", "max_iou")
-MIXED_PROTOCOLS = ("slavc2022", "strict", "universal")  # they know images in which nothing sounds
 
 
 def shown_in_all(located: Mapping[str, Sequence[LocalizationMaps]]) -> np.ndarray:
@@ -511,68 +503,6 @@ def shown_in_all(located: Mapping[str, Sequence[LocalizationMaps]]) -> np.ndarra
     return np.all([seeds[0].shown for seeds in located.values()], axis=0)
 
 
-def _constants(masks: np.ndarray, protocol: str, **options) -> dict[str, Localization]:
-    found = metrics.baselines(masks, protocol, **options)  # the disc's name says how its radius was chosen
-    return {DISC if name.startswith(DISC) else name: result for name, result in found.items()}
-
-
-def all_protocols(
-    solos: Mapping[str, Sequence[LocalizationMaps]],
-    mixed: Mapping[str, Sequence[LocalizationMaps]] | None = None,
-    tried: Mapping[str, Sequence[Duets]] | None = None,
-) -> pd.DataFrame:
-    """Judge the same maps by every other named protocol, beside controls and constants.
-
-    `solos`, `mixed` and `tried` are method -> one per seed, of images of one instrument, of all kinds of
-    scene, and of two instruments. A column per protocol, its headline number, mean over seeds.
-
-    Notebook: 07
-    """
-    import pandas as pd
-
-    shown = np.flatnonzero(shown_in_all(solos))
-    picked = {name: [one.pick(shown) for one in of] for name, of in solos.items()}
-    groups = (
-        (SOLO_PROTOCOLS, picked, _alone),
-        (MIXED_PROTOCOLS, mixed or {}, _alone),
-        (("iiou",), tried or {}, _in_duet),
-    )
-    columns = {}
-    for protocols, of, asked in groups:
-        tests = {row: seeds for name, each in of.items() for row, seeds in asked(name, each).items()}
-        for protocol in protocols if tests else ():
-            judged = {
-                row: [evaluate(maps, masks, protocol, clips=clips) for maps, masks, clips in seeds]
-                for row, seeds in tests.items()
-            }
-            _, masks, clips = next(iter(tests.values()))[0]
-            judged |= {row: [one] for row, one in _constants(masks, protocol, clips=clips).items()}
-            title = f"{protocol}, {next(iter(judged.values()))[0].measures[0]}"
-            columns[title] = {row: f"{np.mean([one.value for one in of]):.1%}" for row, of in judged.items()}
-    rows = dict.fromkeys(row for cells in columns.values() for row in cells)
-    return pd.DataFrame(columns).reindex(list(rows)).fillna("-")
-
-
-def _alone(name: str, of: Sequence[LocalizationMaps]) -> dict[str, list[tuple]]:
-    """Row -> maps, masks and clips of every seed, for the own sound and for the controls'."""
-    sounds = {name: "own"} | {f"{name}, {row}": sound for row, sound in CONTROLS.items() if of[0].listens}
-    return {r: [(o.maps(s, seed=k), o.masks, o.clip) for k, o in enumerate(of)] for r, s in sounds.items()}
-
-
-def _in_duet(name: str, of: Sequence[Duets]) -> dict[str, list[tuple]]:
-    """The same with two maps of every duet, (N, 2, h, w): for the sound of either, or a wrong one twice."""
-    rows = {name: [], **({f"{name}, {row}": [] for row in CONTROLS} if of[0].scenes.listens else {})}
-    for one in of:
-        masks = np.stack([one.scenes.objects == k for k in (1, 2)], axis=1)
-        pairs = (one.first, one.second), (one.third,) * 2, (one.scenes.maps("silence"),) * 2
-        for seeds, pair in zip(rows.values(), pairs, strict=False):
-            seeds.append((torch.stack(pair, dim=1), masks, one.scenes.clip))
-    return rows
-
-
-# ---- LLINet's table
-
-
 @dataclass(frozen=True, eq=False)
 class LocalizationTable(Table):
     """mIoU and AUC of several methods on the same images, each followed by its controls, then constants.
@@ -582,38 +512,21 @@ class LocalizationTable(Table):
     to it.
     """
 
-    kind: Mapping[str, str] = field(default_factory=dict)  # row -> "method", "control" or "constant"
-    k: Mapping[str, Mapping] = field(default_factory=dict)  # row -> "honest" or "released" -> k of every seed
-    label: np.ndarray | None = None  # (N,) int
-    size: np.ndarray | None = None  # (N,) str, "small", "medium" or "large"
-
-    def names(self, kind: str) -> list[str]:
-        """Return the rows of a kind."""
-        return [row for row, of in self.kind.items() if of == kind]
+    k: Mapping[str, Sequence[int]] = field(default_factory=dict)  # row -> honest k of every seed
 
     def gaps(self) -> dict[str, Interval]:
         """Return, for every control, what its method loses in honest mIoU: the audio-use gap."""
-        return {row: self.difference(row.rsplit(", ", 1)[0], row, "mIoU") for row in self.names("control")}
-
-    def by(self, groups: np.ndarray) -> pd.DataFrame:
-        """Return the honest mIoU of every row but the ceiling by group (N,), and n, the images of a group."""
-        import pandas as pd
-
-        lines, groups = {}, np.asarray(groups)
-        for group in dict.fromkeys(groups.tolist()):
-            means = {row: of["mIoU"][:, groups == group].mean() for row, of in self.values.items()}
-            lines[group] = {"n": int((groups == group).sum())} | means
-        return pd.DataFrame.from_dict(lines, orient="index").drop(columns=CEILING).round(3)
+        controls = [row for row in self.values if row.rsplit(", ", 1)[-1] in CONTROLS]
+        return {row: self.difference(row.rsplit(", ", 1)[0], row, "mIoU") for row in controls}
 
     def frame(self, columns=None) -> pd.DataFrame:
         """As :meth:`Table.frame`, and every seed's k."""
-        k = {row: " ".join(map(str, each["honest"])) for row, each in self.k.items()}
         frame = super().frame(columns)
-        return frame.assign(k=[k.get(row, "-") for row in frame.index])
+        return frame.assign(k=[" ".join(map(str, self.k.get(row, "-"))) for row in frame.index])
 
     def results(self, workspace: Workspace, columns=None) -> list[Result]:
         """As :meth:`Table.results`, and the gaps."""
-        about = {"profile": workspace.profile.name, "data_hash": workspace.data_hash, "n": len(self.label)}
+        about = {"profile": workspace.profile.name, "data_hash": workspace.data_hash, "n": len(self.clips)}
         found = super().results(workspace, columns)
         for row, gap in self.gaps().items():
             title = "mIoU, {} minus {}".format(*row.rsplit(", ", 1))
@@ -639,48 +552,41 @@ def localize(
     runs : mapping of method to sequence of Run
         For seeds and minutes.
 
-    Notebook: 07
+    Notebook: 07, 09
     """
-    shown, (lead, *_) = shown_in_all(located), located
-    held = validation or {name: [None] * len(of) for name, of in located.items()}
-    if odd := [name for name in located if len(held.get(name, ())) != len(located[name])]:
-        raise ValueError(f"give one validation part for every seed of {', '.join(odd)}")
-    judged, kind, values = {}, {}, {}  # judged: row -> results of every seed, honestly and as released
+    shown = shown_in_all(located)
+    judged, constants = {}, {}  # row -> of every seed what both rules say
     for name, of in located.items():
-        seeds = [one.pick(shown) for one in of]
-        parts = [part and part.pick(part.shown) for part in held[name]]
-        masks, own = _small(seeds[0].masks), [one.maps() for one in seeds]
-        k = [_tenths(_judge(part.maps(), _small(part.masks)[0])) if part else FIXED_K for part in parts]
-        honest = [_judge(maps, masks[0], best) for maps, best in zip(own, k, strict=True)]
-        judged[name], kind[name] = (honest, [_judge(maps, masks[1]) for maps in own]), "method"
+        seeds, held = [one.pick(shown) for one in of], None
+        masks, k = _small(seeds[0].masks), [FIXED_K] * len(seeds)
+        if validation is not None:
+            parts = [part.pick(part.shown) for part in validation[name]]
+            held = _small(parts[0].masks)[0]
+            k = [_tenths(_judge(part.maps(), _small(part.masks)[0])) for part in parts]
+        own = [(one.maps(), best) for one, best in zip(seeds, k, strict=True)]
+        judged[name] = [(_judge(maps, masks[0], best), _judge(maps, masks[1])) for maps, best in own]
         for title, sound in CONTROLS.items() if seeds[0].listens else ():
-            wrong, row = [one.maps(sound, seed=seed) for seed, one in enumerate(seeds)], f"{name}, {title}"
-            kind[row], judged[row] = "control", [  # cut where the method's own maps are
-                [_judge(maps, small, _tenths(own)) for maps, own in zip(wrong, rule, strict=True)]
-                for small, rule in zip(masks, judged[name], strict=True)
-            ]  # fmt: skip
-        if name == lead:
-            first, constants = seeds[0], _without_network(seeds[0], parts[0], masks)
-    judged, kind = judged | constants, kind | dict.fromkeys(constants, "constant")
-    for row, rules in judged.items():
-        values[row] = {}
-        for rule, of in zip(("", " as released"), rules, strict=True):
-            iou = np.stack([one.iou for one in of])
-            values[row] |= {f"mIoU{rule}": iou}
-            values[row] |= {f"AUC51{rule}": np.stack([metrics.step_share(one, 51) for one in iou])}
-    tenths = {row: [tuple(map(_tenths, of)) for of in rules] for row, rules in judged.items()}
-    trained = {row: runs.get(row.rsplit(", ", 1)[0], ()) for row in judged}
+            wrong = [one.maps(sound, seed=seed) for seed, one in enumerate(seeds)]
+            judged[f"{name}, {title}"] = [  # cut where the method's own maps are
+                tuple(_judge(maps, small, _tenths(rule)) for small, rule in zip(masks, rules, strict=True))
+                for maps, rules in zip(wrong, judged[name], strict=True)
+            ]
+        if not constants:
+            first, constants = seeds[0], _without_network(seeds[0], masks, held)
+    judged, values = judged | constants, {}
+    for row, seeds in judged.items():
+        for rule, of in zip(("", " as released"), zip(*seeds, strict=True), strict=True):
+            iou = np.stack([one.iou for one in of])  # (S, N)
+            values.setdefault(row, {})[f"mIoU{rule}"] = iou
+            values[row][f"AUC51{rule}"] = metrics.step_share(iou, 51)
+    trained = {row: runs.get(row.rsplit(", ", 1)[0], ()) for row in values}
     return LocalizationTable(
         values,
         first.clip,
-        chance={column: float(each.mean(-1).mean()) for column, each in values[WHOLE].items()},
-        paper={f"{c} as released": papers()[f"{c[:4].strip('5')} as released"] for c in ("mIoU", "AUC51")},
+        chance={column: float(each.mean()) for column, each in values["whole image"].items()},
         seeds={row: tuple(run.seed for run in of) for row, of in trained.items()},
         minutes={row: sum(run.minutes for run in of) for row, of in trained.items()},
-        kind=kind,
-        k={row: dict(zip(("honest", "released"), of, strict=True)) for row, of in tenths.items()},
-        label=first.label,
-        size=metrics.size_groups(first.masks),
+        k={row: tuple(_tenths(honest) for honest, _ in seeds) for row, seeds in judged.items()},
     )
 
 
@@ -700,103 +606,13 @@ def _judge(maps: Tensor, masks: np.ndarray, k: int | str = "test") -> Localizati
     return evaluate(maps, masks, PROTOCOL, k=k, empty="fail")
 
 
-def _without_network(of: LocalizationMaps, part: LocalizationMaps | None, masks) -> dict[str, tuple]:
+def _without_network(of: LocalizationMaps, masks, held: np.ndarray | None) -> dict[str, list[tuple]]:
     """Judge constants, and the mask itself on the grid of the maps: the best that a coarse map can say."""
-    held, (height, width) = None if part is None else _small(part.masks)[0], of.cells.shape[2:]
-    rules = [
-        _constants(masks[0], PROTOCOL, validation=held, train=held, empty="fail"),
-        _constants(masks[1], PROTOCOL, empty="fail"),
-    ]
-    grid = f"mask on {height} x {width} cells"
+    height, width = of.cells.shape[2:]
     covered = F.adaptive_avg_pool2d(torch.from_numpy(of.masks).float()[:, None], (height, width))[:, 0]
-    for rule, small in zip(rules, masks, strict=True):
-        rule[grid] = _judge(covered, small)
-    rows = (CEILING, grid, DISC, "mean mask", WHOLE)
-    return {row: tuple([rule[row]] for rule in rules) for row in rows}
-
-
-# ---- clips of one's own: an image of each, and the second of sound around it
-
-
-@dataclass(frozen=True)
-class Clips:
-    """The clips of a store as a network sees and hears them, split after split.
-
-    Attributes
-    ----------
-    network : object
-        That embeds and compares.
-    image : (N, S, S, 3) uint8
-        The earliest image of every clip, the square in its middle.
-    audio : (N, n) int16
-        The second around it.
-    seen, heard : tuple of Tensor
-        Cells (N, D, h, w) and image embeddings; audio (N, D') for the cells, and audio embeddings.
-    label : (N,) int
-    file : tuple of str
-        The clips' names in the store.
-    time : (N,) float
-        Of the image, seconds into the clip.
-
-    Notebook: 10
-    """
-
-    network: object = field(repr=False)
-    image: np.ndarray
-    audio: np.ndarray
-    seen: tuple
-    heard: tuple
-    label: np.ndarray
-    file: tuple[str, ...]
-    time: np.ndarray
-
-    @torch.inference_mode()
-    def match(self) -> np.ndarray:
-        """Return how well every image matches every audio, (N, N); its own is on the diagonal."""
-        return self.network.match(self.seen, self.heard).cpu().numpy()
-
-    @torch.inference_mode()
-    def maps(self, shift: int = 0) -> Tensor:
-        """Return maps (N, h, w) in [0, 1]; with `shift`, every image with the audio so many clips further on.
-
-        Of a network without a scale: the share of each map's maximum.
-        """
-        heats = self.network.heat(self.seen[0], self.heard[0].roll(shift, 0)).cpu()
-        if self.network.scale == "probability":
-            return heats
-        return heats / heats.amax((1, 2), keepdim=True).clamp_min(1e-12)
-
-
-@torch.inference_mode()
-def clips(run: Run, store: Store) -> Clips:
-    """Show a network one image of every clip of a store, and the second around it.
-
-    Parameters
-    ----------
-    run : Run
-        AVOL-Net or LLINet.
-    store : Store
-        Whose images belong to clips, as those of videos do; else ValueError.
-
-    Notebook: 10
-    """
-    network, parts, file = _asked(run, store), [], []
-    for split in store.splits:
-        if (store.images(split).clip < 0).any():
-            raise ValueError(f"{split} is paired by class only: use runs.embed, or give videos")
-        source = Source(store, split, network.side, 1.0, "middle")
-        row = source.pool
-        moment = np.rint(source.images.time[row].astype(np.float64) * store.sample_rate).astype(np.int64)
-        rows = source.rows(row, source.images.clip[row], moment - source.length // 2, None)
-        batches = list(Batches(source, rows, BATCH))
-        image, audio = (torch.cat([batch[name] for batch in batches]) for name in ("image", "audio"))
-        parts.append((image, audio, rows.label, source.images.time[rows.image]))
-        file += [source.sounds.id[clip] for clip in rows.sound]
-    image, audio, label, time = (np.concatenate(column) for column in zip(*parts, strict=True))
-    seen, heard = _in_parts(network.see, image), _in_parts(network.hear, audio)
-    return Clips(network, image, audio, seen, heard, label, tuple(file), time)
-
-
-def _in_parts(embed: Callable[[Tensor], tuple], items: np.ndarray) -> tuple:
-    parts = [embed(part) for part in torch.from_numpy(items).split(BATCH)]
-    return tuple(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True))
+    rules = []
+    for small, other in zip(masks, (held, None), strict=True):
+        rows = metrics.baselines(small, PROTOCOL, validation=other, train=other, empty="fail")
+        rules.append(rows | {f"mask on {height} x {width} cells": _judge(covered, small)})
+    order = ("oracle ceiling", f"mask on {height} x {width} cells", "centre disc", "mean mask", "whole image")
+    return {row: [tuple(rule[row] for rule in rules)] for row in order}

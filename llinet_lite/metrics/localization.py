@@ -202,8 +202,8 @@ def trapezoid_share(iou: np.ndarray, points: int) -> np.ndarray:
 
 
 def step_share(iou: np.ndarray, points: int) -> np.ndarray:
-    """Each image's share of thresholds met, (N,); NaN stays. Their mean is the "AUC" of LLINet's code."""
-    return np.where(np.isnan(iou), np.nan, (iou[:, None] >= np.linspace(0, 1, points)).mean(1))
+    """Share of thresholds that each IoU (..., N) meets; NaN stays. Its mean is the "AUC" of LLINet's code."""
+    return np.where(np.isnan(iou), np.nan, (iou[..., None] >= np.linspace(0, 1, points)).mean(-1))
 
 
 def _area(met: np.ndarray) -> np.ndarray:
@@ -702,8 +702,7 @@ def baselines(
     ----------
     masks, protocol, clips, **options : as for `evaluate`
     radius : float, of the disc, as a share of the image's shorter side; None: chosen on `validation`
-    validation : (M, H, W) bool, masks to choose the radius on; None: the best on the test masks, which is an
-        upper bound, and the row's name says so
+    validation : (M, H, W) bool, masks to choose the radius on; None: the best on the test masks
     train : (M, H, W) bool, masks to average; None: for each image, the mean of the other images' masks
 
     Notebook: 03
@@ -725,7 +724,7 @@ def baselines(
     elif radius is None and validation is not None:
         radius = _Bench(validation, protocol, **options).best_radius()
     elif radius is None:
-        name, radius = "centre disc (best radius on test: an upper bound)", bench.best_radius()
+        radius = bench.best_radius()
     rows[name] = bench.disc(radius)
     rows["mean mask"] = bench.judge(bench.mean_mask(train))
     rule = replace(bench.task.rule, level=0.5, normalise=False, keep=">=")
