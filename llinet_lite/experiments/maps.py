@@ -298,12 +298,6 @@ def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dic
 # ---- pointing: does the highest cell lie on what is heard?
 
 
-def hits(maps: Tensor, masks: np.ndarray) -> np.ndarray:
-    """Return whether the highest cell of each map (N, h, w) lies on its mask (N, H, W), (N,) bool."""
-    masks = torch.from_numpy(masks)
-    return metrics.on_mask(metrics.points(maps.cpu(), masks.shape[1:]), masks).numpy()
-
-
 def boxed(masks: np.ndarray) -> np.ndarray:
     """Return the smallest upright box around each mask, (N, H, W) bool: what a person would annotate."""
 
@@ -347,7 +341,7 @@ def pointing(located: Mapping[str, Sequence[LocalizationMaps]], seeds: Sequence[
         for row, sound in CONTROLS.items():
             maps[row] = [one.maps(sound, seed=seed)[shown] for seed, one in enumerate(of)]
         for region, area in (("box", boxed(masks)), ("outline", masks)):
-            found = {name: [hits(one, area) for one in each] for name, each in maps.items()}
+            found = {name: [metrics.hits(one, area) for one in each] for name, each in maps.items()}
             found["image centre"] = [area[:, area.shape[1] // 2, area.shape[2] // 2]]
             found["chance"] = [area.mean((1, 2))]
             column = f"pointing, {title}, {region}"
@@ -417,10 +411,10 @@ def follows(tried: Mapping[str, Sequence[Duets]], runs: Mapping[str, Sequence[Ru
         outline = [scenes.objects == k for k in (1, 2)]
         box = [boxed(mask) for mask in outline]
         for title, (one, two) in (("on its box", box), ("on its outline", outline)):
-            found[title] = [(1.0 * hits(d.first, one) + hits(d.second, two)) / 2 for d in of]
+            found[title] = [(1.0 * metrics.hits(d.first, one) + metrics.hits(d.second, two)) / 2 for d in of]
         near = np.stack([[nearer(d.first, *outline), ~nearer(d.second, *outline)] for d in of])
         found |= {"nearer to it": near.mean(1), "moves": near.all(1)}
-        found["on either box, a third class's sound"] = [hits(d.third, box[0] | box[1]) for d in of]
+        found["on either box, a third class's sound"] = [metrics.hits(d.third, box[0] | box[1]) for d in of]
         cells = {row: Cell.mean(np.array(each, float), scenes.clip) for row, each in found.items()}
         means = {}
         for title, sound in (("own sound", "own"), ("silence", "silence")):
@@ -597,8 +591,7 @@ def _tenths(result: Localization) -> int:
 
 def _small(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shrink masks (N, H, W) to the size at which they are judged, honestly and as released."""
-    nearest = metrics.resize(torch.from_numpy(masks).float(), GRID, "nearest").numpy() > 0
-    return nearest, metrics.touched(masks, GRID)
+    return metrics.shrunk(masks, GRID), metrics.shrunk(masks, GRID, "bicubic")
 
 
 def _judge(maps: Tensor, masks: np.ndarray, k: int | str = "test") -> Localization:
