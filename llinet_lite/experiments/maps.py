@@ -26,7 +26,7 @@ from llinet_lite.losses import cosines
 from llinet_lite.metrics import localization as metrics
 from llinet_lite.metrics.intervals import Cell, Interval
 from llinet_lite.metrics.localization import Localization, evaluate
-from llinet_lite.results import Result, Table, papers
+from llinet_lite.results import Result, Table
 from llinet_lite.world.instruments import instrument
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dic
     }
 
 
-# ---- pointing: does the highest cell lie on what is heard?
+# ---- does the heat follow the sound?
 
 
 def boxed(masks: np.ndarray) -> np.ndarray:
@@ -315,45 +315,6 @@ def nearer(maps: Tensor, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     tried = zip(pixels, first, second, strict=True)
     away = [[distance_transform_edt(~m)[tuple(pixel)] for m in masks] for pixel, *masks in tried]
     return np.array([first < second for first, second in away])  # pixels to the nearest one of either mask
-
-
-def pointing(located: Mapping[str, Sequence[LocalizationMaps]], seeds: Sequence[int] = ()) -> Table:
-    """Run the pointing test, with the box around the instrument and with the very pixels that show it.
-
-    Parameters
-    ----------
-    located : mapping of title to sequence of LocalizationMaps
-        Of one split, one per seed; images that show nothing of their instrument are left out.
-    seeds : sequence of int
-
-    Returns
-    -------
-    Table
-        Rows "own sound", "image centre", "shuffled sound", "silence", and "chance", the share of the image
-        that the instrument covers; columns "pointing, <title>, box" and "pointing, <title>, outline".
-
-    Notebook: 03
-    """
-    values, clips = {}, {}
-    for title, of in located.items():
-        shown = of[0].shown
-        masks, maps = of[0].masks[shown], {"own sound": [one.maps()[shown] for one in of], "image centre": []}
-        for row, sound in CONTROLS.items():
-            maps[row] = [one.maps(sound, seed=seed)[shown] for seed, one in enumerate(of)]
-        for region, area in (("box", boxed(masks)), ("outline", masks)):
-            found = {name: [metrics.hits(one, area) for one in each] for name, each in maps.items()}
-            found["image centre"] = [area[:, area.shape[1] // 2, area.shape[2] // 2]]
-            found["chance"] = [area.mean((1, 2))]
-            column = f"pointing, {title}, {region}"
-            clips[column] = of[0].clip[shown]
-            for name, each in found.items():
-                values.setdefault(name, {})[column] = np.stack(each).astype(float)
-    chance = {column: float(each.mean()) for column, each in values["chance"].items()}
-    paper = dict.fromkeys(clips, papers()["pointing"])
-    return Table(values, clips, chance, paper, seeds=dict.fromkeys(values, tuple(seeds)))
-
-
-# ---- duets: does the heat follow the sound?
 
 
 @dataclass(frozen=True)
