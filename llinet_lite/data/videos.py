@@ -48,7 +48,6 @@ from llinet_lite.data.folders import (
     loudness,
     pack_files,
     read_files,
-    remark,
 )
 from llinet_lite.data.media import MediaError
 from llinet_lite.data.store import Store, announce, check_limits
@@ -82,26 +81,20 @@ def import_videos(
 
     Parameters
     ----------
-    source : str or Path
-        Folder with videos, in sub-folders or not.
-    folder : str or Path
-        Where the store shall be.
+    source, folder : str or Path
+        Folder with videos, in sub-folders or not; and where the store shall be.
     listing : str or Path, optional
         A csv in the form of AudioSet or VGGSound; default: the one in the folder, if there is one.
     unseen : tuple of str
         Classes for the split ``unseen``.
-    sample_rate : int
-        Hz, a multiple of 25; sounds of other rates are resampled.
-    image_size : int
-        Short side of the stored images, pixels; proportions stay.
+    sample_rate, image_size, workers, progress
+        As for :func:`llinet_lite.data.folders.import_folders`.
     frames : int
         Images per clip.
     seconds : float
         Longest clip.
     holdout : float
         Share of each class's videos kept out of ``train``, see :func:`with_splits`.
-    workers, progress
-        As for :func:`llinet_lite.data.folders.import_folders`.
 
     Returns
     -------
@@ -139,7 +132,7 @@ def import_videos(
             "seconds": max(length for item in used for length, _ in item.facts["clips"]),
             "image_size": image_size,
             "classes": [{"name": name, "seen": name not in hidden} for name in classes],
-            "excluded": [remark(*entry) for entry in sorted(excluded.items())],
+            "excluded": sorted(excluded.items()),
             "warnings": remarks,
         }
         return pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
@@ -159,7 +152,7 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in media.VIDEO_SUFFIXES and path.name[0] != "." and path.is_file()
 
 
-def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[dict]]:
+def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[tuple]]:
     """List what a folder of videos offers: clips in order of file and start, faults by file, remarks.
 
     The default ``listing`` is the one csv that lies in the folder, if there is one.
@@ -179,7 +172,7 @@ def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], 
         if not _is_video(path) and path.suffix != ".csv":
             others[path.suffix.lower() or "no suffix"].append(path.relative_to(root).as_posix())
     for kind, names in sorted(others.items()):
-        remarks.append(remark(names[0], f"not opened: {len(names)} files ({kind}) are no videos"))
+        remarks.append((names[0], f"not opened: {len(names)} files ({kind}) are no videos"))
     listing = listing or (lists[0] if lists else None)
     if listing:
         items, excluded = _by_list(root, videos, listing, remarks)
@@ -189,7 +182,7 @@ def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], 
     items = [replace(item, label=min(item.labels, key=lambda label: counts[label])) for item in items]
     if several := sum(len(item.labels) > 1 for item in items):
         text = f"{several} of {len(items)} clips have several labels: the rarest is their class, all are kept"
-        remarks.append(remark(listing.name, text))
+        remarks.append((listing.name, text))
     return sorted(items, key=lambda item: (item.file, item.span or (0, 0))), excluded, remarks
 
 
@@ -277,10 +270,10 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
         span, labels = (start, end) if stem == name else None, tuple(names.get(code, code) for code in labels)
         item = Listed(by_stem[stem], split, "", name=name, labels=labels, span=span)
         if items.setdefault((item.file, span), item) is not item:
-            remarks.append(remark(listing.name, f"line {line}: {name} is listed twice"))
+            remarks.append((listing.name, f"line {line}: {name} is listed twice"))
     if missing:
         text = f"not there: {len(missing)} of {len(rows)} rows have no file in the folder ({_some(missing)})"
-        remarks.append(remark(listing.name, text))
+        remarks.append((listing.name, text))
     used = {item.file for item in items.values()}
     for file in videos:
         if file not in used:
@@ -289,7 +282,7 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
     if codes:
         some = ", ".join(codes[:SHOWN])
         text = f"codes: {len(codes)} labels have no name ({some}): put {NAMES} beside it"
-        remarks.append(remark(listing.name, text))
+        remarks.append((listing.name, text))
     return list(items.values()), excluded
 
 
@@ -408,7 +401,7 @@ def _notes(info: media.VideoInfo) -> list[str]:
 
 def with_splits(
     items: list[Listed], holdout: float, unseen: tuple[str, ...]
-) -> tuple[list[Listed], list[dict]]:
+) -> tuple[list[Listed], list[tuple]]:
     """Give every clip that can be used its split, by a hash of the video's name, so that a video is in one.
 
     Of each class's videos the share ``holdout`` is kept out of ``train``: half ``val``, half ``test``; where
@@ -427,7 +420,7 @@ def with_splits(
     return placed, remarks
 
 
-def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[dict]]:
+def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[tuple]]:
     """Splits of the videos by name, as given or held out of their class."""
     place = {item.name: item.split for item in items if item.split}
     order = ("test", "val") if not place else ("val",) if "val" not in place.values() else ()
@@ -440,7 +433,7 @@ def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[d
         place |= held_out(names, holdout, order)
         small += [label] * (len(names) < 3 and bool(holdout and order))
     text = f"small: {len(small)} classes have fewer than 3 videos, which all stay in train ({_some(small)})"
-    return place, [remark("train", text)] * bool(small)
+    return place, [("train", text)] * bool(small)
 
 
 def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Listed]:
@@ -454,10 +447,10 @@ def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Lis
     used = [item for item in placed if not item.reason]
     files = {item.file for item in used}
     for item in used:
-        remarks += [remark(item.file, note) for note in item.notes]
+        remarks += [(item.file, note) for note in item.notes]
     for item in [*items, *placed]:
         if item.reason and item.file in files:  # another part of it is used
-            remarks.append(remark(item.file, f"in part: {item.reason}"))
+            remarks.append((item.file, f"in part: {item.reason}"))
         elif item.reason:
             excluded[item.file] = item.reason
     remarks += small
@@ -470,11 +463,11 @@ def _classes(used, items, hidden, excluded, remarks) -> list[str]:
     if not there:
         raise FolderError(f"not one video can be used.\n{left_out(excluded)}")
     for label, count in sorted(Counter(item.label for item in items if item.label not in there).items()):
-        remarks.append(remark(label, f"no class: none of its {count} videos can be used"))
+        remarks.append((label, f"no class: none of its {count} videos can be used"))
     splits = {item.split for item in used}
     if absent := ", ".join(split for split in SPLITS[:3] if split not in splits):
         text = "lessons that train need all three; add videos of the same class, or change holdout"
-        remarks.append(remark(absent, f"no such split: {text}"))
+        remarks.append((absent, f"no such split: {text}"))
     return sorted(there, key=lambda name: (name in hidden, name))
 
 

@@ -191,7 +191,7 @@ def test_imprint_changes_the_sound_only():
 
 def test_what_cannot_be_built_is_refused_before_anything_starts(tmp_path, small, filmed, monkeypatch):
     assert list(small.splits) == ["train", "val", "test", "scenes", "scenes_unseen"]  # none that is empty
-    with pytest.raises(ValueError, match=r"no clips in unseen: raise unseen_share above 0"):
+    with pytest.raises(ValueError, match=r"no clips in unseen: raise its share above 0"):
         build(tmp_path / "s", SMALL, ["unseen", "val"])
     with pytest.raises(ValueError, match="no split 'dev'"):
         build(tmp_path / "s", SMALL, ["dev"])

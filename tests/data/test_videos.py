@@ -177,7 +177,7 @@ def test_audiosets_list(tmp_path):
     assert first.span is None  # its name says that it is cut
     assert (second.label, second.span) == ("speech", (420.0, 430.0))
     assert excluded == {"stranger00x.mp4": "not listed: eval.csv has no row for it"}
-    said = " ".join(entry["reason"] for entry in remarks)
+    said = " ".join(text for _, text in remarks)
     assert "1 of 3 rows have no file in the folder (goneGONEgon)" in said
     assert "the rarest is their class" in said
 
