@@ -16,7 +16,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -100,14 +100,6 @@ class Result:
     def to_json(self) -> dict:
         """The fields as JSON values."""
         return asdict(self) | {"seeds": list(self.seeds)}
-
-    @classmethod
-    def from_json(cls, record: dict) -> Result:
-        """The result that `to_json` described; unknown or missing fields are an error."""
-        known = {item.name for item in fields(cls)}
-        if not isinstance(record, dict) or not {"name", "value"} <= set(record) <= known:
-            raise ResultError(f"{record!r} is no result: it has the fields {', '.join(sorted(known))}")
-        return cls(**record)
 
 
 def _number(value: float | None, unit: str, sign: bool = False, other: str = ".4g") -> str:
@@ -290,7 +282,7 @@ def read(path: Path) -> list[Result]:
     """Read the results of a file that a lesson wrote; ResultError if it holds none."""
     try:
         records = json.loads(Path(path).read_text(encoding="utf-8"))["results"]
-        return [Result.from_json(record) for record in records]
+        return [Result(**record) for record in records]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path} holds no results: {error}") from error
 

@@ -29,7 +29,7 @@ def llinet(capsys, *arguments: object) -> tuple[int, str, str]:
     return code, said.out, said.err
 
 
-def test_help_is_complete_and_imports_nothing_heavy():
+def test_help_is_complete_and_imports_nothing_heavy(capsys):
     code = (
         "import sys; from llinet_lite.__main__ import app, main\n"
         "try: main(['--help'])\n"
@@ -37,16 +37,13 @@ def test_help_is_complete_and_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("set()\n") and all(command in done.stdout for command in COMMANDS)
+    assert llinet(capsys, "--version")[:2] == (0, "llinet-lite 0.1.0\n")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "world show", "world sheet", "world build"])
 def test_every_command_explains_itself(capsys, command):
     code, out, _ = llinet(capsys, *command.split(), "--help")
     assert code == 0 and "Usage:" in out and len(out) > 200
-
-
-def test_version(capsys):
-    assert llinet(capsys, "--version")[:2] == (0, "llinet-lite 0.1.0\n")
 
 
 def test_world_show_and_sheet(capsys, tmp_path):

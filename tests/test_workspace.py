@@ -129,25 +129,21 @@ def test_public_weights_are_found_in_one_order(here, tmp_path):
         place.public_weights(patterns, "nowhere")
 
 
-def refused(make, says):
-    return pytest.param(make, says, id=says[:30])
-
-
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        refused(lambda here: Workspace(LAPTOP, here / "nosuch"), "does not exist"),
-        refused(lambda here: Workspace(LAPTOP, publish=True), "nothing else is a reference"),
-        refused(lambda here: Workspace(LAPTOP, here / "mine").store(imprint=1.0), "built-in world only"),
-        refused(lambda here: Workspace(dataclasses.replace(LAPTOP, name="x")).store(), "no built-in world"),
-        refused(lambda here: Workspace.card(here / "no.safetensors"), "has no card"),
-        refused(lambda here: profile_named("desktop"), "choose one of smoke, laptop"),
-        refused(lambda here: overridden(LAPTOP, {"nosuch": 1}), "overrides no number"),
-        refused(lambda here: overridden(LAPTOP, {"epochs": 1.5}), "overrides no number"),
-        refused(lambda here: overridden(LAPTOP, {"width": -1}), "width is -1, must be 1 or more"),
-        refused(lambda here: overridden(LAPTOP, {"image_crop": 999}), "a crop is larger"),
-        refused(lambda here: dataclasses.replace(LAPTOP, seeds=()), "must be integers"),
-        refused(lambda here: dataclasses.replace(LAPTOP, hop=999), "needs hop <= window"),
+        (lambda here: Workspace(LAPTOP, here / "nosuch"), "does not exist"),
+        (lambda here: Workspace(LAPTOP, publish=True), "nothing else is a reference"),
+        (lambda here: Workspace(LAPTOP, here / "mine").store(imprint=1.0), "built-in world only"),
+        (lambda here: Workspace(dataclasses.replace(LAPTOP, name="x")).store(), "no built-in world"),
+        (lambda here: Workspace.card(here / "no.safetensors"), "has no card"),
+        (lambda here: profile_named("desktop"), "choose one of smoke, laptop"),
+        (lambda here: overridden(LAPTOP, {"nosuch": 1}), "overrides no number"),
+        (lambda here: overridden(LAPTOP, {"epochs": 1.5}), "overrides no number"),
+        (lambda here: overridden(LAPTOP, {"width": -1}), "width is -1, must be 1 or more"),
+        (lambda here: overridden(LAPTOP, {"image_crop": 999}), "a crop is larger"),
+        (lambda here: dataclasses.replace(LAPTOP, seeds=()), "must be integers"),
+        (lambda here: dataclasses.replace(LAPTOP, hop=999), "needs hop <= window"),
     ],
 )
 def test_refusals(here, make, says):
