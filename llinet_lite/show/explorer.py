@@ -554,7 +554,7 @@ class Explorer(anywidget.AnyWidget):
             return self._answer(self._film)
         if content["part"] == 0:
             self._parts = []
-        if content["part"] == len(self._parts) <= content["parts"]:
+        if content["part"] == len(self._parts) and sum(map(len, self._parts)) <= MEGABYTES * 10**6:
             self._parts.append(bytes(buffers[0]))
         if content["part"] + 1 == content["parts"]:
             parts, self._parts = self._parts, []
@@ -563,7 +563,7 @@ class Explorer(anywidget.AnyWidget):
     def _bring(self, content: dict, parts: list[bytes]) -> None:
         """Show the photo or the sound that a file holds."""
         kind, name, data = content["kind"], str(content["name"]), b"".join(parts)
-        if len(parts) != content["parts"]:
+        if len(parts) != content["parts"] and len(data) <= MEGABYTES * 10**6:
             raise MediaError(name, "a part of the file was lost on its way here; choose it again")
         if kind == "photo":
             self._photo, self.picture = photo(name, data, self.stage.size), PHOTO
