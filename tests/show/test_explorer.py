@@ -166,11 +166,14 @@ def test_overlap_is_counted_pixel_by_pixel(scale):
 def test_what_is_nearest_is_of_the_class(stage):
     for picture in stage.pictures:
         found = stage.search("Colour", picture, stage.own_sound(picture), spot=(0.5, 0.8))
-        scores = [score for _, score in found["nearest sounds"]]
-        assert {sound.caption for sound, _ in found["nearest sounds"][:3]} == {picture.name}
-        assert {each.name for each, _ in found["nearest pictures"][:3]} == {picture.name}
-        assert scores == sorted(scores, reverse=True)
-    best = found["sounds that fit this spot"]  # a flute: blue, at the right
+        (sounds, scores), (pictures, _) = (
+            zip(*found[heading].items, strict=True) for heading in ("nearest sounds", "nearest pictures")
+        )
+        assert {sound.caption for sound in sounds[:3]} == {picture.name}
+        assert {each.name for each in pictures[:3]} == {picture.name}
+        assert list(scores) == sorted(scores, reverse=True)
+    measure, right, best = found["sounds that fit this spot"]  # a flute: blue, at the right
+    assert measure == "cell in row 3, column 4" and right == {2}
     assert {sound.caption for sound, _ in best[:3]} == {"flute"}
     cell = stage.seen("Colour", picture).cells[0, 2, 2, 3]
     assert best[0][1] == pytest.approx(float(cell), abs=1e-3), "a pure tone weighs its colour with 1"
