@@ -70,12 +70,9 @@ def course(
     from llinet_lite.course import Course, run
 
     given = [_pair(text) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0)
-    places = {"runs": runs, "notebooks": notebooks, "data": data}
     asked = Course(
-        profile=profile, only=only, start=start, given=tuple(given), retrain=retrain, publish=publish,
-        keep=keep, keep_going=keep_going, at_once=at_once,
-        **{name: path.expanduser() for name, path in places.items() if path},
-    )  # fmt: skip
+        profile, only, start, data, tuple(given), retrain, publish, keep, keep_going, at_once, runs, notebooks
+    )
     try:
         print(f"index: {run(asked)}")
     except KeyboardInterrupt:

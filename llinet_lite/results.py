@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Claim", "Result", "ResultError", "Table", "by_row", "claims", "claims_frame", "difference", "kept",
-    "machine", "markdown", "numbers", "papers", "read", "readme", "table",
+    "machine", "markdown", "papers", "read", "readme", "table",
 ]  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -255,17 +255,6 @@ def table(results: Iterable[Result], *, details: bool = True) -> pd.DataFrame:
         for result in results
     ]
     return pd.DataFrame(rows).iloc[:, : None if details else 5]
-
-
-def numbers(results: Iterable[Result]) -> pd.DataFrame:
-    """Results as numbers of three digits: value, low, high, chance, paper, seeds (how many), minutes."""
-    import pandas as pd
-
-    columns = ["result", "value", "low", "high", "chance", "paper", "seeds", "minutes"]
-    rows = [(r.name, *r.bounds, r.chance, r.paper, len(r.seeds), round(r.minutes, 1)) for r in results]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame[columns[1:6]] = frame[columns[1:6]].astype(float).round(3)
-    return frame
 
 
 def markdown(frame: pd.DataFrame) -> str:
