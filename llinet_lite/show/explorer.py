@@ -285,7 +285,7 @@ def photo(name: str, data: bytes, size: int) -> Picture:
 
 def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> Sound:
     """Read a reader's sound of 1 to 60 s as one channel of a rate, or raise MediaError, one sentence."""
-    fix = f"choose a wav, flac, ogg, mp3 or m4a file of {shortest:g} to {LONGEST:g} s"
+    fix = f"choose a sound of {shortest:g} to {LONGEST:g} s, as wav, flac, ogg, mp3 or m4a"
     with _brought(name, data, fix) as name:
         wave, own_rate, _ = open_audio(name, data, LONGEST)
         if len(wave) < shortest * own_rate:
@@ -463,8 +463,7 @@ class Explorer(anywidget.AnyWidget):
     ----------
     localizers : mapping of title to Localizer
         Shown side by side.
-    store : Store
-    split : str
+    store, split : Store, str
         What is chosen from, and searched.
     most : int
         At most so many pictures and sounds of a class, spread evenly over the split; 0: all.
@@ -592,17 +591,17 @@ class Explorer(anywidget.AnyWidget):
         if asked != self._asked:
             self.spot = self.spot if self._asked and asked[0] is self._asked[0] else []
             self.time = -1.0
-        self._asked, (picture, sound) = asked, asked
+        picture, sound = asked
         time = None if self.time < 0 else min(self.time, sound.seconds)
         names = [name for name in stage.localizers if name in self.shown]
         self.answers = {name: stage.answer(name, picture, sound, time) for name in names}
-        self._now = frame, _, _ = picture.at(time), sound, time
+        self._asked, self._now = asked, (picture.at(time), sound, time)
         self.menu = self._menu()
         key = f"{id(picture)} {id(sound)} {names}"  # whose film it is
         self.scene = {"key": key, "canvases": [answer.canvas() for answer in self.answers.values()]}
         audio = "" if self.sound == "silence" else self._mp3(sound, None)
         self.clip = {"seconds": round(sound.seconds, 2), "audio": audio}
-        found = {name: stage.search(name, frame, sound, time, self.spot) for name in names}
+        found = {name: stage.search(name, *self._now, self.spot) for name in names}
         self.lists = self._lists(found)
         lines = [self._line(self.answers[name], best) for name, best in found.items()]
         self.status = "\n".join([f"{self._title()}.", *lines])
@@ -649,13 +648,13 @@ class Explorer(anywidget.AnyWidget):
         said = self._without_truth() if iou is None else f"IoU {iou:.2f} at {self.threshold:.2f} of {unit}"
         _, right, ((best, _), *_) = found["nearest sounds"]
         verdict = (" (right)" if best.labels & right else " (wrong)") if right else ""
-        line = f"{answer.title}: {peak}, {said}, best match {best.caption}{verdict}"
+        told = [peak, said, f"best match {best.caption}{verdict}"]
         if self.spot:
             fits = found["sounds that fit this spot"].items
-            line += (
-                f", fits the spot best: {fits[0][0].caption}" if fits else ", no sound takes part in the map"
+            told.append(
+                f"fits the spot best: {fits[0][0].caption}" if fits else "no sound takes part in the map"
             )
-        return f"{line}."
+        return f"{answer.title}: {', '.join(told)}."
 
     def _without_truth(self) -> str:
         """Say why there is no overlap to measure."""
