@@ -12,7 +12,7 @@ import pytest
 from test_course import ENTRY, RECORD, notebook
 
 from llinet_lite import __main__ as program
-from llinet_lite.__main__ import examine, joined, main
+from llinet_lite.__main__ import joined, main
 
 COMMANDS = ("course", "world", "import", "results", "doctor")
 
@@ -116,7 +116,7 @@ def test_results_write_the_readme_and_say_what_held(capsys, tmp_path, monkeypatc
 
 
 def test_the_doctor_says_how_to_mend_what_fails(capsys, monkeypatch):
-    lines = list(examine("smoke"))
+    lines = llinet(capsys, "doctor", "--profile", "smoke")[1].splitlines()
     names = ("Python", "torch set", "audio files", "video files", "device", "memory", "disk")
     assert all(line.startswith(f"OK    {name}") for line, name in zip(lines, names, strict=False)), lines
     monkeypatch.setattr(program, "TORCH", ("torch==0.1",))
