@@ -153,7 +153,7 @@ def located(seed: int, count: int = 30) -> LocalizationMaps:
     rows, kind = np.arange(count), np.full(count, "solo")
     heat, label = lambda cells, _: cells[:, 0], np.repeat([24, 25, 26], count // 3)
     return LocalizationMaps(
-        "Dot", heat, "maximum", cells, torch.ones(count, 0), torch.ones(0), objects, label, rows, rows, kind
+        heat, "maximum", cells, torch.ones(count, 0), torch.ones(0), objects, label, rows, rows, kind
     )
 
 

@@ -227,7 +227,7 @@ def localization(table: LocalizationTable, located: Mapping[str, Sequence[Locali
     masks = [
         evaluate(*of, PROTOCOL, k=best, mask_resize="bicubic") for of, best in zip(judged, k, strict=True)
     ]
-    on_test = ", ".join(str(one.settings["k"]).split()[0] for one in tests)
+    on_test = ", ".join(str(one.settings["k"]) for one in tests)
     note = f"k = {on_test} instead of {', '.join(map(str, k))}"
 
     def worth(ious, **limit) -> Interval:  # (S, N) -> (S, 1, N)

@@ -56,7 +56,6 @@ HEATS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class LocalizationMaps:
     """The images of a split, cell by cell, and the sounds that they are tried with."""
 
-    title: str  # of the network
     heat: Callable[[Tensor, Tensor], Tensor]  # cells (b, D, h, w), sounds (b, D') -> maps (b, h, w)
     scale: str  # "probability", or "maximum": maps are on no fixed scale
     cells: Tensor  # (N, D, h, w) float32
@@ -86,13 +85,10 @@ class LocalizationMaps:
     @torch.inference_mode()
     def maps(self, sound: Tensor | str = "own", *, seed: int = 0) -> Tensor:
         """Return maps (N, h, w) for the sounds "own", "silence", (N, D'), or "shuffled": of other classes."""
-        if isinstance(sound, str):
-            make = {
-                "own": lambda: self.sound,
-                "shuffled": lambda: self.sound[other_class(self.label, seed)],
-                "silence": lambda: self.silence.expand(len(self.cells), -1),
-            }
-            sound = make[sound]()
+        if isinstance(sound, str) and sound == "shuffled":
+            sound = self.sound[other_class(self.label, seed)]
+        elif isinstance(sound, str):
+            sound = {"own": self.sound, "silence": self.silence.expand(len(self.cells), -1)}[sound]
         parts = zip(self.cells.split(BATCH), sound.split(BATCH), strict=True)
         return torch.cat([self.heat(cells, heard) for cells, heard in parts])
 
@@ -101,7 +97,7 @@ class LocalizationMaps:
         return self.maps(sound).amax((1, 2)).cpu().numpy()
 
     def pick(self, which) -> LocalizationMaps:
-        """Return the same for some images; `which` (N,) bool or indices."""
+        """Keep some images; `which` (N,) bool or indices."""
         parts = ("cells", "sound", "objects", "label", "row", "clip", "kind")
         return replace(self, **{name: getattr(self, name)[which] for name in parts})
 
@@ -136,7 +132,7 @@ class _AVOLNetAsked:
     scale = measure = "probability"
     seconds, listens = 1.0, True
 
-    def __init__(self, run: Run, store: Store, heat: str):
+    def __init__(self, run: Run, store: Store):
         self.network, self.at = run.network, next(run.method.parameters()).device
         self.inputs, self.heat = run.inputs.to(self.at), run.network.heat
         self.side, self.batch, self.window = run.profile.image_crop, at_once("frame"), self.seconds
@@ -164,10 +160,8 @@ class _LLINetAsked:
 
     scale, measure, seconds = "maximum", "cosine", None
 
-    def __init__(self, run: Run, store: Store, heat: str):
-        heat = heat or usual_map(run)
-        if heat not in HEATS or (heat == "gate" and run.network.gate == "none"):
-            raise ValueError(f"this network has no map {heat!r}: its usual one is {usual_map(run)!r}")
+    def __init__(self, run: Run, store: Store):
+        heat = usual_map(run)
         self.network, self.heat, self.listens = run.network, HEATS[heat], heat == "transformed"
         self.profile, self.at = run.profile, next(run.network.parameters()).device
         # without either the attention layer was never trained: the cells are the frozen trunk's own
@@ -200,9 +194,8 @@ class _LLINetAsked:
         return (lambda cell, heard: F.cosine_similarity(cell[None], heard[0])) if self.listens else None
 
 
-def _asked(run: Run, store: Store, heat: str = ""):
-    usual_map(run)  # refuses what makes no maps
-    return (_AVOLNetAsked if run.plan.method == AVOL else _LLINetAsked)(run, store, heat)
+def _asked(run: Run, store: Store) -> _AVOLNetAsked | _LLINetAsked:
+    return (_AVOLNetAsked if run.plan.method == AVOL else _LLINetAsked)(run, store)
 
 
 def _sounds(network, store: Store, split: str) -> EvaluationSet:
@@ -220,32 +213,24 @@ def _keys(network, items: EvaluationSet) -> Tensor:
 
 
 @torch.inference_mode()
-def locate(run: Run, store: Store, split: str, *, heat: str = "", seed: int = 0) -> LocalizationMaps:
+def locate(run: Run, store: Store, split: str) -> LocalizationMaps:
     r"""Return the cells and the sounds of every image of a split with masks, for AVOL-Net or LLINet.
 
     AVOL-Net hears the second around each image. LLINet hears all of its sound; with the local features v_bar
-    (C, h, w) and the transformed audio a_bar = ReLU(W a' + b) its maps are
+    (C, h, w) and the transformed audio a_bar = ReLU(W a' + b) its map is the first of
 
     .. math:: s_i = \bar v_i \cdot \bar a, \qquad
-              m_i = \tfrac1C \sum_c \bar v_{ci}, \qquad
-              g_i = \tfrac1C \sum_c \mathrm{softmax}_i(\bar v_{ci})
+              g_i = \tfrac1C \sum_c \mathrm{softmax}_i(\bar v_{ci}), \qquad
+              m_i = \tfrac1C \sum_c \bar v_{ci}
 
-    Parameters
-    ----------
-    run : Run
-    store : Store
-    split : str
-    heat : {"", "transformed", "mean", "gate"}
-        Of LLINet. "transformed": s, the published map; only the attention loss trains W. "gate": g, what
-        opens the image's own path, the one map that the matching loss trains. "mean": m, in which no sound
-        takes part; how the published Baseline makes its map is not stated, released code has such a branch.
-        Default: s with the attention loss, else g if there is a gate, else m.
-    seed : int
-        Of the sounds, where images and sounds share classes only.
+    that was trained: s, the published map, with the attention loss, which alone trains W; else the gate g,
+    which opens the image's own path, if there is one; else m, of the frozen trunk's features. How the
+    published Baseline makes its map is not stated; released code has the branch m. No sound takes part in g
+    and m. Where images and sounds share classes only, each image hears a random one of its class.
 
     Notebook: 03, 07
     """
-    network, images, paired = _asked(run, store, heat), store.images(split), matching(store, split) == "clip"
+    network, images, paired = _asked(run, store), store.images(split), matching(store, split) == "clip"
     cells, rows, sounds = network.cells(store, split), np.arange(len(images)), _sounds(network, store, split)
     objects = [images.objects(row) for row in rows]
     if any(mask is None for mask in objects):
@@ -257,11 +242,11 @@ def locate(run: Run, store: Store, split: str, *, heat: str = "", seed: int = 0)
         around = EvaluationSet(store, split, batch_size=network.batch, image_crop=network.side)
         sound = _keys(network, around)
     else:
-        own = images.clip if paired else sounds.source.same_class(label, np.random.default_rng(seed))
+        own = images.clip if paired else sounds.source.same_class(label, np.random.default_rng(0))
         sound = _keys(network, sounds)[own.astype(int)]
     silence = network.hear(torch.zeros(1, sounds.source.length, dtype=torch.int16))[0][0]
     return LocalizationMaps(
-        *(run.plan.method, network.heat, network.scale, cells, sound, silence),
+        *(network.heat, network.scale, cells, sound, silence),
         np.stack([_middle(mask, network.side) for mask in objects]),
         *(label, rows, images.clip if paired else rows, images.kind),
     )
@@ -269,14 +254,15 @@ def locate(run: Run, store: Store, split: str, *, heat: str = "", seed: int = 0)
 
 def held_out_maps(runs: Mapping[str, Sequence[Run]], store: Store) -> dict[str, list[LocalizationMaps]]:
     """Return every network's maps of `val`, of the seen classes only that LLINet's seed does not train on."""
-    found = {}
-    for name, of in runs.items():
-        parts = [(run, locate(run, store, "val")) for run in of]
-        found[name] = [part.pick(np.isin(part.label, held_out(store, run.seed))) for run, part in parts]
-    return found
+
+    def of_held_out(run: Run) -> LocalizationMaps:
+        maps = locate(run, store, "val")
+        return maps.pick(np.isin(maps.label, held_out(store, run.seed)))
+
+    return {name: [of_held_out(run) for run in of] for name, of in runs.items()}
 
 
-def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dict:
+def localizer(run: Run, store: Store, *, title: str = "") -> dict:
     """Return what `show.explorer.Localizer` takes, by name: the maps of :func:`locate`, for any sound.
 
     AVOL-Net: image and sound match as well as the best cell says. LLINet: by the cosine of their embeddings.
@@ -285,7 +271,7 @@ def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dic
     """
     if store.sample_rate != run.profile.sample_rate:
         raise ValueError(f"the network hears {run.profile.sample_rate} Hz, the store has {store.sample_rate}")
-    network = _asked(run, store, heat)
+    network = _asked(run, store)
     names = ("side", "heat", "match", "fit", "scale", "measure", "window")
     return {name: getattr(network, name) for name in names} | {
         "title": title or run.plan.method,
@@ -329,11 +315,10 @@ class Duets:
 
 
 @torch.inference_mode()
-def duets(run: Run, store: Store, split: str, solos: str, *, seed: int = 0) -> Duets:
+def duets(run: Run, store: Store, split: str, solos: str) -> Duets:
     """Try the duets of a split with solo sounds of their two classes, and of a third.
 
-    The recordings are from the split `solos`, of other instruments of the class than those in the image;
-    `seed` chooses among them.
+    The recordings are from the split `solos`, of other instruments of the class than those in the image.
 
     Notebook: 03, 07
     """
@@ -342,13 +327,13 @@ def duets(run: Run, store: Store, split: str, solos: str, *, seed: int = 0) -> D
     scenes = scenes.pick((scenes.kind == "duet") & both[0] & both[1])
     images = store.images(split)
     partner = np.array([instrument(images.factors(int(row))["partner"]).label for row in scenes.row])
-    rng, classes = np.random.default_rng(seed), np.unique(store.sounds(solos).label)
+    rng, classes = np.random.default_rng(0), np.unique(store.sounds(solos).label)
     third = np.array([rng.choice(np.setdiff1d(classes, p)) for p in zip(scenes.label, partner, strict=True)])
     network = _asked(run, store)
     sounds = _sounds(network, store, solos)
     keys, maps = _keys(network, sounds), []
     for k, labels in enumerate((scenes.label, partner, third)):
-        picked = sounds.source.same_class(labels, np.random.default_rng(seed + k))
+        picked = sounds.source.same_class(labels, np.random.default_rng(k))
         maps.append(scenes.maps(keys[picked]))
     return Duets(scenes, *maps, partner)
 
@@ -368,21 +353,23 @@ def follows(tried: Mapping[str, Sequence[Duets]], runs: Mapping[str, Sequence[Ru
     """
     values = {}
     for name, of in tried.items():
-        scenes, found = of[0].scenes, {}
+        scenes, shares = of[0].scenes, {}
         outline = [scenes.objects == k for k in (1, 2)]
         box = [boxed(mask) for mask in outline]
         for title, (one, two) in (("on its box", box), ("on its outline", outline)):
-            found[title] = [(1.0 * metrics.hits(d.first, one) + metrics.hits(d.second, two)) / 2 for d in of]
-        near = np.stack([[nearer(d.first, *outline), ~nearer(d.second, *outline)] for d in of])
-        found |= {"nearer to it": near.mean(1), "moves": near.all(1)}
-        found["on either box, a third class's sound"] = [metrics.hits(d.third, box[0] | box[1]) for d in of]
-        cells = {row: Cell.mean(np.array(each, float), scenes.clip) for row, each in found.items()}
-        means = {}
-        for title, sound in (("own sound", "own"), ("silence", "silence")):
-            each = [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in of]
-            means[f"mean map, {title}"] = Cell.mean(np.array(each, float), scenes.clip, limits=(0, np.inf))
-        own, silent = means.values()
-        cells |= means if scenes.scale == "probability" else {}
+            shares[title] = [(1.0 * metrics.hits(d.first, one) + metrics.hits(d.second, two)) / 2 for d in of]
+        near = np.stack([[nearer(d.first, *outline), ~nearer(d.second, *outline)] for d in of])  # (S, 2, N)
+        shares |= {"nearer to it": near.mean(1), "moves": near.all(1)}
+        shares["on either box, a third class's sound"] = [metrics.hits(d.third, box[0] | box[1]) for d in of]
+        cells = {row: Cell.mean(np.array(each, float), scenes.clip) for row, each in shares.items()}
+        own, silent = (
+            Cell.mean(
+                [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in of], scenes.clip, limits=(0, np.inf)
+            )
+            for sound in ("own", "silence")
+        )
+        if scenes.scale == "probability":
+            cells |= {"mean map, own sound": own, "mean map, silence": silent}
         cells["mean map, silence / own sound"] = silent / own
         values[name] = {row: replace(cell, n=len(np.unique(scenes.clip))) for row, cell in cells.items()}
     seeds, chance = {name: [run.seed for run in of] for name, of in runs.items()}, {"moves": 0.25}
@@ -405,15 +392,15 @@ def map_rows(of: LocalizationMaps, store: Store, split: str, which: Sequence[int
     return [(_name(store, of.label[k]), _pixels(of, store, split, k), maps[k], of.masks[k]) for k in which]
 
 
-def duet_rows(tried: Duets, store: Store, split: str, count: int = 4) -> list[tuple]:
-    """Return both classes, the image, its maps and masks, for `figures.heat_wall`.
+def duet_rows(tried: Duets, store: Store, split: str) -> list[tuple]:
+    """Return both classes, the image, its maps and masks of four duets, for `figures.heat_wall`.
 
-    The four maps are for the sound of either, for silence and for a third class; where they have no scale of
+    The maps are for the sound of either, for silence and for a third class; where they have no scale of
     their own they share one, so that a sound that leaves the image dark looks dark.
     """
     of, rows = tried.scenes, []
     maps = _colored(of, torch.stack([tried.first, tried.second, of.maps("silence"), tried.third], 1))
-    for k in np.linspace(0, len(of.label) - 1, min(count, len(of.label))).astype(int):
+    for k in np.linspace(0, len(of.label) - 1, min(4, len(of.label))).astype(int):
         names = f"{_name(store, of.label[k])} and\n{_name(store, tried.partner[k])}"
         masks = [of.objects[k] == 1, of.objects[k] == 2, None, None]
         rows.append((names, _pixels(of, store, split, k), maps[k], masks))
@@ -517,13 +504,15 @@ def localize(
         if validation is not None:
             parts = [part.pick(part.shown) for part in validation[name]]
             held = _small(parts[0].masks)[0]
-            k = [_tenths(_judge(part.maps(), _small(part.masks)[0])) for part in parts]
+            k = [_judge(part.maps(), _small(part.masks)[0]).settings["k"] for part in parts]
         own = [(one.maps(), best) for one, best in zip(seeds, k, strict=True)]
         judged[name] = [(_judge(maps, masks[0], best), _judge(maps, masks[1])) for maps, best in own]
         for title, sound in CONTROLS.items() if seeds[0].listens else ():
             wrong = [one.maps(sound, seed=seed) for seed, one in enumerate(seeds)]
             judged[f"{name}, {title}"] = [  # cut where the method's own maps are
-                tuple(_judge(maps, small, _tenths(rule)) for small, rule in zip(masks, rules, strict=True))
+                tuple(
+                    _judge(maps, small, rule.settings["k"]) for small, rule in zip(masks, rules, strict=True)
+                )
                 for maps, rules in zip(wrong, judged[name], strict=True)
             ]
         if not constants:
@@ -541,13 +530,8 @@ def localize(
         chance={column: float(each.mean()) for column, each in values["whole image"].items()},
         seeds={row: tuple(run.seed for run in of) for row, of in trained.items()},
         minutes={row: sum(run.minutes for run in of) for row, of in trained.items()},
-        k={row: tuple(_tenths(honest) for honest, _ in seeds) for row, seeds in judged.items()},
+        k={row: tuple(honest.settings["k"] for honest, _ in seeds) for row, seeds in judged.items()},
     )
-
-
-def _tenths(result: Localization) -> int:
-    """k, which the result names first of what it says of it."""
-    return int(str(result.settings["k"]).split()[0])
 
 
 def _small(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

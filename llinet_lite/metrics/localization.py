@@ -40,14 +40,12 @@ class Rule:
     keep: str = ">="  # or ">". With ties this decides: of two values, ">" at the median may predict nothing
 
     def __post_init__(self):
-        level = "a number" if not isinstance(self.level, str) else self.level
-        for name, given, known in (
-            ("interpolation", self.interpolation, ("bilinear", "bicubic", "nearest")),
-            ("keep", self.keep, (">", ">=")),
-            ("level", level, ("median", "true size", "a number")),
-        ):
-            if given not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {given!r}.")
+        known = {"interpolation": ("bilinear", "bicubic", "nearest"), "keep": (">", ">=")}
+        if isinstance(self.level, str):
+            known["level"] = ("median", "true size")
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}.")
         if isinstance(self.size, int):
             object.__setattr__(self, "size", (self.size, self.size))
 
@@ -131,10 +129,10 @@ def hits(maps: Tensor, masks: np.ndarray) -> np.ndarray:
 
 
 def rank(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Pixel average precision and best IoU of every image, two (n,); 0 where the mask is empty.
+    """Pixel average precision and best IoU of every image, two (n,); 0 where the mask is empty.
 
-    At a threshold, P_t of the image is predicted, T_t of that inside the mask of G pixels; over all different
-    values, falling: AP is the sum of (T_t - T_{t-1}) / G * T_t / P_t, best IoU that of T_t / (G + P_t - T_t).
+    A threshold t predicts P_t pixels, T_t of them in the mask of G. Over all different values, falling,
+    AP is the sum of (T_t - T_{t-1}) / G * T_t / P_t, best IoU the maximum of T_t / (G + P_t - T_t).
     """
     # The bits of a float32 read as an integer keep its order, except that negative numbers run backwards; one
     # sort of integers, each with its mask bit (0 inside) below it, is several times faster than an argsort.
@@ -230,12 +228,6 @@ class Localization:
     def interval(self, measure: str | None = None) -> Interval:
         """Bootstrap interval of a number: clips are drawn with replacement, the number computed anew."""
         return self.cell(measure).interval()
-
-    def subset(self, which) -> Localization:
-        """The same outcome for some images only; `which` (N,) bool or indices."""
-        arrays = ("iou", "success", "positive", "clips", "confidence", "predicted")
-        kept = {a: getattr(self, a)[which] for a in arrays if getattr(self, a) is not None}
-        return replace(self, **kept)
 
 
 def _mean(values: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -402,10 +394,12 @@ def _llinet2020(task: Task, k="test", mask_resize="nearest") -> Localization:
     if k not in ("test", *KS):
         raise ValueError(f"k must be 'test' or one of {KS}, not {k!r}.")
     (ious,) = task.over(lambda maps, masks: (_of_tenths(maps, masks, task.rule),))
-    k, said = (_best_k(ious), " (chosen on the test set)") if k == "test" else (k, "")
-    settings = {"k": f"{k}{said}", "cut": "map > k/10 of its maximum", **task.settings(*SHAPE)}
-    settings |= {"mask_resize": mask_resize, "AUC51": "plain mean of success at 0, .02, ... 1"}
-    return task.result(("mIoU", "AUC51", "success"), settings, ious[:, KS.index(k)])
+    said = {"cut": "map > k/10 of its maximum", "k": k, **task.settings(*SHAPE)}
+    if k == "test":
+        k = _best_k(ious)
+        said |= {"k": k, "chosen on": "the test set"}
+    said |= {"mask_resize": mask_resize, "AUC51": "plain mean of success at 0, .02, ... 1"}
+    return task.result(("mIoU", "AUC51", "success"), said, ious[:, KS.index(k)])
 
 
 def _best_k(ious: np.ndarray) -> int:
@@ -609,9 +603,8 @@ def baselines(
     Parameters
     ----------
     masks, protocol, **options : as for `evaluate`
-    validation : (M, H, W) bool, masks on which `llinet2020` chooses the disc's radius, in tenths of the
-        image's shorter side by the half; None: the best on the test masks. Other protocols cut a share of
-        the image, whatever the radius
+    validation : (M, H, W) bool, on which `llinet2020` chooses the disc's radius; None: on the test masks. The
+        other protocols predict a given share of the image, whatever the radius
     train : (M, H, W) bool, masks to average; None: for each image, the mean of the other images' masks
 
     Notebook: 03
@@ -678,26 +671,6 @@ def _distance(size: tuple[int, int]) -> np.ndarray:
     """Distance of every pixel's center from the image's center, in pixels, (H, W)."""
     y, x = (np.arange(n) - (n - 1) / 2 for n in size)
     return np.hypot(y[:, None], x[None])
-
-
-def by_group(result: Localization, groups):
-    """Split a result by group (N,), as class or size: a DataFrame with a row for each.
-
-    The headline number with `low` and `high` of its interval, the protocol's other numbers, and `n`, the
-    number of images; shares, not per cent. Groups in which nothing sounds are left out: a number of located
-    objects has no meaning there.
-
-    Notebook: 03
-    """
-    import pandas as pd
-
-    groups, lines = np.asarray(groups), {}
-    for name in dict.fromkeys(groups[result.positive].tolist()):
-        part = result.subset(groups == name)
-        interval, (headline, *others), numbers = part.interval(), part.measures, part.numbers
-        lines[name] = {headline: interval.value, "low": interval.low, "high": interval.high}
-        lines[name] |= {other: numbers[other] for other in others} | {"n": interval.n}
-    return pd.DataFrame(lines).T.astype({"n": int})
 
 
 def size_groups(masks: np.ndarray) -> np.ndarray:

@@ -116,27 +116,19 @@ def test_maps_without_the_attention_loss(fresh, tiny_store, trunk):
 
 def test_photos_are_tried_with_a_sound_of_their_class(fresh, tiny_photos):
     for name in ("llinet", "avolnet-all"):
-        of, again = (maps.locate(fresh(name), tiny_photos, "test", seed=seed) for seed in (0, 1))
+        of = maps.locate(fresh(name), tiny_photos, "test")
         network = maps._asked(fresh(name), tiny_photos)
         with torch.no_grad():
             every = maps._keys(network, maps._sounds(network, tiny_photos, "test"))
         labels = tiny_photos.sounds("test").label
         for label, sound in zip(of.label, of.sound, strict=True):
             assert (every[labels == label] - sound).abs().amax(1).min() < 1e-4
-        assert np.array_equal(of.clip, np.arange(len(of.label))) and not torch.equal(of.sound, again.sound)
+        assert np.array_equal(of.clip, np.arange(len(of.label)))
 
 
-@pytest.mark.parametrize(
-    ("plan", "heat", "words"),
-    [
-        ("llinet", "attention", "no map 'attention'"),
-        ("baseline", "gate", "no map 'gate'"),
-        ("cmpm", "", "CMPM has one vector"),
-    ],
-)
-def test_what_makes_no_map_is_refused(fresh, tiny_store, plan, heat, words):
-    with pytest.raises(ValueError, match=words):
-        maps.locate(fresh(plan), tiny_store, "unseen", heat=heat)
+def test_what_makes_no_map_is_refused(fresh, tiny_store):
+    with pytest.raises(ValueError, match="CMPM has one vector"):
+        maps.locate(fresh("cmpm"), tiny_store, "unseen")
 
 
 def test_thresholds_are_chosen_on_classes_that_the_seed_never_trained_on(fresh, tiny_store):
@@ -183,8 +175,12 @@ def test_duets_are_tried_with_both_classes_and_a_third(fresh, tiny_store, name):
         for part, which in wanted.items():
             options = network.heat(scenes.cells[[k]].expand(which.sum(), -1, -1, -1), keys[which])
             assert (options - getattr(tried, part)[k]).abs().amax((1, 2)).min() < 1e-4
-    rows = maps.duet_rows(tried, tiny_store, "scenes_unseen", count=2)
-    assert len(rows) == 2 and rows[0][2].shape[0] == 4 and 0 <= rows[0][2].min() <= rows[0][2].max() <= 1
+    rows = maps.duet_rows(tried, tiny_store, "scenes_unseen")
+    assert (
+        len(rows) == min(4, len(scenes.row))
+        and rows[0][2].shape[0] == 4
+        and 0 <= rows[0][2].min() <= rows[0][2].max() <= 1
+    )
 
 
 # ---- maps that are known by heart
@@ -208,7 +204,7 @@ def seeing(objects, label, kind="solo", clip=None, noise=None) -> maps.Localizat
         cells = cells + torch.rand(cells.shape, generator=torch.Generator().manual_seed(noise))
         sound = torch.rand(sound.shape, generator=torch.Generator().manual_seed(noise))
     clip, kinds = rows if clip is None else np.asarray(clip), np.full(len(objects), kind)
-    known = "Dot", maps.HEATS["transformed"], "probability", cells, sound, torch.zeros(3), objects
+    known = maps.HEATS["transformed"], "probability", cells, sound, torch.zeros(3), objects
     return maps.LocalizationMaps(*known, np.asarray(label), rows, clip, kinds)
 
 
