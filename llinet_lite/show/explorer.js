@@ -420,7 +420,7 @@ class App {
       select("other class", () => this.set("other", c["other class"].value)));
     const playing = row(
       button("play", () => this.play()), slider("time", STEP, 0, () => this.slid()),
-      button("whole sound", () => c["whole sound"].ariaDisabled === "true" || this.leave(-1)));
+      button("whole sound", () => c["whole sound"].getAttribute("aria-disabled") === "true" || this.leave(-1)));
     c.listeners = new Map(menu.listeners.map((title) =>
       [title, make("input", { type: "checkbox", change: () => this.compare() })]));
     const boxes = [...c.listeners].map(([title, box]) => make("label", { class: "llx-check" }, box, ` ${title}`));
@@ -693,7 +693,10 @@ class App {
       // else the browser takes an instrument for noise and removes it
       const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
       stream = await navigator.mediaDevices.getUserMedia({ audio });
-      const recorder = (this.recorder = new MediaRecorder(stream)), ended = new Promise((done) => (recorder.onstop = done));
+      // not ogg, of which Firefox leaves out the last page
+      const mimeType = ["audio/webm", "audio/mp4"].find((type) => MediaRecorder.isTypeSupported(type));
+      const recorder = (this.recorder = new MediaRecorder(stream, { mimeType }));
+      const ended = new Promise((done) => (recorder.onstop = done));
       recorder.ondataavailable = (event) => pieces.push(event.data);
       recorder.start();
       if (this.closed) recorder.stop();

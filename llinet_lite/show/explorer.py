@@ -91,7 +91,7 @@ class Localizer:
         return self.window if self.whole else min(self.window, seconds)
 
 
-def _embed(embed: Callable, items: Sequence[np.ndarray], tick: Callable = int) -> NamedTuple:
+def _embed(embed: Callable, items: Sequence[np.ndarray], tick: Callable) -> NamedTuple:
     """Embed images or sounds of one size, some at a time; `tick` is told how many."""
     parts = []
     for k in range(0, len(items), BATCH):
