@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import scipy
 
-from llinet_lite.data.media import MediaError, decode_jpeg, encode_jpeg, encode_png
+from llinet_lite.data.media import decode_jpeg, decode_png, encode_jpeg, encode_png
 from llinet_lite.data.store import (
     ImageTable,
     SplitTable,
@@ -301,9 +301,7 @@ class MotionTable:
 
     def flow(self, i: int) -> np.ndarray:
         """Flow in the middle of row ``i``: (10, 2, H, W) int8, u then v, in units of ``limit / 127``."""
-        mosaic = cv2.imdecode(self._table.bytes(i, "flow"), cv2.IMREAD_GRAYSCALE)
-        if mosaic is None:
-            raise MediaError(f"flow of row {i} of {self.split}", "cannot be decoded; build it again")
+        mosaic = decode_png(self._table.bytes(i, "flow"))
         values = (mosaic ^ 128).view(np.int8)  # value - 128
         return values.reshape(FIELDS, 2, -1, mosaic.shape[1])  # (20 H, W) -> (10, 2, H, W)
 

@@ -478,11 +478,7 @@ def _judge_audio(path: Path, item: _File, wave: np.ndarray, rate: int) -> None:
 
 
 def _refuse_mislabeled(files: list[_File], remarks: list[tuple]) -> None:
-    """Drop files that may not show or sound their class, and copies; in the test folders copies stay.
-
-    What is dropped already makes no other file a copy. Of several copies the first whose name both an image
-    and a sound bear stays, else the first.
-    """
+    """Drop what may not show or sound its class, and copies in train but the first, that with a partner."""
     for item in files:
         if item.claims:
             text = f"its name says {item.claims}, its folder says {item.label}; move or rename it"
