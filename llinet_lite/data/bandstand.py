@@ -125,13 +125,11 @@ class WorldSet:
         """Every setting that decides a byte, JSON-able; two stores with equal plans are equal."""
         return {"world": WORLD_VERSION, **dataclasses.asdict(self), "clips_per_shard": CLIPS_PER_SHARD}
 
-    def estimate(self, splits: Sequence[str] = SPLITS, workers: int = 2) -> tuple[int, float, float]:
-        """Clips, gigabytes and seconds that a build will take (from measured rates)."""
-        clips = sum(len(self.clips(split)) for split in splits)
-        pixels, samples = self.image_size**2, self.seconds * self.sample_rate
-        size = clips * (2 * samples + self.frames * (0.45 * pixels + 1500))
-        cost = 0.004 + 1.1e-7 * samples + self.frames * (0.004 + 1.5e-7 * pixels)  # s per clip and core
-        return clips, size / 1e9, 2.0 + clips * cost / workers
+    def size(self, splits: Sequence[str] = SPLITS) -> float:
+        """Bytes that a build will take, about."""
+        samples, pixels = self.seconds * self.sample_rate, self.image_size**2
+        each = 2 * samples + self.frames * (0.45 * pixels + 1500)
+        return each * sum(len(self.clips(split)) for split in splits)
 
 
 def _take(seed: int, label: int, kind: str, labels: list[int]) -> Take:
@@ -197,7 +195,8 @@ def build(
         if store and not wanted:
             return store
         title = f"Bandstand-32 {plan.name}"
-        _announce(folder, title, plan.estimate(wanted, 1), wanted, workers, progress)
+        clips = sum(len(plan.clips(split)) for split in wanted)
+        announce(folder, plan.size(wanted), f"{title}: {clips} clips ({', '.join(wanted)})", progress)
         tasks = [(folder, plan, split, k) for split, n in wanted.items() for k in writer.missing(split, n)]
         list(over_cores(_render_shard, tasks, workers, title, progress))
         manifest = {
@@ -211,15 +210,6 @@ def build(
             "made_by": {module.__name__: module.__version__ for module in (np, scipy, cv2)},
         }
         return writer.finish(manifest, wanted)
-
-
-def _announce(folder, title: str, cost: tuple, splits, workers: int | None, progress: bool) -> None:
-    """Say how much and how long before anything starts; refuse a disk that is too small."""
-    from joblib import cpu_count
-
-    (clips, gigabytes, seconds), workers = cost, workers or cpu_count()
-    more = f" and {seconds / 60 / workers:.1f} minutes with {workers} processes"
-    announce(folder, 1e9 * gigabytes, f"{title}: {clips} clips ({', '.join(splits)})", more, progress)
 
 
 # ---------------------------------------------------------------- frames and flow
@@ -327,10 +317,9 @@ def build_motion(
     tasks = [(store.folder, split, k, path) for split, k, path in shards if not path.exists()]
     if tasks:
         clips, pixels = CLIPS_PER_SHARD * len(tasks), store.manifest["image_size"] ** 2
-        cost = clips, clips * (3e4 + 8.2 * pixels) / 1e9, clips * (0.06 + 4e-6 * pixels)
         title = f"motion of {store.manifest['name']}"
         with locked(store.folder):
-            _announce(store.folder, title, cost, splits, workers, progress)
+            announce(store.folder, clips * (3e4 + 8.2 * pixels), f"{title}: {clips} clips", progress)
             list(over_cores(_film_shard, tasks, workers, title, progress))
     return {split: MotionTable(store, split) for split in splits}
 

@@ -115,7 +115,7 @@ def locked(folder) -> Iterator[None]:
         raise StoreError(f"{folder}: another process is building this store; wait for it") from None
 
 
-def announce(folder, size: float, what: str, more: str, progress: bool) -> None:
+def announce(folder, size: float, what: str, progress: bool) -> None:
     """Say what a build will take before it starts; refuse a disk with less than `size` bytes left."""
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -124,8 +124,7 @@ def announce(folder, size: float, what: str, more: str, progress: bool) -> None:
             "Name a folder on another disk."
         )
     if progress:
-        text = f"{what}, about {size / 1e9:.2f} GB{more} -> {Path(folder).name}"
-        print(text, file=sys.stderr, flush=True)
+        print(f"{what}: about {size / 1e9:.2f} GB -> {Path(folder).name}", file=sys.stderr, flush=True)
 
 
 def check_limits(settings: dict, limits: dict[str, tuple], of: str = "") -> None:

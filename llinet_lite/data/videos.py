@@ -311,8 +311,7 @@ def _announce(folder, root: Path, items: list[Listed], settings: dict, progress:
     need = 2 * sum(lengths) * settings["sample_rate"] + clips * settings["frames"] * image
     size = sum((root / file).stat().st_size for file in files) / 1e6
     text = f"{len(files)} videos ({size:,.0f} MB, about {sum(lengths) / 60:.1f} minutes)"
-    more = " (as much again while it is packed)"
-    announce(folder, 2 * need, f"{root.resolve().name}: {text}", more, progress)
+    announce(folder, 2 * need, f"{root.resolve().name}: {text}, while they are packed", progress)
 
 
 def _read_clips(path: Path, item: Listed, settings: dict) -> tuple[list[dict], list[dict]]:

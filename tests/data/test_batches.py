@@ -443,11 +443,9 @@ def test_batches_hold_what_the_view_names_all_cropped_alike(tiny_store):
         np.testing.assert_array_equal(flow["flow"][k], cut)
 
 
-def test_flow_batches_travel_to_another_process(tiny_store):
+def test_batches_travel_without_the_rows_of_the_store(tiny_store):
     batches = moving(tiny_store, "flow").epoch(2)
-    for one, two in zip(DataLoader(batches, batch_size=None, num_workers=1), batches, strict=True):
-        same(one, two)
-    sent = pickle.dumps(batches)  # as to a spawned process: without the store's rows
+    sent = pickle.dumps(batches)  # as to another process
     assert len(sent) < 20_000 and torch.equal(pickle.loads(sent)[1]["flow"], batches[1]["flow"])
 
 

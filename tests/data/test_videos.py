@@ -132,7 +132,7 @@ def test_two_processes_give_the_same_bytes_and_say_what_they_do(zoo, store, tmp_
     assert again.content_hash == store.content_hash
     assert again.manifest["excluded"] == store.manifest["excluded"]
     said = capsys.readouterr().err
-    for text in ("zoo: 22 videos", "GB (as much again", "left out: 10", "1 x too short"):
+    for text in ("zoo: 22 videos", "GB -> s", "left out: 10", "1 x too short"):
         assert text in said
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
