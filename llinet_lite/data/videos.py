@@ -33,22 +33,9 @@ from typing import TextIO
 
 import numpy as np
 
-from llinet_lite.data import media
+from llinet_lite.data import folders, media
 from llinet_lite.data.bandstand import FRAME, frame_grid
-from llinet_lite.data.folders import (
-    LIMITS,
-    SILENT,
-    FolderError,
-    Item,
-    class_name,
-    held_out,
-    importing,
-    is_flat,
-    left_out,
-    loudness,
-    pack_files,
-    read_files,
-)
+from llinet_lite.data.folders import FolderError
 from llinet_lite.data.media import MediaError
 from llinet_lite.data.store import Store, announce, check_limits
 
@@ -64,7 +51,7 @@ SHOWN = 5  # names in a remark about many files
 
 
 @dataclass
-class Listed(Item):
+class Listed(folders.Item):
     """One clip that a folder or its list offers."""
 
     name: str = ""  # of the video: its id, or the file name without suffix; it decides the split
@@ -112,19 +99,19 @@ def import_videos(
     Notebook: 10
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size, "frames": frames, "seconds": seconds}
-    limits = LIMITS | {"frames": (1, 250), "seconds": (MIN_SECONDS, 600)}
+    limits = folders.LIMITS | {"frames": (1, 250), "seconds": (MIN_SECONDS, 600)}
     check_limits({**settings, "holdout": holdout}, limits)
     root = Path(source)
     items, excluded, remarks = walk_videos(root, Path(listing) if listing else None)
-    hidden, there = sorted(map(class_name, unseen)), {item.label for item in items}
+    hidden, there = sorted(map(folders.class_name, unseen)), {item.label for item in items}
     if strange := ", ".join(sorted(set(hidden) - there)):
         raise FolderError(f"no video is of the class {strange}: there are {', '.join(sorted(there))}")
     plan = {"import videos": IMPORT_VERSION, **settings, "holdout": holdout, "unseen": hidden}
-    with importing(root, folder, plan, items) as writer:
+    with folders.importing(root, folder, plan, items) as writer:
         if writer.finished:
             return Store(folder)
         _announce(folder, root, items, settings, progress)
-        kept = read_files(writer, root, items, _read_clips, settings, workers, progress)
+        kept = folders.read_files(writer, root, items, _read_clips, settings, workers, progress)
         used = _sort_out(items, holdout, hidden, excluded, remarks)
         classes = _classes(used, items, hidden, excluded, remarks)
         manifest = {
@@ -135,7 +122,7 @@ def import_videos(
             "excluded": sorted(excluded.items()),
             "warnings": remarks,
         }
-        return pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
+        return folders.pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
 
 
 # --------------------------------------------------------------- what is there
@@ -187,9 +174,9 @@ def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], 
 
 
 def _by_folder(file: str) -> Listed:
-    *folders, _ = Path(file).parts
-    split = folders.pop(0) if len(folders) > 1 and folders[0] in SPLITS else ""
-    label = class_name(folders[-1]) if folders else UNLABELLED
+    *above, _ = Path(file).parts
+    split = above.pop(0) if len(above) > 1 and above[0] in SPLITS else ""
+    label = folders.class_name(above[-1]) if above else UNLABELLED
     return Listed(file, split, label, name=Path(file).stem, labels=(label,))
 
 
@@ -242,7 +229,7 @@ def _row(cells: list[str]) -> tuple[str, float, float, tuple[str, ...], str] | N
     try:
         name, start, third, fourth = cells[0], float(cells[1]), cells[2], cells[3]
         if len(cells) == 4 and fourth in SPLITS[:3] and third and name and math.isfinite(start):
-            return name, start, start + VGGSOUND_SECONDS, (class_name(third),), fourth
+            return name, start, start + VGGSOUND_SECONDS, (folders.class_name(third),), fourth
         # an unquoted list of labels comes apart into further cells
         labels = tuple(label.strip() for cell in cells[3:] for label in cell.split(",") if label.strip())
         end = float(third)
@@ -256,7 +243,7 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
     names, by_stem, excluded, items, missing = {}, {}, {}, {}, []
     if (root / NAMES).is_file():
         with _readable(root / NAMES) as table:
-            names = {row["mid"]: class_name(row["display_name"]) for row in csv.DictReader(table)}
+            names = {row["mid"]: folders.class_name(row["display_name"]) for row in csv.DictReader(table)}
     for file, path in videos.items():
         kept = by_stem.setdefault(path.stem, file)
         if kept != file:
@@ -363,11 +350,11 @@ def _rows(path, item, start: float, length: float, settings: dict, facts: dict) 
     """Decode a clip and make its rows; a :class:`MediaError` says why it cannot be used."""
     times = _times(item.file, start, length, settings["frames"])
     images, wave = media.cut_video(path, start, length, times, settings["sample_rate"])
-    level = loudness(wave)
-    if level < SILENT:
-        limit = f"{level:.0f} dB relative to full scale (limit {SILENT:.0f})"
+    level = folders.loudness(wave)
+    if level < folders.SILENT:
+        limit = f"{level:.0f} dB relative to full scale (limit {folders.SILENT:.0f})"
         raise MediaError(path, f"silent: {limit}; check its sound track")
-    if all(map(is_flat, images)):
+    if all(map(folders.is_flat, images)):
         raise MediaError(path, "empty: every picture is one flat color; check its picture track")
     about = json.dumps({"labels": item.labels, "start": start, "seconds": length, **facts})
     shared, name, rows = {"kind": "video", "factors": about}, f"{item.file}@{start:.2f}", []
@@ -429,7 +416,7 @@ def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[t
         if place.get(name, "train") == "train":
             classes[label].append(name)
     for label, names in sorted(classes.items()):
-        place |= held_out(names, holdout, order)
+        place |= folders.held_out(names, holdout, order)
         small += [label] * (len(names) < 3 and bool(holdout and order))
     text = f"small: {len(small)} classes have fewer than 3 videos, which all stay in train ({_some(small)})"
     return place, [("train", text)] * bool(small)
@@ -460,7 +447,7 @@ def _classes(used, items, hidden, excluded, remarks) -> list[str]:
     """Names of all classes with a usable video; unseen ones last."""
     there = {item.label for item in used}
     if not there:
-        raise FolderError(f"not one video can be used.\n{left_out(excluded)}")
+        raise FolderError(f"not one video can be used.\n{folders.left_out(excluded)}")
     for label, count in sorted(Counter(item.label for item in items if item.label not in there).items()):
         remarks.append((label, f"no class: none of its {count} videos can be used"))
     splits = {item.split for item in used}
