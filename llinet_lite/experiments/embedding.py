@@ -204,15 +204,9 @@ def embed(run: Run, store: Store, split: str, items: Items | None = None, *, eve
 
 @torch.inference_mode()
 def vectors(
-    store: Store,
-    split: str,
-    profile: Profile,
-    see: Callable | None,
-    hear: Callable | None,
-    *,
-    view: str = "middle",
+    store: Store, split: str, profile: Profile, see: Callable | None, hear: Callable | None, *, view="middle",
     at: str | torch.device = "cpu",
-) -> Embedded:
+) -> Embedded:  # fmt: skip
     """Return vectors of length 1 of a split: of an image and the second around it for each clip.
 
     `see` and `hear` take batches on the device `at` and give vectors; None: the result has None there. The

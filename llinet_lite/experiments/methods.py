@@ -93,7 +93,6 @@ class LLINetMethod(nn.Module):
 
     Parameters
     ----------
-    network : LLINet
     attention : float
         Weight of the attention loss; 0 trains the matching loss alone, as the released code does for
         retrieval and recognition.
@@ -113,17 +112,9 @@ class LLINetMethod(nn.Module):
     clip_norm = None
 
     def __init__(
-        self,
-        network: models.LLINet,
-        *,
-        attention: float = 1.0,
-        scale: float = 10.0,
-        same_class: str = "mask",
-        solver: str = "sgd",
-        decay: float = 0.5,
-        decayed: str = "all",
-        ear: nn.Module | None = None,
-    ):
+        self, network: models.LLINet, *, attention=1.0, scale=10.0, same_class="mask", solver="sgd",
+        decay=0.5, decayed="all", ear: nn.Module | None = None,
+    ):  # fmt: skip
         super().__init__()
         if solver not in ("sgd", "adam") or decayed not in ("all", "image"):
             raise ValueError(f'solver "sgd" or "adam", decayed "all" or "image": not {solver!r}, {decayed!r}')
@@ -192,14 +183,9 @@ class Inputs(nn.Module):
     """
 
     def __init__(
-        self,
-        audio: nn.Module,
-        trunk: Trunk | None = None,
-        needs: Sequence[str] = (),
-        *,
-        augment=False,
-        blind: str = "",
-    ):
+        self, audio: nn.Module, trunk: Trunk | None = None, needs: Sequence[str] = (), *, augment=False,
+        blind="",
+    ):  # fmt: skip
         super().__init__()
         self.hearing, self.trunk, self.needs = audio, trunk, tuple(needs)
         self.augment, self.blind = augment, blind
