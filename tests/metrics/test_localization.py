@@ -115,11 +115,9 @@ def test_llinet2020_shrinks_masks_as_pillow_does(some):
         [np.asarray(Image.fromarray(m.astype(np.uint8)).resize((16, 16), Image.NEAREST)) > 0 for m in masks]
     )
     assert (shrunk(masks, (16, 16)) == nearest).all()
-    maps = np.random.default_rng(0).random((len(masks), 16, 16))
-    want = evaluate(maps, nearest, "llinet2020", empty="fail").iou
-    assert evaluate(maps, masks, "llinet2020", empty="fail").iou == pytest.approx(want)
-    more = evaluate(np.ones_like(maps), masks, "llinet2020", mask_resize="bicubic", empty="fail").iou
-    assert (more >= evaluate(np.ones_like(maps), masks, "llinet2020", empty="fail").iou).all()
+    how = {"empty": "fail", "mask_resize": "bicubic"}  # of a map that is 1 everywhere: the mask's share
+    share = evaluate(np.ones((40, 16, 16)), masks, "llinet2020", **how).iou
+    assert share == pytest.approx(shrunk(masks, (16, 16), "bicubic").mean((1, 2)), abs=1e-6)
 
 
 def test_universal_by_hand():
@@ -224,11 +222,9 @@ def test_a_true_map_reaches_the_ceiling_of_the_strict_count(boxes):
 def test_every_protocol_has_its_rows(boxes, protocol):
     masks = boxes if PROTOCOLS[protocol].negatives else boxes[:24]
     rows = baselines(masks, protocol, **options_of(protocol))
-    assert list(rows) == ROWS if protocol != "objects2018" else [*ROWS[:2], "image centre", "mean mask"]
-    assert all(
-        0 <= row.value <= rows["oracle ceiling"].value + 1e-9 or "mask as" in name
-        for name, row in rows.items()
-    )
+    assert list(rows) == (ROWS if protocol != "objects2018" else [*ROWS[:2], "image centre", "mean mask"])
+    best = rows["oracle ceiling"].value + 1e-9
+    assert all(row.value <= best for name, row in rows.items() if name != ROWS[1])  # ties may help the mask
 
 
 def test_the_mean_mask_leaves_each_image_out():
