@@ -164,8 +164,7 @@ class _LLINetAsked:
         heat = usual_map(run)
         self.network, self.heat, self.listens = run.network, HEATS[heat], heat == "transformed"
         self.profile, self.at = run.profile, next(run.network.parameters()).device
-        # without either the attention layer was never trained: the cells are the frozen trunk's own
-        self.trained = bool(run.method.attention) or run.network.gate != "none"
+        self.trained = heat != "mean"  # the attention layer; else the cells are the frozen trunk's own
         hearing = getattr(run.method, "ear", None) or LogMel(store.sample_rate)
         self.inputs = Inputs(hearing, own_trunk(run.method, run.trunk), run.method.needs).to(self.at)
         self.side, self.batch, self.window = run.profile.llinet_crop, ITEMS, run.profile.llinet_seconds
