@@ -155,9 +155,3 @@ def test_profiles():
     assert overridden(LAPTOP, {"epochs": 0, "width": 4}) == dataclasses.replace(LAPTOP, width=4)
     assert (LAPTOP.bins, LAPTOP.llinet_crop, PROFILES["gpu"].llinet_crop) == (129, 112, 244)
     assert json.dumps(dataclasses.asdict(LAPTOP))
-
-
-def test_the_tiny_workspace_of_the_tests(tiny_workspace, tiny_store, tmp_path):
-    place = tiny_workspace(seeds=(0, 1))
-    assert place.store(("train", "unseen")) is tiny_store and place.is_reference
-    assert not tiny_workspace(epochs_ave=2).is_reference and place.run_dir == tmp_path / "runs" / "laptop"

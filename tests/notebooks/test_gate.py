@@ -158,7 +158,7 @@ def test_nbval_fails_on_a_difference_and_tells_what_it_compared(tmp_path, name):
     path = checked(tmp_path, name, *cells)
     outcome = recheck(path, tmp_path, cwd=tmp_path, environment={"HUE": "green"})
     assert outcome.code == code and says in outcome.said, outcome.said
-    assert outcome.compared == {name: compared}
+    assert outcome.compared == compared
     assert tagged(path) == {number for number, (_, _, tag) in enumerate(cells) if tag}
 
 
