@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -69,25 +68,17 @@ def course(
     """Run the notebooks in order and write an index of them; what is done and unchanged is not run again."""
     from llinet_lite.course import Course, run
 
-    given = [_pair(text) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0)
-    places = {"runs": runs, "notebooks": notebooks, "data": data}
+    given = [tuple(text.split("=", 1)) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0)
+    if any(len(pair) == 1 for pair in given):
+        raise typer.BadParameter("-p: give a name and a value, as in -p epochs 5")
     asked = Course(
-        profile=profile, only=only, start=start, given=tuple(given), retrain=retrain, publish=publish,
-        keep=keep, keep_going=keep_going, at_once=at_once,
-        **{name: path.expanduser() for name, path in places.items() if path},
-    )  # fmt: skip
+        profile, only, start, data, tuple(given), retrain, publish, keep, keep_going, at_once, runs, notebooks
+    )
     try:
         print(f"index: {run(asked)}")
     except KeyboardInterrupt:
         print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
         raise typer.Exit(130) from None
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"-p {text!r}: give a name and a value, as in -p epochs 5")
-    return name, value
 
 
 @app.command()
@@ -213,16 +204,6 @@ TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # one se
 @app.command()
 def doctor(profile: ProfileName = "laptop") -> None:
     """Say OK or FAIL for everything the course needs, with a fix for each FAIL."""
-    failed = 0
-    for line in examine(profile):
-        print(line, flush=True)
-        failed += line.startswith("FAIL")
-    print(f"\n{failed} failed" if failed else "\nall is well")
-    raise typer.Exit(bool(failed))
-
-
-def examine(profile: str = "laptop") -> Iterator[str]:
-    """Yield one line per requirement: OK and what was found, or FAIL and how to mend it."""
     import av
     import psutil
     import soundfile
@@ -256,20 +237,20 @@ def examine(profile: str = "laptop") -> Iterator[str]:
     )  # fmt: skip
     for name, well, found, fix in checks:
         found = ", ".join(found) if isinstance(found, list) else found
-        yield f"OK    {name:<15} {found}" if well else f"FAIL  {name:<15} {found}\n      fix: {fix}"
+        print(f"OK    {name:<15} {found}" if well else f"FAIL  {name:<15} {found}\n      fix: {fix}")
+    failed = sum(not well for _, well, *_ in checks)
+    print(f"\n{failed} failed" if failed else "\nall is well")
+    raise typer.Exit(bool(failed))
 
 
 def joined(arguments: list[str]) -> list[str]:
     """Return the arguments with every `-p name value` as `-p name=value`, which typer can read."""
     result: list[str] = []
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        result.append(argument)
-        if argument == "-p" and rest:
-            name = rest.pop(0)
-            alone = "=" in name or not rest or rest[0].startswith("--")
-            result.append(name if alone else f"{name}={rest.pop(0)}")
+    for argument in arguments:
+        if result[-2:-1] == ["-p"] and "=" not in result[-1] and not argument.startswith("--"):
+            result[-1] += f"={argument}"
+        else:
+            result.append(argument)
     return result
 
 

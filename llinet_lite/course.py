@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,9 +124,9 @@ class Lesson:
         """This lesson's results as `results/` keeps them, of its own run or of another, as "gpu"."""
         return results.kept(run or self.workspace.run_dir.name, self.name, home())
 
-    def results_table(self, run: str = "") -> pd.DataFrame:
+    def results_table(self) -> pd.DataFrame:
         """:meth:`published_results` as a table."""
-        return results.numbers(self.published_results(run))
+        return results.table(self.published_results())
 
     def cost_box(self) -> Markdown:
         """Minutes and memory of this lesson under each profile, and of training its published weights."""
@@ -165,13 +165,14 @@ class Course:
     keep: bool = False
     keep_going: bool = False
     at_once: int = 0  # 0: two where there are two cores and 8 GB free, and no GPU
-    runs: Path = field(default_factory=runs_folder)
-    notebooks: Path = workspace.PACKAGE.parent / "notebooks"
+    runs: Path | None = None  # by default HOME/runs
+    notebooks: Path | None = None  # by default those of the checkout
 
-    def __post_init__(self):  # the notebooks run in another folder
-        for name in ("runs", "notebooks", "data"):
-            if path := getattr(self, name):
-                object.__setattr__(self, name, path.resolve())
+    def __post_init__(self):  # in full, as the notebooks run in another folder
+        places = {"runs": runs_folder(), "notebooks": workspace.PACKAGE.parent / "notebooks", "data": None}
+        for name, usual in places.items():
+            path = getattr(self, name) or usual
+            object.__setattr__(self, name, path and path.expanduser().resolve())
 
     @property
     def folder(self) -> Path:

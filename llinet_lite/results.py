@@ -16,7 +16,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Claim", "Result", "ResultError", "Table", "by_row", "claims", "claims_frame", "difference", "kept",
-    "machine", "markdown", "numbers", "papers", "read", "readme", "table",
+    "machine", "markdown", "papers", "read", "readme", "table",
 ]  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -100,14 +100,6 @@ class Result:
     def to_json(self) -> dict:
         """The fields as JSON values."""
         return asdict(self) | {"seeds": list(self.seeds)}
-
-    @classmethod
-    def from_json(cls, record: dict) -> Result:
-        """The result that `to_json` described; unknown or missing fields are an error."""
-        known = {item.name for item in fields(cls)}
-        if not isinstance(record, dict) or not {"name", "value"} <= set(record) <= known:
-            raise ResultError(f"{record!r} is no result: it has the fields {', '.join(sorted(known))}")
-        return cls(**record)
 
 
 def _number(value: float | None, unit: str, sign: bool = False, other: str = ".4g") -> str:
@@ -265,17 +257,6 @@ def table(results: Iterable[Result], *, details: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows).iloc[:, : None if details else 5]
 
 
-def numbers(results: Iterable[Result]) -> pd.DataFrame:
-    """Results as numbers of three digits: value, low, high, chance, paper, seeds (how many), minutes."""
-    import pandas as pd
-
-    columns = ["result", "value", "low", "high", "chance", "paper", "seeds", "minutes"]
-    rows = [(r.name, *r.bounds, r.chance, r.paper, len(r.seeds), round(r.minutes, 1)) for r in results]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame[columns[1:6]] = frame[columns[1:6]].astype(float).round(3)
-    return frame
-
-
 def markdown(frame: pd.DataFrame) -> str:
     """A table in Markdown; a vertical bar in a cell is escaped."""
     lines = [list(map(str, frame.columns)), ["---"] * frame.shape[1], *frame.astype(str).values.tolist()]
@@ -290,7 +271,7 @@ def read(path: Path) -> list[Result]:
     """Read the results of a file that a lesson wrote; ResultError if it holds none."""
     try:
         records = json.loads(Path(path).read_text(encoding="utf-8"))["results"]
-        return [Result.from_json(record) for record in records]
+        return [Result(**record) for record in records]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path} holds no results: {error}") from error
 

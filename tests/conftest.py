@@ -1,4 +1,4 @@
-"""What every test may ask for: real data if they are there, one thread for torch, no network."""
+"""What every test may ask for: real data if they are there, one thread for torch, tiny worlds."""
 
 from __future__ import annotations
 
@@ -34,24 +34,6 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    """Make every connection to another machine an error."""
-    import socket
-
-    def refuse(self, address, *rest):
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in (
-            "127.0.0.1",
-            "::1",
-            "localhost",
-        ):
-            raise AssertionError(f"a connection to {address} was tried: the course works without a network")
-        return connect(self, address, *rest)
-
-    connect = socket.socket.connect
-    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 # -------------------------------------------------------------------- one tiny world for all rooms
@@ -125,14 +107,8 @@ def tiny_workspace(tiny_store, tmp_path, monkeypatch):
     from llinet_lite import workspace
     from llinet_lite.profiles import PROFILES
 
-    sizes = {
-        "name": "laptop",
-        "image_size": 40,
-        "image_crop": 32,
-        "batch_size": 8,
-        "width": 8,
-        "embedding": 16,
-    }
+    sizes = {"name": "laptop", "image_size": 40, "image_crop": 32}
+    sizes |= {"batch_size": 8, "width": 8, "embedding": 16}
     sizes |= {name: 1 for name in dataclasses.asdict(PROFILES["smoke"]) if name.startswith("epochs")}
     tiny = dataclasses.replace(PROFILES["smoke"], **sizes)
     monkeypatch.setenv("LLINET_HOME", str(tmp_path))

@@ -12,7 +12,7 @@ import pytest
 from test_course import ENTRY, RECORD, notebook
 
 from llinet_lite import __main__ as program
-from llinet_lite.__main__ import examine, joined, main
+from llinet_lite.__main__ import joined, main
 
 COMMANDS = ("course", "world", "import", "results", "doctor")
 
@@ -29,7 +29,7 @@ def llinet(capsys, *arguments: object) -> tuple[int, str, str]:
     return code, said.out, said.err
 
 
-def test_help_is_complete_and_imports_nothing_heavy():
+def test_help_is_complete_and_imports_nothing_heavy(capsys):
     code = (
         "import sys; from llinet_lite.__main__ import app, main\n"
         "try: main(['--help'])\n"
@@ -37,16 +37,13 @@ def test_help_is_complete_and_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("set()\n") and all(command in done.stdout for command in COMMANDS)
+    assert llinet(capsys, "--version")[:2] == (0, "llinet-lite 0.1.0\n")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "world show", "world sheet", "world build"])
 def test_every_command_explains_itself(capsys, command):
     code, out, _ = llinet(capsys, *command.split(), "--help")
     assert code == 0 and "Usage:" in out and len(out) > 200
-
-
-def test_version(capsys):
-    assert llinet(capsys, "--version")[:2] == (0, "llinet-lite 0.1.0\n")
 
 
 def test_world_show_and_sheet(capsys, tmp_path):
@@ -119,7 +116,7 @@ def test_results_write_the_readme_and_say_what_held(capsys, tmp_path, monkeypatc
 
 
 def test_the_doctor_says_how_to_mend_what_fails(capsys, monkeypatch):
-    lines = list(examine("smoke"))
+    lines = llinet(capsys, "doctor", "--profile", "smoke")[1].splitlines()
     names = ("Python", "torch set", "audio files", "video files", "device", "memory", "disk")
     assert all(line.startswith(f"OK    {name}") for line, name in zip(lines, names, strict=False)), lines
     monkeypatch.setattr(program, "TORCH", ("torch==0.1",))

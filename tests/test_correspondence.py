@@ -1,12 +1,11 @@
-"""Scores of correspondence networks against oracles and loops; what they confuse; the shortcut's sums."""
+"""Scores of correspondence networks against oracles and loops; what they confuse."""
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from llinet_lite.experiments import correspondence, runs
-from llinet_lite.experiments.correspondence import Score, evaluate, shared_items
+from llinet_lite.experiments.correspondence import Score, evaluate
 from llinet_lite.metrics.intervals import clip_bootstrap
 from llinet_lite.world.room import imprint
 
@@ -31,44 +30,14 @@ def pairs(tiny_store, tiny_workspace):
 
 def said(right: np.ndarray, pairs) -> Score:
     """A score whose answers are right where told."""
-    match = pairs.rows.match.astype(bool)
-    return scored(np.where(match == right, 0.9, 0.1), pairs)
-
-
-def scored(probability: np.ndarray, pairs) -> Score:
-    match = pairs.rows.match
-    right = (probability > 0.5) == match.astype(bool)
-    return Score(probability, match, clip_bootstrap(right, shared_items(pairs)), pairs)
+    return Score(np.where(pairs.rows.match.astype(bool) == right, 0.9, 0.1), pairs)
 
 
 def test_a_score_counts_right_answers(pairs):
     match = pairs.rows.match.astype(bool)
     for probability, share in ((match, 1.0), (~match, 0.0)):
-        score = scored(probability.astype(float), pairs)
+        score = Score(probability.astype(float), pairs)
         assert score.interval.value == share == score.right.mean() and score.interval.n == len(match)
-
-
-def test_the_surest_pairs_are_sorted_into_their_kinds(pairs):
-    probability = np.random.default_rng(0).uniform(size=len(pairs.rows.match))
-    score = scored(probability, pairs)
-    for kind, ks in score.most_sure(3).items():
-        right, answer = kind.split()
-        for k in ks:
-            assert (probability[k] > 0.5) == (answer == "match")
-            assert score.right[k] == (right == "right")
-        sure = [abs(probability[k] - 0.5) for k in ks]
-        assert len(ks) == 3 and sure == sorted(sure, reverse=True)
-
-
-def test_a_pair_is_looked_up_where_it_stands(pairs):
-    for k in (0, 1, len(pairs.rows.match) - 1):
-        pair, names = correspondence.look_up(pairs, k), [c["name"] for c in pairs.source.store.classes]
-        assert pair.image_class == names[pairs.rows.label[k]]
-        assert pair.match == bool(pairs.rows.match[k])
-        if pair.match:
-            assert pair.audio_class == pair.image_class
-        batch = pairs[k // pairs.batch_size]
-        assert np.array_equal(pair.audio, batch["audio"][k % pairs.batch_size].numpy())
 
 
 def test_the_list_is_balanced_and_on_the_frame_grid_unless_naive(tiny_store, tiny_workspace, pairs):
@@ -94,11 +63,11 @@ def test_the_imprint_is_added_at_the_phase_of_the_clip(tiny_store, tiny_workspac
 
 def test_items_are_clips_or_photos_and_recordings_apart(tiny_photos, tiny_workspace, pairs):
     match = pairs.rows.match == 1
-    items = shared_items(pairs)
+    items = Score(match, pairs).items
     assert (items[match, 0] == items[match, 1]).all(), "one clip"
     assert (items[~match, 0] != items[~match, 1]).all()
     apart = runs.pair_list(tiny_photos, "test", tiny_workspace().profile)
-    items = shared_items(apart)
+    items = Score(apart.rows.match, apart).items
     assert not set(items[:, 0]) & set(items[:, 1])
 
 
@@ -167,26 +136,3 @@ def test_the_class_matrix_is_the_mean_over_pairs_of_classes(tiny_store, fresh, n
                 logits = run.network.pairs(run.network.embed_image(seen), run.network.embed_audio(heard))
                 answers.append(float(logits.softmax(1)[0, 1]))
     assert matrix[i, j] == pytest.approx(np.mean(answers), abs=1e-4)
-
-
-def test_the_shortcut_is_judged_on_own_and_on_clean_pairs(tiny_workspace, monkeypatch):
-    workspace, published = tiny_workspace(), []
-
-    def trained(workspace, plan, seed=0):
-        return runs.Run(plan, workspace.profile, seed, nn.Linear(1, 1), None, [], 0, 1.0, False)
-
-    monkeypatch.setattr(correspondence, "train_or_load", trained)
-    monkeypatch.setattr(correspondence, "judge", lambda method, inputs, pairs: pairs.rows.match.astype(float))
-    monkeypatch.setattr(correspondence, "publish", lambda workspace, run, results: published.append(results))
-    scores, results = correspondence.shortcut(workspace, seeds=(0, 1))
-    assert [r.name for r in results[:2]] == ["shortcut: naive, own pairs", "shortcut: naive, clean pairs"]
-    assert [(r.paper, len(r.seeds)) for r in results] == [
-        *[(0.876, 2), (None, 2), (0.819, 2), (None, 2)],
-        *[(None, 1)] * 2,
-    ]
-    assert [[(r.value, r.seeds) for r in first] for first in published] == [[(1, (0,))] * 2] * 3
-    grids = {key: first.pairs.rows.start for key, (first, *_) in scores.items()}
-    assert np.array_equal(grids["naive", "own"], grids["ears", "own"])
-    assert not np.array_equal(grids["naive", "own"], grids["grid", "own"])
-    clean, traced = correspondence.imprint_example(workspace.profile)
-    assert clean.shape == traced.shape == (16000,) and (clean != traced).any()

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -161,37 +160,26 @@ time.sleep(600)
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_leaves_no_process(course, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_a_stopped_course_leaves_no_process(course, how):
     notebook(course.notebooks, "01_second", RECORD, SLEEPS, ENTRY)
     command = [sys.executable, "-m", "llinet_lite", "course", "--notebooks", str(course.notebooks)]
     started = subprocess.Popen([*command, "--at-once", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    pid = course.folder / "01_second" / "pid"
+    pid, done = course.folder / "01_second" / "pid", course.folder / "state.json"
     deadline = time.monotonic() + 60
-    done = course.folder / "state.json"
     while not (pid.is_file() and pid.read_text() and done.is_file()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    children = psutil.Process(started.pid).children(recursive=True)
-    assert len(children) >= 2
-    started.send_signal(signal.SIGINT)
-    out, _ = started.communicate(timeout=60)
-    assert started.returncode == 130 and b"the same command goes on" in out, out
-    assert not psutil.wait_procs(children, timeout=10)[1]
-    assert state(course) == {"00_first": "done", "01_second": "stopped"}
-
-
-def test_a_killed_runner_leaves_no_kernel(course):
-    notebook(course.notebooks, "00_first", RECORD, SLEEPS)
-    command = [sys.executable, "-m", "llinet_lite", "course", "--notebooks", str(course.notebooks)]
-    started = subprocess.Popen([*command, "--only", "00"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (course.folder / "00_first" / "pid").is_file() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    children = psutil.Process(started.pid).children()
-    started.kill()
-    started.wait()
-    gone, alive = psutil.wait_procs(children, timeout=30)
-    assert gone and not alive
+    stopped = how == signal.SIGINT
+    children = psutil.Process(started.pid).children(recursive=stopped)  # a kernel outlives no killed parent
+    assert len(children) >= 1 + stopped
+    started.send_signal(how)
+    code = started.wait(timeout=60)
+    assert not psutil.wait_procs(children, timeout=30)[1]
+    if stopped:
+        assert code == 130 and b"the same command goes on" in started.stdout.read()
+        assert state(course) == {"00_first": "done", "01_second": "stopped"}
+    else:
+        psutil.Process(int(pid.read_text())).kill()
 
 
 def test_results_are_kept_when_asked_for(course, tmp_path):
@@ -202,14 +190,12 @@ def test_results_are_kept_when_asked_for(course, tmp_path):
     kept = tmp_path / "results/smoke/01_second.json"
     assert list(tmp_path.glob("results/*/*")) == [kept] and count(course, "01_second") == 1
     content = json.loads(kept.read_text())
-    assert (
-        content["date"] and content["machine"]["packages"]["torch"] and str(tmp_path) not in kept.read_text()
-    )
+    assert content["date"] and content["machine"]["packages"]["torch"]
+    assert str(tmp_path) not in kept.read_text()
     lesson = Lesson("01_second", profile="smoke")
     assert [result.value for result in lesson.published_results()] == [0.8]
     row = lesson.results_table().iloc[0]
-    assert list(row.index) == ["result", "value", "low", "high", "chance", "paper", "seeds", "minutes"]
-    assert (row.result, row.value, row.seeds, row.paper) == ("accuracy", 0.8, 1, 0.876)
+    assert row.tolist()[:6] == ["accuracy", "80.0 [70.0, 90.0]", "50.0", "87.6", "%", 1]
     assert len(Lesson("01_second", profile="gpu").results_table()) == 0
 
 
@@ -238,10 +224,8 @@ def test_refusals(course, changes, says):
 
 def test_two_runs_in_one_folder_are_refused(course):
     course.folder.mkdir(parents=True)
-    held = threading.Event()
     with runner.filelock.FileLock(course.folder / ".lock"), pytest.raises(ValueError, match="another run is"):
         run(course)
-    assert not held.is_set()
 
 
 def test_a_lesson_records_shows_and_says_what_it_costs(course, monkeypatch):

@@ -153,7 +153,7 @@ def located(seed: int, count: int = 30) -> LocalizationMaps:
     rows, kind = np.arange(count), np.full(count, "solo")
     heat, label = lambda cells, _: cells[:, 0], np.repeat([24, 25, 26], count // 3)
     return LocalizationMaps(
-        "Dot", heat, "maximum", cells, torch.ones(count, 0), torch.ones(0), objects, label, rows, rows, kind
+        heat, "maximum", cells, torch.ones(count, 0), torch.ones(0), objects, label, rows, rows, kind
     )
 
 
@@ -162,7 +162,7 @@ def test_threshold_and_masks_are_judged_apart_and_together():
     table = localize(of, {"LLINet": [located(10 + seed) for seed in range(2)]})
     found = {e.key: e for e in module.localization(table, of)}
     honest, tests, masks = table.values["LLINet"]["mIoU"], [], []
-    for one, k in zip(of["LLINet"], table.k["LLINet"]["honest"], strict=True):
+    for one, k in zip(of["LLINet"], table.k["LLINet"], strict=True):
         ious = [evaluate(one.maps(), one.masks, "llinet2020", k=c).iou for c in range(2, 7)]
         tests.append(max(ious, key=lambda iou: np.mean(iou[:, None] >= np.linspace(0, 1, 51))))
         masks.append(evaluate(one.maps(), one.masks, "llinet2020", k=k, mask_resize="bicubic").iou)

@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 import scipy
 
-from llinet_lite.data.media import MediaError, decode_jpeg, encode_jpeg, encode_png
+from llinet_lite.data.media import decode_jpeg, decode_png, encode_jpeg, encode_png
 from llinet_lite.data.store import (
     ImageTable,
     SplitTable,
@@ -142,13 +142,11 @@ class WorldSet:
         """Every setting that decides a byte, JSON-able; two stores with equal plans are equal."""
         return {"world": WORLD_VERSION, **dataclasses.asdict(self), "clips_per_shard": CLIPS_PER_SHARD}
 
-    def estimate(self, splits: Sequence[str] = (), workers: int = 2) -> tuple[int, float, float]:
-        """Clips, gigabytes and seconds that a build will take (from measured rates)."""
-        clips = sum(len(self.clips(split)) for split in splits or self.splits)
-        pixels, samples = self.image_size**2, self.seconds * self.sample_rate
-        size = clips * (2 * samples + self.frames * (0.45 * pixels + 1500))
-        cost = 0.004 + 1.1e-7 * samples + self.frames * (0.004 + 1.5e-7 * pixels)  # s per clip and core
-        return clips, size / 1e9, 2.0 + clips * cost / workers
+    def size(self, splits: Sequence[str] = ()) -> float:
+        """Bytes that a build will take, about."""
+        samples, pixels = self.seconds * self.sample_rate, self.image_size**2
+        each = 2 * samples + self.frames * (0.45 * pixels + 1500)
+        return each * sum(len(self.clips(split)) for split in splits or self.splits)
 
 
 @dataclass(frozen=True)
@@ -242,7 +240,8 @@ def build(
         if store and not wanted:
             return store
         title = f"{plan.title} {plan.name}"
-        _announce(folder, title, plan.estimate(wanted, 1), wanted, workers, progress)
+        clips = sum(len(plan.clips(split)) for split in wanted)
+        announce(folder, plan.size(wanted), f"{title}: {clips} clips ({', '.join(wanted)})", progress)
         tasks = [(folder, plan, split, k) for split, n in wanted.items() for k in writer.missing(split, n)]
         list(over_cores(_render_shard, tasks, workers, title, progress))
         manifest = {
@@ -256,15 +255,6 @@ def build(
             "made_by": {module.__name__: module.__version__ for module in (np, scipy, cv2)},
         }
         return writer.finish(manifest, wanted)
-
-
-def _announce(folder, title: str, cost: tuple, splits, workers: int | None, progress: bool) -> None:
-    """Say how much and how long before anything starts; refuse a disk that is too small."""
-    from joblib import cpu_count
-
-    (clips, gigabytes, seconds), workers = cost, workers or cpu_count()
-    more = f" and {seconds / 60 / workers:.1f} minutes with {workers} processes"
-    announce(folder, 1e9 * gigabytes, f"{title}: {clips} clips ({', '.join(splits)})", more, progress)
 
 
 # ---------------------------------------------------------------- frames and flow
@@ -346,9 +336,7 @@ class MotionTable:
 
     def flow(self, i: int) -> np.ndarray:
         """Flow in the middle of row ``i``: (10, 2, H, W) int8, u then v, in units of ``limit / 127``."""
-        mosaic = cv2.imdecode(self._table.bytes(i, "flow"), cv2.IMREAD_GRAYSCALE)
-        if mosaic is None:
-            raise MediaError(f"flow of row {i} of {self.split}", "cannot be decoded; build it again")
+        mosaic = decode_png(self._table.bytes(i, "flow"))
         values = (mosaic ^ 128).view(np.int8)  # value - 128
         return values.reshape(FIELDS, 2, -1, mosaic.shape[1])  # (20 H, W) -> (10, 2, H, W)
 
@@ -374,10 +362,9 @@ def build_motion(
     tasks = [(store.folder, split, k, path) for split, k, path in shards if not path.exists()]
     if tasks:
         clips, pixels = CLIPS_PER_SHARD * len(tasks), store.manifest["image_size"] ** 2
-        cost = clips, clips * (3e4 + 8.2 * pixels) / 1e9, clips * (0.06 + 4e-6 * pixels)
         title = f"motion of {store.manifest['name']}"
         with locked(store.folder):
-            _announce(store.folder, title, cost, splits, workers, progress)
+            announce(store.folder, clips * (3e4 + 8.2 * pixels), f"{title}: {clips} clips", progress)
             list(over_cores(_film_shard, tasks, workers, title, progress))
     return {split: MotionTable(store, split) for split in splits}
 

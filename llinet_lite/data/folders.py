@@ -102,11 +102,9 @@ class Item:
 @contextmanager
 def importing(root: Path, folder, plan: dict, items: list) -> Iterator[StoreWriter]:
     """Hold the store of an import; data that are refused leave nothing begun."""
-    digest = hashlib.sha256()
-    for item in items:
-        stat = (root / item.file).stat()
-        digest.update(repr((item, stat.st_size, stat.st_mtime_ns)).encode())
-    plan = {**plan, "files": digest.hexdigest(), "rows_per_shard": ROWS_PER_SHARD}
+    stats = [(item, (root / item.file).stat()) for item in items]
+    files = repr([(item, stat.st_size, stat.st_mtime_ns) for item, stat in stats])
+    plan = {**plan, "files": hashlib.sha256(files.encode()).hexdigest(), "rows_per_shard": ROWS_PER_SHARD}
     with StoreWriter(folder, plan) as writer:
         try:
             yield writer
@@ -141,37 +139,32 @@ def read_files(
 
 def _read_some(found_file: Path, task: int, root: Path, items: list, read: Callable, settings: dict) -> None:
     """Read some files and keep what they give; the unit of work of a process."""
-    found, rows = [], {table: [] for table in SCHEMAS}
+    found, images, sounds = [], [], []
     for item in items:
-        some, path = ([], []), root / item.file
+        seen, heard, path = [], [], root / item.file
         try:
             with open(path, "rb") as file:
                 item.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            some = read(path, item, settings)
+            seen, heard = read(path, item, settings)
         except OSError as error:
             item.drop(f"cannot be read: {error.strerror or error}")
         except MediaError as error:
             item.drop(error.reason)
-        for table, new in zip(SCHEMAS, some, strict=True):
-            rows[table] += new
+        images += seen
+        sounds += heard
         facts = {name: getattr(item, name) for name in ("sha256", "reason", "notes", "facts")}
-        found.append((facts, {table: len(new) for table, new in zip(SCHEMAS, some, strict=True)}))
-    write_shard(found_file.parents[1], KEPT, task, rows["images"], rows["sounds"])
+        found.append((facts, {"images": len(seen), "sounds": len(heard)}))
+    write_shard(found_file.parents[1], KEPT, task, images, sounds)
     write_whole(found_file, json.dumps(found).encode())  # written last
 
 
 def pack_files(
-    writer: StoreWriter,
-    root: Path,
-    kept: tuple[ImageTable, SoundTable],
-    parts: dict,
-    manifest: dict,
-    progress,
+    writer: StoreWriter, root: Path, kept: tuple, parts: dict, manifest: dict, progress: bool
 ) -> Store:
     """Write the store from the rows that were kept.
 
     ``parts`` has for every split two lists, of its images and of its sounds: (row among those kept, the
-    columns that are only now known).
+    columns that are only now known). The manifest's remarks are pairs of a file and what is to be said.
     """
     shards = {}
     for split, chosen in parts.items():
@@ -186,6 +179,8 @@ def pack_files(
                 tables.append([row | own for row, (_, own) in zip(read, some, strict=True)])
             write_shard(writer.folder, split, k, *tables)
     manifest |= {"name": root.resolve().name, "command": f"llinet import {root}"}
+    for name in ("excluded", "warnings"):
+        manifest[name] = [{"file": file, "reason": reason} for file, reason in manifest[name]]
     store = writer.finish(manifest, shards)
     shutil.rmtree(writer.folder / KEPT)
     if progress:
@@ -202,11 +197,6 @@ def report(store: Store) -> str:
         kinds = Counter(entry["reason"].split(":")[0] for entry in entries)
         lines += [f"  {n} x {what}" for what, n in kinds.most_common(12)]
     return "\n".join([*lines, f"every file and its reason: {store.folder / 'manifest.json'}"])
-
-
-def remark(file: str, reason: str) -> dict[str, str]:
-    """One entry of a manifest's ``excluded`` or ``warnings``."""
-    return {"file": file, "reason": reason}
 
 
 def left_out(excluded: dict[str, str]) -> str:
@@ -255,19 +245,16 @@ class _File(Item):
         return f"{self.split}/{self.label}/{self.stem}"
 
 
-@dataclass
-class _Part:
-    """One split of the store to be; how its images find their sounds, and their masks by `stem_path`."""
+def _of(files: list[_File], *roles: str) -> list[_File]:
+    return [item for role in roles for item in files if item.role == role]
 
-    files: list[_File] = field(default_factory=list)
-    paired: bool = True
-    masks: dict[str, _File] = field(default_factory=dict)
 
-    def all(self, *roles: str) -> list[_File]:
-        return [item for role in roles for item in self.files if item.role == role]
+def _good(files: list[_File], *roles: str) -> list[_File]:
+    return [item for item in _of(files, *roles) if not item.reason]
 
-    def good(self, *roles: str) -> list[_File]:
-        return [item for item in self.all(*roles) if not item.reason]
+
+def _stems(files: list[_File], role: str) -> set[str]:
+    return {item.stem_path for item in files if item.role == role}
 
 
 def import_folders(
@@ -278,10 +265,8 @@ def import_folders(
 
     Parameters
     ----------
-    source : str or Path
-        Folder with ``train``, ``test_without_seg`` and / or ``test``.
-    folder : str or Path
-        Where the store shall be.
+    source, folder : str or Path
+        Folder with ``train``, ``test_without_seg`` and / or ``test``; and where the store shall be.
     sample_rate : int
         Hz; sounds of other rates are resampled.
     image_size : int
@@ -306,7 +291,7 @@ def import_folders(
     StoreError
         The folder holds something else.
 
-    Notebook: 04
+    Notebook: 10
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size}
     check_limits({**settings, "holdout": holdout}, LIMITS)
@@ -318,19 +303,20 @@ def import_folders(
             return Store(folder)
         kept = read_files(writer, root, files, _read, settings, workers, progress)
         _refuse_mislabeled(files, remarks)
-        parts = _split(files, holdout, remarks)
+        parts, paired = _split(files, holdout, remarks)
         for split, part in parts.items():
-            _pair(split, part, remarks)
+            _pair(split, part, paired, remarks)
         out = {item.file: item.reason for item in files if item.reason}
         _refuse_empty(parts, classes, out)
         manifest = settings | {
-            "seconds": round(max(i.facts["seconds"] for p in parts.values() for i in p.good("sound")), 3),
+            "seconds": round(max(item.facts["seconds"] for item in _good(files, "sound")), 3),
             "classes": [{"name": name, "seen": seen} for name, seen in classes.items()],
-            "excluded": [remark(*entry) for entry in sorted(out.items())],
+            "excluded": sorted(out.items()),
             "warnings": remarks + _notes(parts, sample_rate),
-        }  # fmt: skip
-        chosen = {split: _chosen(part, list(classes), kept[0]) for split, part in parts.items()}
-        return pack_files(writer, root, kept, chosen, manifest, progress)
+        }
+        for split, part in parts.items():
+            parts[split] = _chosen(part, split in paired, list(classes), kept[0])
+        return pack_files(writer, root, kept, parts, manifest, progress)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -338,7 +324,7 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in hidden)
 
 
-def _inside(root: Path, folder: Path, remarks: list[dict], known: tuple[str, ...] = (), files=False) -> dict:
+def _inside(root: Path, folder: Path, remarks: list[tuple], known: tuple[str, ...] = (), files=False) -> dict:
     """What belongs into a folder, by name: files, folders of known names, or any; the rest is remarked."""
     good = {}
     for path in _visible(folder):
@@ -354,7 +340,7 @@ def _inside(root: Path, folder: Path, remarks: list[dict], known: tuple[str, ...
         elif known and path.name not in known:
             why = f"not opened: it is no part of the layout (the folders {', '.join(known)})"
         if why:
-            remarks.append(remark(path.relative_to(root).as_posix(), why))
+            remarks.append((path.relative_to(root).as_posix(), why))
         else:
             good[path.name] = path
     return good
@@ -368,7 +354,7 @@ def _guess(name: str, found: list[str]) -> str:
     return f"found instead: {', '.join(map(repr, found)) or 'nothing'}"
 
 
-def _walk(root: Path) -> tuple[list[_File], dict[str, bool], list[dict]]:
+def _walk(root: Path) -> tuple[list[_File], dict[str, bool], list[tuple]]:
     """List files, classes (by name whether seen, seen ones first) and remarks; all faults are one error."""
     if not root.is_dir():
         raise FolderError(f"{root}: there is no such folder")
@@ -383,7 +369,7 @@ def _walk(root: Path) -> tuple[list[_File], dict[str, bool], list[dict]]:
             problems.append(f"{root / split} is missing; {hint}")
         if (root / split).is_symlink():
             problems.append(f"{root / split} is a broken link; mend or remove it")
-        remarks.append(remark(split, f"no folder: the store has nothing of {split}"))
+        remarks.append((split, f"no folder: the store has nothing of {split}"))
     if not splits:
         found = ", ".join(map(repr, names)) or "nothing"
         problems.append(f"it needs a folder train, test_without_seg or test; found {found}")
@@ -400,7 +386,7 @@ def _walk(root: Path) -> tuple[list[_File], dict[str, bool], list[dict]]:
     return files, classes, remarks
 
 
-def _walk_split(root: Path, split: str, problems: list[str], remarks: list[dict]) -> list[_File]:
+def _walk_split(root: Path, split: str, problems: list[str], remarks: list[tuple]) -> list[_File]:
     files, names = [], {}
     for folder in _inside(root, root / split, remarks).values():
         name = class_name(folder.name)
@@ -424,7 +410,7 @@ def _walk_split(root: Path, split: str, problems: list[str], remarks: list[dict]
     return files
 
 
-def _find_claims(files: list[_File], classes: dict[str, bool], remarks: list[dict]) -> None:
+def _find_claims(files: list[_File], classes: dict[str, bool], remarks: list[tuple]) -> None:
     """Whose name begins with another class; where most of a folder do, it is a way of naming."""
     places = defaultdict(list)
     for item in files:
@@ -435,7 +421,7 @@ def _find_claims(files: list[_File], classes: dict[str, bool], remarks: list[dic
         odd = [item for item in items if item.claims]
         if 2 * len(odd) > len(items):
             text = f"naming: {len(odd)} of {len(items)} file names begin with another class; kept"
-            remarks.append(remark("/".join(key), text))
+            remarks.append(("/".join(key), text))
             for item in odd:
                 item.claims = ""
 
@@ -491,12 +477,8 @@ def _judge_audio(path: Path, item: _File, wave: np.ndarray, rate: int) -> None:
         item.notes.append(f"clipped: {100 * full:.1f} % of its samples are at full scale")
 
 
-def _refuse_mislabeled(files: list[_File], remarks: list[dict]) -> None:
-    """Drop files that may not show or sound their class, and copies; in the test folders copies stay.
-
-    What is dropped already makes no other file a copy. Of several copies the first whose name both an image
-    and a sound bear stays, else the first.
-    """
+def _refuse_mislabeled(files: list[_File], remarks: list[tuple]) -> None:
+    """Drop what may not show or sound its class, and copies in train but the first, that with a partner."""
     for item in files:
         if item.claims:
             text = f"its name says {item.claims}, its folder says {item.label}; move or rename it"
@@ -514,79 +496,61 @@ def _refuse_mislabeled(files: list[_File], remarks: list[dict]) -> None:
             elif before and item.split == "train":
                 item.drop(f"copy: the same content as {group[0].file}")
             elif before and item.split == before.split:
-                remarks.append(remark(item.file, f"copy, kept: the same content as {before.file}"))
+                remarks.append((item.file, f"copy, kept: the same content as {before.file}"))
 
 
-def _stems(files: list[_File], role: str) -> set[str]:
-    return {item.stem_path for item in files if item.role == role}
-
-
-def _split(files: list[_File], holdout: float, remarks: list) -> dict[str, _Part]:
-    """Give every file its split; its place is decided by its name, whatever else is there or broken."""
+def _split(files: list[_File], holdout: float, remarks: list) -> tuple[dict[str, list[_File]], set[str]]:
+    """Files by split, each put by its name, whatever else is there; and the splits paired by name."""
     train = [i for i in files if i.split == "train" and Path(i.file).suffix.lower() in SUFFIXES[i.role]]
     both, names = _stems(train, "video") & _stems(train, "sound"), {item.stem_path for item in train}
-    paired = bool(names) and len(both) >= PAIRED * len(names)
-    if not paired and 2 * len(both) > len(names):
+    by_name = bool(names) and len(both) >= PAIRED * len(names)
+    if not by_name and 2 * len(both) > len(names):
         text = f"{len(both)} of {len(names)} names have both a picture and a sound, and pairing by name needs"
         text += f" {100 * PAIRED:.0f} %; add or remove the files without a partner to pair by name"
-        remarks.append(remark("train", f"paired by class only: {text}"))
-    ranked, parts = defaultdict(set), {split: _Part() for split in SPLITS}
+        remarks.append(("train", f"paired by class only: {text}"))
+    ranked, parts = defaultdict(set), {split: [] for split in SPLITS}
     for item in train:
-        if not paired or item.stem_path in both:
-            ranked[item.label, "" if paired else item.role].add(item.stem)
+        if not by_name or item.stem_path in both:
+            ranked[item.label, "" if by_name else item.role].add(item.stem)
     place = {key: held_out(stems, holdout, ("val", "test")) for key, stems in ranked.items()}
     for item in files:
-        held = place.get((item.label, "" if paired else item.role), {}).get(item.stem, "train")
-        parts[TARGETS.get(item.split, held)].files.append(item)
-    for split in ("train", "val", "test"):
-        parts[split].paired = paired
-    return {split: part for split, part in parts.items() if part.files}
+        held = place.get((item.label, "" if by_name else item.role), {}).get(item.stem, "train")
+        parts[TARGETS.get(item.split, held)].append(item)
+    paired = set(SPLITS) if by_name else set(TARGETS.values())
+    return {split: part for split, part in parts.items() if part}, paired
 
 
-def _pair(split: str, part: _Part, remarks: list) -> None:
+def _pair(split: str, part: list[_File], paired: set[str], remarks: list) -> None:
     """Drop what has no partner of its name, and, with masks, what has no mask."""
-    images, drawn = part.all("video"), part.all("segment")
-    if part.paired and not _stems(images, "video") & _stems(part.files, "sound"):
-        part.paired = False
+    if split in paired and not _stems(part, "video") & _stems(part, "sound"):
+        paired.discard(split)
         text = "no picture has a sound of the same name: pictures and sounds are paired by class only"
-        remarks.append(remark(split, text))
-    if part.paired or split == "scenes_unseen":
-        _first_of_a_name(part.all("video", "sound") if part.paired else images)
-    part.masks = _first_of_a_name(drawn)
-    for item in images if split == "scenes_unseen" else ():
-        if item.stem_path not in part.masks:
-            item.drop("no mask: none of its name can be used in segment/")
-    if part.paired:
-        for role, partner, what in (("video", "sound", "sound"), ("sound", "video", "picture")):
-            partners = _stems(part.good("video", "sound"), partner)
-            for item in part.all(role):
-                if item.stem_path not in partners:
-                    item.drop(f"no partner: no {what} of its name can be used")
-    pictures = _stems(part.good("video"), "video")
-    for mask in drawn:
-        if mask.stem_path not in pictures:
-            mask.drop("no picture of its name can be used")
-
-
-def _first_of_a_name(files: list[_File]) -> dict[str, _File]:
-    """Drop all usable files of a role and name but the first; return those by `stem_path`."""
+        remarks.append((split, text))
+    clips, masked = split in paired, split == "scenes_unseen"
     first: dict[tuple[str, str], _File] = {}
-    for item in files:
-        if not item.reason:
-            kept = first.setdefault((item.role, item.stem_path), item)
-            if kept is not item:
-                item.reason = f"ambiguous: {kept.file} has the same name"
-    return {path: item for (_, path), item in first.items()}
+    for item in _good(part, "segment", *["video"] * (clips or masked), *["sound"] * clips):
+        kept = first.setdefault((item.role, item.stem_path), item)
+        if kept is not item:
+            item.drop(f"ambiguous: {kept.file} has the same name")
+    needs = [("video", "segment", "no mask: none of its name can be used in segment/")] * masked
+    needs += [("video", "sound", "no partner: no sound of its name can be used")] * clips
+    needs += [("sound", "video", "no partner: no picture of its name can be used")] * clips
+    needs += [("segment", "video", "no picture of its name can be used")]
+    for role, partner, why in needs:
+        there = _stems(_good(part, partner), partner)
+        for item in _of(part, role):
+            if item.stem_path not in there:
+                item.drop(why)
 
 
-def _refuse_empty(parts: dict[str, _Part], classes: dict[str, bool], out: dict[str, str]) -> None:
+def _refuse_empty(parts: dict[str, list], classes: dict[str, bool], out: dict[str, str]) -> None:
     """A split that is empty, or that a class has vanished from, is an error that lists what was found."""
     problems = []
     for split, part in parts.items():
         due = {name for name, seen in classes.items() if split == ("train" if seen else "unseen")}
         for role, what in (("video", "picture"), ("sound", "sound")):
-            left = {item.label for item in part.good(role)}
-            lost = sorted(({item.label for item in part.all(role)} | due) - left)
+            left = {item.label for item in _good(part, role)}
+            lost = sorted(({item.label for item in _of(part, role)} | due) - left)
             if not left:
                 problems.append(f"split {split} is left without a single usable {what}")
             elif lost:
@@ -597,36 +561,36 @@ def _refuse_empty(parts: dict[str, _Part], classes: dict[str, bool], out: dict[s
         raise FolderError(f"{'; '.join(problems)}; {fix}.\n{left_out(out)}")
 
 
-def _notes(parts: dict[str, _Part], rate: int) -> list[dict]:
+def _notes(parts: dict[str, list[_File]], rate: int) -> list[tuple]:
     """What is worth knowing about the files that are used."""
-    sounds = [item for part in parts.values() for item in part.good("sound")]
+    sounds = [item for part in parts.values() for item in _good(part, "sound")]
     rates, remarks = {item.facts["rate"] for item in sounds}, []
     if len(rates) == 1 and rate not in rates:
         text = f"resampled from {rates.pop()} to {rate} Hz, as all of them"
-        remarks.append(remark(f"all {len(sounds)} sounds", text))
+        remarks.append((f"all {len(sounds)} sounds", text))
     for part in parts.values():
-        for item in part.good("video", "sound"):
-            notes, mask = list(item.notes), part.masks.get(item.stem_path)
+        masks = {mask.stem_path: mask for mask in _good(part, "segment")}
+        for item in _good(part, "video", "sound"):
+            notes, mask = list(item.notes), masks.get(item.stem_path)
             if item.role == "sound" and item.facts["rate"] != rate and rates:
                 notes.append(f"resampled from {item.facts['rate']} to {rate} Hz")
             if item.role == "video" and mask and mask.facts["size"] != item.facts["size"]:
                 sizes = ["{} x {}".format(*one.facts["size"]) for one in (mask, item)]
                 notes.append(f"mask of another size: {sizes[0]}, the picture {sizes[1]}")
-            remarks += [remark(item.file, note) for note in notes]
+            remarks += [(item.file, note) for note in notes]
     return remarks
 
 
-def _chosen(part: _Part, classes: list[str], images: ImageTable) -> tuple[list, list]:
+def _chosen(part: list[_File], paired: bool, classes: list[str], images: ImageTable) -> tuple[list, list]:
     """Rows of a split's images and sounds, with label, row of the sound, and mask."""
-    pictures, sounds = part.good("video"), part.good("sound")
-    clips = {item.stem_path: k for k, item in enumerate(sounds)} if part.paired else {}
-    chosen = []
-    for item in pictures:
-        (row,) = item.rows["images"]
-        own = {"label": classes.index(item.label), "clip": clips.get(item.stem_path, -1)}
-        if mask := part.masks.get(item.stem_path):
-            drawn, (height, width) = images.objects(mask.rows["images"][0]), images.image(row).shape[:2]
+    sounds, chosen = _good(part, "sound"), []
+    clips = {item.stem_path: k for k, item in enumerate(sounds)} if paired else {}
+    masks = {mask.stem_path: mask.rows["images"][0] for mask in _good(part, "segment")}
+    for item in _good(part, "video"):
+        row, own = item.rows["images"][0], {"label": classes.index(item.label)}
+        if item.stem_path in masks:
+            drawn, (height, width) = images.objects(masks[item.stem_path]), images.image(row).shape[:2]
             drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
             own["objects"] = media.encode_png(drawn)
-        chosen.append((row, own))
+        chosen.append((row, own | {"clip": clips.get(item.stem_path, -1)}))
     return chosen, [(item.rows["sounds"][0], {"label": classes.index(item.label)}) for item in sounds]

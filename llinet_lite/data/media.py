@@ -116,21 +116,17 @@ def encode_png(index: np.ndarray) -> bytes:
     return cv2.imencode(".png", index, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
-def decode_jpeg(data) -> np.ndarray:
+def decode_jpeg(data, mode: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
     """JPEG or PNG bytes of a store -> (H, W, 3) uint8 RGB."""
-    return _decode(data, cv2.IMREAD_COLOR_RGB)
-
-
-def decode_png(data) -> np.ndarray:
-    """PNG bytes of a store -> (H, W) uint8 index image."""
-    return _decode(data, cv2.IMREAD_GRAYSCALE)
-
-
-def _decode(data, mode: int) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     if image is None:
         raise MediaError("image in memory", "cannot be decoded; the store is damaged, build it again")
     return image
+
+
+def decode_png(data) -> np.ndarray:
+    """PNG or gray JPEG bytes of a store -> (H, W) uint8."""
+    return decode_jpeg(data, cv2.IMREAD_GRAYSCALE)
 
 
 def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
@@ -315,17 +311,10 @@ def _streams(path, container):
 
 
 def probe_video(path) -> VideoInfo:
-    """Read a video to its end: all time stamps, one image and one piece of sound decoded.
+    """Read a video of any container to its end: all time stamps, one image and one piece of sound decoded.
 
-    Parameters
-    ----------
-    path : str or Path
-        Any container and format that FFmpeg knows.
-
-    Raises
-    ------
-    MediaError
-        Not there, empty, no video, without sound or images, or truncated; with what to do about it.
+    Raises a :class:`MediaError` for a file that is not there, empty, no video, without sound or images, or
+    truncated; with what to do about it.
 
     Notebook: 10
     """

@@ -115,7 +115,7 @@ def locked(folder) -> Iterator[None]:
         raise StoreError(f"{folder}: another process is building this store; wait for it") from None
 
 
-def announce(folder, size: float, what: str, more: str, progress: bool) -> None:
+def announce(folder, size: float, what: str, progress: bool) -> None:
     """Say what a build will take before it starts; refuse a disk with less than `size` bytes left."""
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -124,8 +124,7 @@ def announce(folder, size: float, what: str, more: str, progress: bool) -> None:
             "Name a folder on another disk."
         )
     if progress:
-        text = f"{what}, about {size / 1e9:.2f} GB{more} -> {Path(folder).name}"
-        print(text, file=sys.stderr, flush=True)
+        print(f"{what}: about {size / 1e9:.2f} GB -> {Path(folder).name}", file=sys.stderr, flush=True)
 
 
 def check_limits(settings: dict, limits: dict[str, tuple], of: str = "") -> None:
@@ -146,19 +145,19 @@ class StoreWriter:
 
     def __init__(self, folder, plan: dict):
         self.folder, self.plan = Path(folder), json.loads(json.dumps(plan))
-        self.manifest = self.folder / "manifest.json"
+        self.manifest, self._held = self.folder / "manifest.json", contextlib.ExitStack()
 
     def __enter__(self) -> StoreWriter:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: this folder cannot be made ({error.strerror})") from error
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(locked(self.folder))
+        with self._held:
+            self._held.enter_context(locked(self.folder))
             for stale in self.folder.rglob("*.tmp"):
                 stale.unlink(missing_ok=True)
             self._claim()
-            self._held = stack.pop_all()
+            self._held = self._held.pop_all()
         return self
 
     def __exit__(self, *_):
@@ -167,22 +166,22 @@ class StoreWriter:
     def _claim(self) -> None:
         """Check the folder's plan against ours, or write ours."""
         begun, new = self.folder / "plan.json", self.plan
-        if begun.exists():
-            try:
-                old = json.loads(begun.read_text("utf-8"))
-            except ValueError:
-                old = {"plan": "damaged"}
-            if old == new:
-                return
-            keys = [key for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
+        if not begun.exists():
+            if any(path.name != ".lock" for path in self.folder.iterdir()):
+                raise StoreError(f"{self.folder}: not empty, and holds no store; name another folder")
+            write_whole(begun, json.dumps(new, indent=1, ensure_ascii=False).encode())
+            return
+        try:
+            old = json.loads(begun.read_text("utf-8"))
+        except ValueError:
+            old = {"plan": "damaged"}
+        keys = [key for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
+        if keys:
             changes = [f"{k}: {str(old.get(k))[:60]} there, {str(new.get(k))[:60]} now" for k in keys]
             raise StoreError(
                 f"{self.folder}: this store was begun with other settings ({'; '.join(changes)}). "
                 "Name another folder, or delete this one to build it again."
             )
-        if any(path.name != ".lock" for path in self.folder.iterdir()):
-            raise StoreError(f"{self.folder}: not empty, and holds no store; name another folder")
-        write_whole(begun, json.dumps(new, indent=1, ensure_ascii=False).encode())
 
     @property
     def finished(self) -> bool:
@@ -190,20 +189,16 @@ class StoreWriter:
         return self.manifest.is_file()
 
     def missing(self, split: str, shards: int) -> list[int]:
-        """Numbers of the shards of a split that are still to be written."""
-        files = {k: [shard_path(self.folder, split, table, k) for table in SCHEMAS] for k in range(shards)}
-        return [k for k, paths in files.items() if not all(path.exists() for path in paths)]
+        """Numbers of the shards of a split that are still to be written; the sounds come last."""
+        numbers = range(shards)
+        return [k for k in numbers if not shard_path(self.folder, split, "sounds", k).exists()]
 
     def add_shard(self, split: str, index: int, images: list[dict], sounds: list[dict]) -> None:
         """Write one shard."""
         write_shard(self.folder, split, index, images, sounds)
 
     def finish(self, manifest: dict, shards: dict[str, int]) -> Store:
-        """Count and hash the new splits, write the manifest, and open the store.
-
-        `manifest` says name, sample_rate, seconds, image_size, classes, and whatever else is to be known;
-        `shards` how many there are of every split that is complete.
-        """
+        """Count and hash the new splits of so many `shards`, write the manifest, and open the store."""
         splits = json.loads(self.manifest.read_text("utf-8"))["splits"] if self.manifest.exists() else {}
         for split, count in shards.items():
             if split not in splits:
@@ -297,11 +292,7 @@ class SplitTable:
 
 
 class ImageTable(SplitTable):
-    """The images of a split.
-
-    `label` (n,) int32 is the index into the manifest's classes, `clip` (n,) int32 the row of the image's own
-    sound (-1 where pairs are by class only), `time` (n,) float32 the seconds into it (-1 for photos).
-    """
+    """The images of a split; `clip` (n,) int32 and `time` (n,) float32: see IMAGE_COLUMNS."""
 
     clip = cached_property(lambda self: self.column("clip").to_numpy())
     time = cached_property(lambda self: self.column("time").to_numpy())
@@ -319,9 +310,7 @@ class ImageTable(SplitTable):
 class SoundTable(SplitTable):
     """The sounds of a split; `length` (n,) int64: samples of each."""
 
-    length = cached_property(
-        lambda self: pc.binary_length(self.column("audio")).to_numpy().astype(np.int64) // 2
-    )
+    length = cached_property(lambda self: pc.binary_length(self.column("audio")).to_numpy() // np.int64(2))
 
     def audio(self, i: int, start: int = 0, length: int | None = None) -> np.ndarray:
         """Samples ``start`` to ``start + length`` (default: to the end) of sound ``i``: (length,) int16.
@@ -339,16 +328,9 @@ class SoundTable(SplitTable):
 class Store:
     """A packed data set, opened for reading; StoreError where there is none, or an unfinished one.
 
-    Parameters
-    ----------
-    folder : str or Path
-
-    Attributes
-    ----------
-    manifest : dict
-        name, sample_rate (Hz), seconds, image_size (short side, pixels), classes ({"name", "seen"} by label),
-        splits (their numbers of images, sounds and shards, and hashes), content_hash (sha256 over all rows in
-        order: the name of this very data), excluded, warnings and more.
+    Its `manifest` (dict) has name, sample_rate (Hz), seconds, image_size (short side, pixels), classes
+    ({"name", "seen"} by label), splits (their numbers of images, sounds and shards, and hashes), content_hash
+    (sha256 over all rows in order: the name of this very data), excluded, warnings and more.
 
     Examples
     --------

@@ -33,23 +33,9 @@ from typing import TextIO
 
 import numpy as np
 
-from llinet_lite.data import media
+from llinet_lite.data import folders, media
 from llinet_lite.data.bandstand import FRAME, frame_grid
-from llinet_lite.data.folders import (
-    LIMITS,
-    SILENT,
-    FolderError,
-    Item,
-    class_name,
-    held_out,
-    importing,
-    is_flat,
-    left_out,
-    loudness,
-    pack_files,
-    read_files,
-    remark,
-)
+from llinet_lite.data.folders import FolderError
 from llinet_lite.data.media import MediaError
 from llinet_lite.data.store import Store, announce, check_limits
 
@@ -65,7 +51,7 @@ SHOWN = 5  # names in a remark about many files
 
 
 @dataclass
-class Listed(Item):
+class Listed(folders.Item):
     """One clip that a folder or its list offers."""
 
     name: str = ""  # of the video: its id, or the file name without suffix; it decides the split
@@ -82,26 +68,20 @@ def import_videos(
 
     Parameters
     ----------
-    source : str or Path
-        Folder with videos, in sub-folders or not.
-    folder : str or Path
-        Where the store shall be.
+    source, folder : str or Path
+        Folder with videos, in sub-folders or not; and where the store shall be.
     listing : str or Path, optional
         A csv in the form of AudioSet or VGGSound; default: the one in the folder, if there is one.
     unseen : tuple of str
         Classes for the split ``unseen``.
-    sample_rate : int
-        Hz, a multiple of 25; sounds of other rates are resampled.
-    image_size : int
-        Short side of the stored images, pixels; proportions stay.
+    sample_rate, image_size, workers, progress
+        As for :func:`llinet_lite.data.folders.import_folders`.
     frames : int
         Images per clip.
     seconds : float
         Longest clip.
     holdout : float
         Share of each class's videos kept out of ``train``, see :func:`with_splits`.
-    workers, progress
-        As for :func:`llinet_lite.data.folders.import_folders`.
 
     Returns
     -------
@@ -119,19 +99,19 @@ def import_videos(
     Notebook: 10
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size, "frames": frames, "seconds": seconds}
-    limits = LIMITS | {"frames": (1, 250), "seconds": (MIN_SECONDS, 600)}
+    limits = folders.LIMITS | {"frames": (1, 250), "seconds": (MIN_SECONDS, 600)}
     check_limits({**settings, "holdout": holdout}, limits)
     root = Path(source)
     items, excluded, remarks = walk_videos(root, Path(listing) if listing else None)
-    hidden, there = sorted(map(class_name, unseen)), {item.label for item in items}
+    hidden, there = sorted(map(folders.class_name, unseen)), {item.label for item in items}
     if strange := ", ".join(sorted(set(hidden) - there)):
         raise FolderError(f"no video is of the class {strange}: there are {', '.join(sorted(there))}")
     plan = {"import videos": IMPORT_VERSION, **settings, "holdout": holdout, "unseen": hidden}
-    with importing(root, folder, plan, items) as writer:
+    with folders.importing(root, folder, plan, items) as writer:
         if writer.finished:
             return Store(folder)
         _announce(folder, root, items, settings, progress)
-        kept = read_files(writer, root, items, _read_clips, settings, workers, progress)
+        kept = folders.read_files(writer, root, items, _read_clips, settings, workers, progress)
         used = _sort_out(items, holdout, hidden, excluded, remarks)
         classes = _classes(used, items, hidden, excluded, remarks)
         manifest = {
@@ -139,10 +119,10 @@ def import_videos(
             "seconds": max(length for item in used for length, _ in item.facts["clips"]),
             "image_size": image_size,
             "classes": [{"name": name, "seen": name not in hidden} for name in classes],
-            "excluded": [remark(*entry) for entry in sorted(excluded.items())],
+            "excluded": sorted(excluded.items()),
             "warnings": remarks,
         }
-        return pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
+        return folders.pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
 
 
 # --------------------------------------------------------------- what is there
@@ -159,7 +139,7 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in media.VIDEO_SUFFIXES and path.name[0] != "." and path.is_file()
 
 
-def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[dict]]:
+def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[tuple]]:
     """List what a folder of videos offers: clips in order of file and start, faults by file, remarks.
 
     The default ``listing`` is the one csv that lies in the folder, if there is one.
@@ -179,7 +159,7 @@ def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], 
         if not _is_video(path) and path.suffix != ".csv":
             others[path.suffix.lower() or "no suffix"].append(path.relative_to(root).as_posix())
     for kind, names in sorted(others.items()):
-        remarks.append(remark(names[0], f"not opened: {len(names)} files ({kind}) are no videos"))
+        remarks.append((names[0], f"not opened: {len(names)} files ({kind}) are no videos"))
     listing = listing or (lists[0] if lists else None)
     if listing:
         items, excluded = _by_list(root, videos, listing, remarks)
@@ -189,14 +169,14 @@ def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], 
     items = [replace(item, label=min(item.labels, key=lambda label: counts[label])) for item in items]
     if several := sum(len(item.labels) > 1 for item in items):
         text = f"{several} of {len(items)} clips have several labels: the rarest is their class, all are kept"
-        remarks.append(remark(listing.name, text))
+        remarks.append((listing.name, text))
     return sorted(items, key=lambda item: (item.file, item.span or (0, 0))), excluded, remarks
 
 
 def _by_folder(file: str) -> Listed:
-    *folders, _ = Path(file).parts
-    split = folders.pop(0) if len(folders) > 1 and folders[0] in SPLITS else ""
-    label = class_name(folders[-1]) if folders else UNLABELLED
+    *above, _ = Path(file).parts
+    split = above.pop(0) if len(above) > 1 and above[0] in SPLITS else ""
+    label = folders.class_name(above[-1]) if above else UNLABELLED
     return Listed(file, split, label, name=Path(file).stem, labels=(label,))
 
 
@@ -249,7 +229,7 @@ def _row(cells: list[str]) -> tuple[str, float, float, tuple[str, ...], str] | N
     try:
         name, start, third, fourth = cells[0], float(cells[1]), cells[2], cells[3]
         if len(cells) == 4 and fourth in SPLITS[:3] and third and name and math.isfinite(start):
-            return name, start, start + VGGSOUND_SECONDS, (class_name(third),), fourth
+            return name, start, start + VGGSOUND_SECONDS, (folders.class_name(third),), fourth
         # an unquoted list of labels comes apart into further cells
         labels = tuple(label.strip() for cell in cells[3:] for label in cell.split(",") if label.strip())
         end = float(third)
@@ -263,7 +243,7 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
     names, by_stem, excluded, items, missing = {}, {}, {}, {}, []
     if (root / NAMES).is_file():
         with _readable(root / NAMES) as table:
-            names = {row["mid"]: class_name(row["display_name"]) for row in csv.DictReader(table)}
+            names = {row["mid"]: folders.class_name(row["display_name"]) for row in csv.DictReader(table)}
     for file, path in videos.items():
         kept = by_stem.setdefault(path.stem, file)
         if kept != file:
@@ -277,10 +257,10 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
         span, labels = (start, end) if stem == name else None, tuple(names.get(code, code) for code in labels)
         item = Listed(by_stem[stem], split, "", name=name, labels=labels, span=span)
         if items.setdefault((item.file, span), item) is not item:
-            remarks.append(remark(listing.name, f"line {line}: {name} is listed twice"))
+            remarks.append((listing.name, f"line {line}: {name} is listed twice"))
     if missing:
         text = f"not there: {len(missing)} of {len(rows)} rows have no file in the folder ({_some(missing)})"
-        remarks.append(remark(listing.name, text))
+        remarks.append((listing.name, text))
     used = {item.file for item in items.values()}
     for file in videos:
         if file not in used:
@@ -289,7 +269,7 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
     if codes:
         some = ", ".join(codes[:SHOWN])
         text = f"codes: {len(codes)} labels have no name ({some}): put {NAMES} beside it"
-        remarks.append(remark(listing.name, text))
+        remarks.append((listing.name, text))
     return list(items.values()), excluded
 
 
@@ -318,8 +298,7 @@ def _announce(folder, root: Path, items: list[Listed], settings: dict, progress:
     need = 2 * sum(lengths) * settings["sample_rate"] + clips * settings["frames"] * image
     size = sum((root / file).stat().st_size for file in files) / 1e6
     text = f"{len(files)} videos ({size:,.0f} MB, about {sum(lengths) / 60:.1f} minutes)"
-    more = " (as much again while it is packed)"
-    announce(folder, 2 * need, f"{root.resolve().name}: {text}", more, progress)
+    announce(folder, 2 * need, f"{root.resolve().name}: {text}, while they are packed", progress)
 
 
 def _read_clips(path: Path, item: Listed, settings: dict) -> tuple[list[dict], list[dict]]:
@@ -371,11 +350,11 @@ def _rows(path, item, start: float, length: float, settings: dict, facts: dict) 
     """Decode a clip and make its rows; a :class:`MediaError` says why it cannot be used."""
     times = _times(item.file, start, length, settings["frames"])
     images, wave = media.cut_video(path, start, length, times, settings["sample_rate"])
-    level = loudness(wave)
-    if level < SILENT:
-        limit = f"{level:.0f} dB relative to full scale (limit {SILENT:.0f})"
+    level = folders.loudness(wave)
+    if level < folders.SILENT:
+        limit = f"{level:.0f} dB relative to full scale (limit {folders.SILENT:.0f})"
         raise MediaError(path, f"silent: {limit}; check its sound track")
-    if all(map(is_flat, images)):
+    if all(map(folders.is_flat, images)):
         raise MediaError(path, "empty: every picture is one flat color; check its picture track")
     about = json.dumps({"labels": item.labels, "start": start, "seconds": length, **facts})
     shared, name, rows = {"kind": "video", "factors": about}, f"{item.file}@{start:.2f}", []
@@ -408,7 +387,7 @@ def _notes(info: media.VideoInfo) -> list[str]:
 
 def with_splits(
     items: list[Listed], holdout: float, unseen: tuple[str, ...]
-) -> tuple[list[Listed], list[dict]]:
+) -> tuple[list[Listed], list[tuple]]:
     """Give every clip that can be used its split, by a hash of the video's name, so that a video is in one.
 
     Of each class's videos the share ``holdout`` is kept out of ``train``: half ``val``, half ``test``; where
@@ -427,7 +406,7 @@ def with_splits(
     return placed, remarks
 
 
-def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[dict]]:
+def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[tuple]]:
     """Splits of the videos by name, as given or held out of their class."""
     place = {item.name: item.split for item in items if item.split}
     order = ("test", "val") if not place else ("val",) if "val" not in place.values() else ()
@@ -437,10 +416,10 @@ def _places(items: list[Listed], holdout: float) -> tuple[dict[str, str], list[d
         if place.get(name, "train") == "train":
             classes[label].append(name)
     for label, names in sorted(classes.items()):
-        place |= held_out(names, holdout, order)
+        place |= folders.held_out(names, holdout, order)
         small += [label] * (len(names) < 3 and bool(holdout and order))
     text = f"small: {len(small)} classes have fewer than 3 videos, which all stay in train ({_some(small)})"
-    return place, [remark("train", text)] * bool(small)
+    return place, [("train", text)] * bool(small)
 
 
 def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Listed]:
@@ -454,10 +433,10 @@ def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Lis
     used = [item for item in placed if not item.reason]
     files = {item.file for item in used}
     for item in used:
-        remarks += [remark(item.file, note) for note in item.notes]
+        remarks += [(item.file, note) for note in item.notes]
     for item in [*items, *placed]:
         if item.reason and item.file in files:  # another part of it is used
-            remarks.append(remark(item.file, f"in part: {item.reason}"))
+            remarks.append((item.file, f"in part: {item.reason}"))
         elif item.reason:
             excluded[item.file] = item.reason
     remarks += small
@@ -468,13 +447,13 @@ def _classes(used, items, hidden, excluded, remarks) -> list[str]:
     """Names of all classes with a usable video; unseen ones last."""
     there = {item.label for item in used}
     if not there:
-        raise FolderError(f"not one video can be used.\n{left_out(excluded)}")
+        raise FolderError(f"not one video can be used.\n{folders.left_out(excluded)}")
     for label, count in sorted(Counter(item.label for item in items if item.label not in there).items()):
-        remarks.append(remark(label, f"no class: none of its {count} videos can be used"))
+        remarks.append((label, f"no class: none of its {count} videos can be used"))
     splits = {item.split for item in used}
     if absent := ", ".join(split for split in SPLITS[:3] if split not in splits):
         text = "lessons that train need all three; add videos of the same class, or change holdout"
-        remarks.append(remark(absent, f"no such split: {text}"))
+        remarks.append((absent, f"no such split: {text}"))
     return sorted(there, key=lambda name: (name in hidden, name))
 
 

@@ -221,13 +221,13 @@ def localization(table: LocalizationTable, located: Mapping[str, Sequence[Locali
     The honest column of `table`, made from `located`, is ours.
     """
     shown, honest, seeds = shown_in_all(located), table.values["LLINet"]["mIoU"], table.seeds["LLINet"]
-    parts, k = [one.pick(shown) for one in located["LLINet"]], table.k["LLINet"]["honest"]
+    parts, k = [one.pick(shown) for one in located["LLINet"]], table.k["LLINet"]
     judged = [(one.maps("own"), one.masks) for one in parts]
     tests = [evaluate(*of, PROTOCOL, k="test") for of in judged]
     masks = [
         evaluate(*of, PROTOCOL, k=best, mask_resize="bicubic") for of, best in zip(judged, k, strict=True)
     ]
-    on_test = ", ".join(str(one.settings["k"]).split()[0] for one in tests)
+    on_test = ", ".join(str(one.settings["k"]) for one in tests)
     note = f"k = {on_test} instead of {', '.join(map(str, k))}"
 
     def worth(ious, **limit) -> Interval:  # (S, N) -> (S, 1, N)

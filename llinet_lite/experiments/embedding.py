@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from llinet_lite.data.bandstand import first_images
 from llinet_lite.data.batches import Batches, EvaluationSet
 from llinet_lite.data.store import Store
 from llinet_lite.experiments.methods import CORRESPONDENCE, Inputs, look, own_trunk
-from llinet_lite.experiments.standins import fingerprint
+from llinet_lite.experiments.standins import fingerprint, sounds_of
 from llinet_lite.features import LogMel, to_image
 from llinet_lite.losses import float32_arithmetic
 
@@ -44,8 +45,6 @@ def activations(
     ----------
     trunk : Trunk
         With `frozen_bn="eval"`: else an activation depends on the batch.
-    store : Store
-    split : str
     crop : int
         Side of the crop from the middle, pixels.
     taps : sequence of str
@@ -60,42 +59,30 @@ def activations(
     if trunk.frozen_bn != "eval":
         raise ValueError('activations of a trunk with frozen_bn="train" depend on the batch: none are kept.')
     folder = store.folder / "activations" / f"{trunk.name}-{fingerprint(trunk)}-{crop}"
-    mark = store.splits[split]["sha256"][:8]  # a store that is built anew has other images
+    mark, part = store.splits[split]["sha256"][:8], rows  # a store that is built anew has other images
+    if rows is not None and not all((folder / f"{split}-{mark}-{tap}.npy").is_file() for tap in taps):
+        mark, part = f"{mark}-{hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:8]}", None
     paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
-    if rows is not None:
-        if all(path.is_file() for path in paths.values()):
-            return {tap: array[rows] for tap, array in _mapped(paths).items()}
-        mark += "-" + hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:8]
-        paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
     if missing := {tap: path for tap, path in paths.items() if not path.is_file()}:
-        _compute(trunk, store, split, crop, missing, rows)
-    return _mapped(paths)
-
-
-def _mapped(paths: dict[str, Path]) -> dict[str, np.ndarray]:
-    return {tap: np.load(path, mmap_mode="r", allow_pickle=False) for tap, path in paths.items()}
+        _compute(trunk, images_of(store, split, crop, rows), missing)
+    kept = {tap: np.load(path, mmap_mode="r", allow_pickle=False) for tap, path in paths.items()}
+    return kept if part is None else {tap: array[part] for tap, array in kept.items()}
 
 
 @torch.no_grad()
-def _compute(trunk: Trunk, store: Store, split: str, crop: int, paths: dict[str, Path], rows) -> None:
-    images = EvaluationSet(store, split, batch_size=ITEMS, image_crop=crop, item="image")
-    if rows is not None:
-        images.rows = images.rows.take(rows)
-    count, at = len(images.rows.label), next(trunk.parameters()).device
+def _compute(trunk: Trunk, images: EvaluationSet, paths: dict[str, Path]) -> None:
+    count, crop, at = len(images.rows.label), images.source.image_crop, next(trunk.parameters()).device
     first = look(trunk, torch.zeros(1, 3, crop, crop, device=at), tuple(paths))
     size = sum(2 * count * tap.numel() for tap in first.values())
+    split = images.source.split
     print(f"activations of {count:,} images of {split} ({trunk.title}): {size / 1e6:,.0f} MB", flush=True)
     next(iter(paths.values())).parent.mkdir(parents=True, exist_ok=True)
     unfinished = {tap: path.with_name(f".{path.name}.{os.getpid()}") for tap, path in paths.items()}
-    arrays = {
-        tap: np.lib.format.open_memmap(
-            unfinished[tap], mode="w+", dtype=np.float16, shape=(count, *first[tap].shape[1:])
-        )
-        for tap in paths
-    }
-    training, start = trunk.training, 0
-    trunk.eval()
+    arrays, start = {}, 0
     try:
+        for tap, path in unfinished.items():
+            shape = (count, *first[tap].shape[1:])
+            arrays[tap] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
         for batch in images:
             for tap, values in look(trunk, to_image(batch["image"].to(at)), tuple(paths)).items():
                 arrays[tap][start : start + len(values)] = values.cpu().numpy()
@@ -104,9 +91,16 @@ def _compute(trunk: Trunk, store: Store, split: str, crop: int, paths: dict[str,
             array.flush()
             os.replace(unfinished[tap], paths[tap])
     finally:
-        trunk.train(training)
         for path in unfinished.values():
             path.unlink(missing_ok=True)
+
+
+def images_of(store: Store, split: str, crop: int, rows: np.ndarray | None = None) -> EvaluationSet:
+    """Batches of images of a split, cropped from the middle: all, or these rows."""
+    images = EvaluationSet(store, split, batch_size=ITEMS, image_crop=crop, item="image")
+    if rows is not None:
+        images.rows = images.rows.take(rows)
+    return images
 
 
 def matching(store: Store, split: str = "train") -> str:
@@ -121,25 +115,15 @@ def at_once(view: str) -> int:
 
 @dataclass(frozen=True)
 class Items:
-    """The images and audio of a split that are compared: rows of the store's tables, and their labels.
-
-    Attributes
-    ----------
-    image_row, audio_row : (N,), (M,) int
-    image_label, audio_label : (N,), (M,) int
-    image_clip, audio_clip : (N,), (M,) int
-        What the bootstrap draws; what belongs to no clip stands for itself.
-    paired : bool
-        Whether image i and audio i are of one moment; else they share classes only.
-    """
+    """The images and audio of a split that are compared, (N,) and (M,) int: rows of the store's tables."""
 
     image_row: np.ndarray
     audio_row: np.ndarray
     image_label: np.ndarray
     audio_label: np.ndarray
-    image_clip: np.ndarray
+    image_clip: np.ndarray  # what the bootstrap draws; what belongs to no clip stands for itself
     audio_clip: np.ndarray
-    paired: bool = False
+    paired: bool = False  # whether image i and audio i are of one moment; else they share classes only
 
     def kept(self, image: np.ndarray, audio: np.ndarray) -> Items:
         """These images and audio only, masks (N,) and (M,)."""
@@ -149,39 +133,31 @@ class Items:
 
 
 def items_of(store: Store, split: str, classes: Sequence[int] | None = None, most: int = 0) -> Items:
-    """List one image of every clip and every audio of a split.
+    """One image of every clip and every audio of a split.
 
-    Parameters
-    ----------
-    store : Store
-    split : str
-    classes : sequence of int, optional
-        Labels that take part; default: all.
-    most : int
-        At most so many images and audios of a class, the first ones; 0: all.
+    `classes` are the labels that take part (default: all); of each at most the first `most` (0: all).
     """
     images, sounds = store.images(split), store.sounds(split)
-    by_class = bool((images.clip < 0).any())
-    image = np.arange(len(images)) if by_class else first_images(images)
-    chosen = []
-    for rows, table in ((image, images), (np.arange(len(sounds)), sounds)):
-        label = np.asarray(table.label)[rows]
+    by_class = matching(store, split) == "class"
+
+    def chosen(table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        label = np.asarray(table.label, np.int64)[rows]
         keep = np.ones(len(rows), bool) if classes is None else np.isin(label, classes)
         if most:
             keep &= rank_in_class(label) < most
-        chosen.append((rows[keep], label[keep].astype(np.int64)))
-    (image, image_label), (audio, audio_label) = chosen
-    image_clip = np.arange(len(image)) if by_class else np.asarray(images.clip)[image].astype(np.int64)
-    audio_clip = np.arange(len(audio)) if by_class else audio
-    return Items(image, audio, image_label, audio_label, image_clip, audio_clip)
+        return rows[keep], label[keep]
+
+    image, image_label = chosen(images, np.arange(len(images)) if by_class else first_images(images))
+    audio, audio_label = chosen(sounds, np.arange(len(sounds)))
+    clips = (np.asarray(images.clip, np.int64)[image], audio)
+    if by_class:
+        clips = np.arange(len(image)), np.arange(len(audio))
+    return Items(image, audio, image_label, audio_label, *clips)
 
 
 def rank_in_class(label: np.ndarray) -> np.ndarray:
     """Which of its class every item is, from 0, (N,)."""
-    order = np.argsort(label, kind="stable")
-    ranks = np.empty(len(label), int)
-    ranks[order] = np.arange(len(label)) - np.searchsorted(label[order], label[order])
-    return ranks
+    return pd.Series(label).groupby(label).cumcount().to_numpy()
 
 
 @dataclass(frozen=True)
@@ -211,44 +187,31 @@ def embed(run: Run, store: Store, split: str, items: Items | None = None, *, eve
     one image, or with `every` all of them, as the plan's view shows it, and the second around it; photos and
     recordings that share classes only one by one.
     """
-    if run.plan.method in CORRESPONDENCE:
-        view = ("frame" if every else "middle") if run.plan.view == "frame" else run.plan.view
-        at = next(run.method.parameters()).device
-        inputs = run.inputs.to(at)
-        return vectors(
-            store,
-            split,
-            run.profile,
-            lambda batch: run.method.embed_image(inputs.image(batch)),
-            lambda batch: run.method.embed_audio(inputs.audio(batch)),
-            view=view,
-            at=at,
-        )
-    return embedded(run.method, run.trunk, store, split, run.profile, items)
+    if run.plan.method not in CORRESPONDENCE:
+        return embedded(run.method, run.trunk, store, split, run.profile, items)
+    view = ("frame" if every else "middle") if run.plan.view == "frame" else run.plan.view
+    at = next(run.method.parameters()).device
+    inputs = run.inputs.to(at)
+
+    def see(batch: dict[str, Tensor]) -> Tensor:
+        return run.method.embed_image(inputs.image(batch))
+
+    def hear(batch: dict[str, Tensor]) -> Tensor:
+        return run.method.embed_audio(inputs.audio(batch))
+
+    return vectors(store, split, run.profile, see, hear, view=view, at=at)
 
 
 @torch.inference_mode()
 def vectors(
-    store: Store,
-    split: str,
-    profile: Profile,
-    see: Callable | None,
-    hear: Callable | None,
-    *,
-    view: str = "middle",
+    store: Store, split: str, profile: Profile, see: Callable | None, hear: Callable | None, *, view="middle",
     at: str | torch.device = "cpu",
-) -> Embedded:
+) -> Embedded:  # fmt: skip
     """Return vectors of length 1 of a split: of an image and the second around it for each clip.
 
-    Parameters
-    ----------
-    see, hear : callable or None
-        Batch -> vectors of its images, of its audio; None: the result has None there.
-    view : {"frame", "middle", "frames", "flow"}
-        What `see` takes: "middle" is one image of each clip, "frame" every image with its audio.
-    at : device of what `see` and `hear` run on
+    `see` and `hear` take batches on the device `at` and give vectors; None: the result has None there. The
+    view "middle" is one image of each clip, "frame" every image with its audio.
     """
-
     crop = {"batch_size": at_once(view), "image_crop": profile.image_crop}
     paired = matching(store, split) == "clip"
     if paired:
@@ -280,23 +243,14 @@ def embedded(
 ) -> Embedded:
     """Embed items with a retrieval method that is not in a run."""
     items, trunk = items or items_of(store, split), own_trunk(method, trunk)
-    at, training = next(method.parameters()).device, method.training
+    at = next(method.parameters()).device
     inputs = Inputs(getattr(method, "ear", None) or LogMel(store.sample_rate), trunk, method.needs).to(at)
-    shortest = int(store.sounds(split).length.min()) / store.sample_rate  # items do not change one another
-    sounds = EvaluationSet(store, split, batch_size=ITEMS, item="sound", seconds=shortest)
-    sounds.rows = sounds.rows.take(items.audio_row)
-    method.eval()
-    try:
-        with float32_arithmetic(at):
-            image = torch.cat(
-                [method.embed_image(x).float() for x in looks(inputs, store, split, profile, items.image_row)]
-            )
-            audio = torch.cat(
-                [method.embed_audio(inputs.audio({"audio": b["audio"].to(at)})).float() for b in sounds]
-            )
-            scores = method.scores(image, audio)
-    finally:
-        method.train(training)
+    with float32_arithmetic(at):
+        seen = looks(inputs, store, split, profile, items.image_row)
+        image = torch.cat([method.embed_image(activation).float() for activation in seen])
+        heard = (inputs.audio({"audio": b["audio"].to(at)}) for b in sounds_of(store, split, items.audio_row))
+        audio = torch.cat([method.embed_audio(one).float() for one in heard])
+        scores = method.scores(image, audio)
     return Embedded(items, image.cpu(), audio.cpu(), scores.cpu())
 
 
@@ -309,7 +263,5 @@ def looks(inputs: Inputs, store: Store, split: str, profile: Profile, rows: np.n
             part = {tap: np.array(values[start : start + ITEMS]) for tap, values in kept.items()}
             yield {tap: torch.from_numpy(values).to(at).float() for tap, values in part.items()}
         return
-    images = EvaluationSet(store, split, batch_size=ITEMS, image_crop=crop, item="image")
-    images.rows = images.rows.take(rows)
-    for batch in images:
+    for batch in images_of(store, split, crop, rows):
         yield inputs.image({"image": batch["image"].to(at)})

@@ -17,16 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from llinet_lite.data.batches import Batches, EvaluationSet, Source
-from llinet_lite.experiments.embedding import ITEMS, activations, at_once, matching
-from llinet_lite.experiments.methods import LLINET, Inputs, look, own_trunk
+from llinet_lite.data.batches import EvaluationSet
+from llinet_lite.experiments.embedding import ITEMS, at_once, looks, matching
+from llinet_lite.experiments.methods import LLINET, Inputs, own_trunk
 from llinet_lite.experiments.runs import held_out
-from llinet_lite.features import LogMel, to_image
+from llinet_lite.features import LogMel
 from llinet_lite.losses import cosines
 from llinet_lite.metrics import localization as metrics
 from llinet_lite.metrics.intervals import Cell, Interval
 from llinet_lite.metrics.localization import Localization, evaluate
-from llinet_lite.results import Result, Table, papers
+from llinet_lite.results import Result, Table
 from llinet_lite.world.instruments import instrument
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ HEATS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class LocalizationMaps:
     """The images of a split, cell by cell, and the sounds that they are tried with."""
 
-    title: str  # of the network
     heat: Callable[[Tensor, Tensor], Tensor]  # cells (b, D, h, w), sounds (b, D') -> maps (b, h, w)
     scale: str  # "probability", or "maximum": maps are on no fixed scale
     cells: Tensor  # (N, D, h, w) float32
@@ -86,18 +85,19 @@ class LocalizationMaps:
     @torch.inference_mode()
     def maps(self, sound: Tensor | str = "own", *, seed: int = 0) -> Tensor:
         """Return maps (N, h, w) for the sounds "own", "silence", (N, D'), or "shuffled": of other classes."""
-        if isinstance(sound, str):
-            make = {
-                "own": lambda: self.sound,
-                "shuffled": lambda: self.sound[other_class(self.label, seed)],
-                "silence": lambda: self.silence.expand(len(self.cells), -1),
-            }
-            sound = make[sound]()
+        if isinstance(sound, str) and sound == "shuffled":
+            sound = self.sound[other_class(self.label, seed)]
+        elif isinstance(sound, str):
+            sound = {"own": self.sound, "silence": self.silence.expand(len(self.cells), -1)}[sound]
         parts = zip(self.cells.split(BATCH), sound.split(BATCH), strict=True)
         return torch.cat([self.heat(cells, heard) for cells, heard in parts])
 
+    def peaks(self, sound: str = "own") -> np.ndarray:
+        """Return the highest value of every image's map, (N,)."""
+        return self.maps(sound).amax((1, 2)).cpu().numpy()
+
     def pick(self, which) -> LocalizationMaps:
-        """Return the same for some images; `which` (N,) bool or indices."""
+        """Keep some images; `which` (N,) bool or indices."""
         parts = ("cells", "sound", "objects", "label", "row", "clip", "kind")
         return replace(self, **{name: getattr(self, name)[which] for name in parts})
 
@@ -127,21 +127,25 @@ def usual_map(run: Run) -> str:
 
 
 class _AVOLNetAsked:
-    scale, measure, seconds, listens = "probability", "probability", 1.0, True
+    """AVOL-Net with what it sees and hears: images and audio -> what is compared."""
 
-    def __init__(self, run: Run, store: Store, heat: str):
+    scale = measure = "probability"
+    seconds, listens = 1.0, True
+
+    def __init__(self, run: Run, store: Store):
         self.network, self.at = run.network, next(run.method.parameters()).device
         self.inputs, self.heat = run.inputs.to(self.at), run.network.heat
         self.side, self.batch, self.window = run.profile.image_crop, at_once("frame"), self.seconds
 
-    def see(self, image: Tensor) -> tuple[Tensor, None]:
+    def see(self, image: Tensor) -> tuple[Tensor, None]:  # (N, S, S, 3) -> cells (N, D, h, w)
         return self.network.embed_image(self.inputs.image({"image": image.to(self.at)})).float(), None
 
-    def hear(self, audio: Tensor) -> tuple[Tensor, None]:
+    def hear(self, audio: Tensor) -> tuple[Tensor, None]:  # (M, n) -> (M, D)
         return self.network.embed_audio(self.inputs.audio({"audio": audio.to(self.at)})).float(), None
 
-    def cells(self, images: EvaluationSet, k: int, batch: dict[str, Tensor]) -> Tensor:
-        return self.see(batch["image"])[0]
+    def cells(self, store: Store, split: str) -> Tensor:
+        images = EvaluationSet(store, split, item="image", batch_size=self.batch, image_crop=self.side)
+        return torch.cat([self.see(batch["image"])[0] for batch in images])
 
     def match(self, seen, heard) -> Tensor:
         return self.network.all_pairs(seen[0], heard[0]).softmax(-1)[..., 1]  # (N, M, 2) -> (N, M)
@@ -152,41 +156,34 @@ class _AVOLNetAsked:
 
 
 class _LLINetAsked:
+    """LLINet or one of its baselines: images -> cells and vectors, audio -> keys of the map and vectors."""
+
     scale, measure, seconds = "maximum", "cosine", None
 
-    def __init__(self, run: Run, store: Store, heat: str):
-        heat = heat or usual_map(run)
-        if heat not in HEATS or (heat == "gate" and run.network.gate == "none"):
-            raise ValueError(f"this network has no map {heat!r}: its usual one is {usual_map(run)!r}")
+    def __init__(self, run: Run, store: Store):
+        heat = usual_map(run)
         self.network, self.heat, self.listens = run.network, HEATS[heat], heat == "transformed"
-        self.trunk, self.at = own_trunk(run.method, run.trunk), next(run.network.parameters()).device
-        # without either the attention layer was never trained: the cells are the frozen trunk's own
-        self.trained = bool(run.method.attention) or run.network.gate != "none"
-        self.tap = "early" if self.trained else "late"
+        self.profile, self.at = run.profile, next(run.network.parameters()).device
+        self.trained = heat != "mean"  # the attention layer; else the cells are the frozen trunk's own
         hearing = getattr(run.method, "ear", None) or LogMel(store.sample_rate)
-        self.inputs = Inputs(hearing, self.trunk, run.method.needs).to(self.at)
+        self.inputs = Inputs(hearing, own_trunk(run.method, run.trunk), run.method.needs).to(self.at)
         self.side, self.batch, self.window = run.profile.llinet_crop, ITEMS, run.profile.llinet_seconds
-        self.kept, self.keep = None, run.profile.keep_activations and self.trunk.frozen_bn == "eval"
 
-    def see(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def see(self, image: Tensor) -> tuple[Tensor, Tensor]:  # -> (N, C, h, w), (N, D)
         seen = self.inputs.image({"image": image.to(self.at)})
         vector, local = self.network.attend(seen["early"], seen["late"])
         return (local if self.trained else seen["late"]).float(), vector.float()
 
-    def hear(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+    def hear(self, audio: Tensor) -> tuple[Tensor, Tensor]:  # -> (M, C), (M, D)
         vector = self.network.embed_audio(self.inputs.audio({"audio": audio.to(self.at)}))
         key = self.network.transform(vector).float() if self.listens else vector.new_zeros(len(vector), 0)
         return key, vector.float()
 
-    def cells(self, images: EvaluationSet, k: int, batch: dict[str, Tensor]) -> Tensor:
-        of, taps = images.source, (self.tap,)
-        if self.keep:
-            self.kept = self.kept or activations(self.trunk, of.store, of.split, crop=self.side, taps=taps)
-            part = self.kept[self.tap][k * ITEMS : (k + 1) * ITEMS]
-            values = torch.from_numpy(np.array(part)).to(self.at)
-        else:
-            values = look(self.trunk, to_image(batch["image"].to(self.at)), taps)[self.tap]
-        return self.network.attention(values.float()).float() if self.trained else values.float()
+    def cells(self, store: Store, split: str) -> Tensor:
+        tap, rows = "early" if self.trained else "late", np.arange(len(store.images(split)))
+        inputs = Inputs(self.inputs.hearing, self.inputs.trunk, (tap,))
+        batches = (seen[tap].float() for seen in looks(inputs, store, split, self.profile, rows))
+        return torch.cat([self.network.attention(x).float() if self.trained else x for x in batches])
 
     def match(self, seen, heard) -> Tensor:
         return cosines(seen[1], heard[1])
@@ -196,8 +193,8 @@ class _LLINetAsked:
         return (lambda cell, heard: F.cosine_similarity(cell[None], heard[0])) if self.listens else None
 
 
-def _asked(run: Run, store: Store, heat: str = ""):
-    return (_AVOLNetAsked if run.plan.method == AVOL else _LLINetAsked)(run, store, heat)
+def _asked(run: Run, store: Store) -> _AVOLNetAsked | _LLINetAsked:
+    return (_AVOLNetAsked if run.plan.method == AVOL else _LLINetAsked)(run, store)
 
 
 def _sounds(network, store: Store, split: str) -> EvaluationSet:
@@ -206,72 +203,65 @@ def _sounds(network, store: Store, split: str) -> EvaluationSet:
     return EvaluationSet(store, split, batch_size=network.batch, item="sound", seconds=seconds)
 
 
-def _keys(network, sounds: EvaluationSet) -> Tensor:
-    return torch.cat([network.hear(batch["audio"])[0] for batch in sounds])
+def _keys(network, items: EvaluationSet) -> Tensor:
+    """What maps take of the sounds of all items, (N, D')."""
+    parts = (
+        items.rows.take(slice(k, k + network.batch)) for k in range(0, len(items.rows.sound), network.batch)
+    )
+    return torch.cat([network.hear(torch.from_numpy(items.source.read_sounds(part)))[0] for part in parts])
 
 
 @torch.inference_mode()
-def locate(run: Run, store: Store, split: str, *, heat: str = "", seed: int = 0) -> LocalizationMaps:
+def locate(run: Run, store: Store, split: str) -> LocalizationMaps:
     r"""Return the cells and the sounds of every image of a split with masks, for AVOL-Net or LLINet.
 
     AVOL-Net hears the second around each image. LLINet hears all of its sound; with the local features v_bar
-    (C, h, w) and the transformed audio a_bar = ReLU(W a' + b) its maps are
+    (C, h, w) and the transformed audio a_bar = ReLU(W a' + b) its map is the first of
 
     .. math:: s_i = \bar v_i \cdot \bar a, \qquad
-              m_i = \tfrac1C \sum_c \bar v_{ci}, \qquad
-              g_i = \tfrac1C \sum_c \mathrm{softmax}_i(\bar v_{ci})
+              g_i = \tfrac1C \sum_c \mathrm{softmax}_i(\bar v_{ci}), \qquad
+              m_i = \tfrac1C \sum_c \bar v_{ci}
 
-    Parameters
-    ----------
-    run : Run
-    store : Store
-    split : str
-    heat : {"", "transformed", "mean", "gate"}
-        Of LLINet. "transformed": s, the published map; only the attention loss trains W. "gate": g, what
-        opens the image's own path, the one map that the matching loss trains. "mean": m, in which no sound
-        takes part; how the published Baseline makes its map is not stated, released code has such a branch.
-        Default: s with the attention loss, else g if there is a gate, else m.
-    seed : int
-        Of the sounds, where images and sounds share classes only.
+    that was trained: s, the published map, with the attention loss, which alone trains W; else the gate g,
+    which opens the image's own path, if there is one; else m, of the frozen trunk's features. How the
+    published Baseline makes its map is not stated; released code has the branch m. No sound takes part in g
+    and m. Where images and sounds share classes only, each image hears a random one of its class.
 
     Notebook: 03, 07
     """
-    usual_map(run)  # refuses what makes no maps
-    network, paired = _asked(run, store, heat), matching(store, split) == "clip"
-    around = paired and network.seconds is not None
-    how = {"batch_size": network.batch, "image_crop": network.side, "objects": True}
-    images = EvaluationSet(store, split, item="pair" if around else "image", **how)
-    cells, sound, objects = [], [], []
-    for k, batch in enumerate(images):
-        cells.append(network.cells(images, k, batch))
-        objects.append(batch["objects"].numpy())
-        if around:
-            sound.append(network.hear(batch["audio"])[0])
-    cells, table, rows = torch.cat(cells), store.images(split), images.rows.image
-    label, clip = table.label[rows].astype(np.int64), table.clip[rows] if paired else rows
-    sounds = _sounds(network, store, split)
+    network, images, paired = _asked(run, store), store.images(split), matching(store, split) == "clip"
+    cells, rows, sounds = network.cells(store, split), np.arange(len(images)), _sounds(network, store, split)
+    objects = [images.objects(row) for row in rows]
+    if any(mask is None for mask in objects):
+        raise ValueError(f"{split} holds no masks: what is localized there cannot be judged")
+    label = images.label.astype(np.int64)
     if not network.listens:
         sound = cells.new_zeros(len(cells), 0)
-    elif around:
-        sound = torch.cat(sound)
+    elif paired and network.seconds:
+        around = EvaluationSet(store, split, batch_size=network.batch, image_crop=network.side)
+        sound = _keys(network, around)
     else:
-        own = clip.astype(int) if paired else sounds.source.same_class(label, np.random.default_rng(seed))
-        sound = _keys(network, sounds)[own]
+        own = images.clip if paired else sounds.source.same_class(label, np.random.default_rng(0))
+        sound = _keys(network, sounds)[own.astype(int)]
     silence = network.hear(torch.zeros(1, sounds.source.length, dtype=torch.int16))[0][0]
-    known = run.plan.method, network.heat, network.scale, cells, sound, silence, np.concatenate(objects)
-    return LocalizationMaps(*known, label, rows, clip, table.kind[rows])
+    return LocalizationMaps(
+        *(network.heat, network.scale, cells, sound, silence),
+        np.stack([_middle(mask, network.side) for mask in objects]),
+        *(label, rows, images.clip if paired else rows, images.kind),
+    )
 
 
 def held_out_maps(runs: Mapping[str, Sequence[Run]], store: Store) -> dict[str, list[LocalizationMaps]]:
     """Return every network's maps of `val`, of the seen classes only that LLINet's seed does not train on."""
-    found = {}
-    for name, of in runs.items():
-        parts = [(run, locate(run, store, "val")) for run in of]
-        found[name] = [part.pick(np.isin(part.label, held_out(store, run.seed))) for run, part in parts]
-    return found
+
+    def of_held_out(run: Run) -> LocalizationMaps:
+        maps = locate(run, store, "val")
+        return maps.pick(np.isin(maps.label, held_out(store, run.seed)))
+
+    return {name: [of_held_out(run) for run in of] for name, of in runs.items()}
 
 
-def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dict:
+def localizer(run: Run, store: Store, *, title: str = "") -> dict:
     """Return what `show.explorer.Localizer` takes, by name: the maps of :func:`locate`, for any sound.
 
     AVOL-Net: image and sound match as well as the best cell says. LLINet: by the cosine of their embeddings.
@@ -280,8 +270,7 @@ def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dic
     """
     if store.sample_rate != run.profile.sample_rate:
         raise ValueError(f"the network hears {run.profile.sample_rate} Hz, the store has {store.sample_rate}")
-    usual_map(run)
-    network = _asked(run, store, heat)
+    network = _asked(run, store)
     names = ("side", "heat", "match", "fit", "scale", "measure", "window")
     return {name: getattr(network, name) for name in names} | {
         "title": title or run.plan.method,
@@ -291,13 +280,7 @@ def localizer(run: Run, store: Store, *, title: str = "", heat: str = "") -> dic
     }
 
 
-# ---- pointing: does the highest cell lie on what is heard?
-
-
-def hits(maps: Tensor, masks: np.ndarray) -> np.ndarray:
-    """Return whether the highest cell of each map (N, h, w) lies on its mask (N, H, W), (N,) bool."""
-    masks = torch.from_numpy(masks)
-    return metrics.on_mask(metrics.points(maps.cpu(), masks.shape[1:]), masks).numpy()
+# ---- does the heat follow the sound?
 
 
 def boxed(masks: np.ndarray) -> np.ndarray:
@@ -319,45 +302,6 @@ def nearer(maps: Tensor, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.array([first < second for first, second in away])  # pixels to the nearest one of either mask
 
 
-def pointing(located: Mapping[str, Sequence[LocalizationMaps]], seeds: Sequence[int] = ()) -> Table:
-    """Run the pointing test, with the box around the instrument and with the very pixels that show it.
-
-    Parameters
-    ----------
-    located : mapping of title to sequence of LocalizationMaps
-        Of one split, one per seed; images that show nothing of their instrument are left out.
-    seeds : sequence of int
-
-    Returns
-    -------
-    Table
-        Rows "own sound", "image centre", "shuffled sound", "silence", and "chance", the share of the image
-        that the instrument covers; columns "pointing, <title>, box" and "pointing, <title>, outline".
-
-    Notebook: 03
-    """
-    values, clips = {}, {}
-    for title, of in located.items():
-        shown = of[0].shown
-        masks, maps = of[0].masks[shown], {"own sound": [one.maps()[shown] for one in of], "image centre": []}
-        for row, sound in CONTROLS.items():
-            maps[row] = [one.maps(sound, seed=seed)[shown] for seed, one in enumerate(of)]
-        for region, area in (("box", boxed(masks)), ("outline", masks)):
-            found = {name: [hits(one, area) for one in each] for name, each in maps.items()}
-            found["image centre"] = [area[:, area.shape[1] // 2, area.shape[2] // 2]]
-            found["chance"] = [area.mean((1, 2))]
-            column = f"pointing, {title}, {region}"
-            clips[column] = of[0].clip[shown]
-            for name, each in found.items():
-                values.setdefault(name, {})[column] = np.stack(each).astype(float)
-    chance = {column: float(each.mean()) for column, each in values["chance"].items()}
-    paper = dict.fromkeys(clips, papers()["pointing"])
-    return Table(values, clips, chance, paper, seeds=dict.fromkeys(values, tuple(seeds)))
-
-
-# ---- duets: does the heat follow the sound?
-
-
 @dataclass(frozen=True)
 class Duets:
     """Images of two instruments, both seen, with the sounds of either."""
@@ -370,11 +314,10 @@ class Duets:
 
 
 @torch.inference_mode()
-def duets(run: Run, store: Store, split: str, solos: str, *, seed: int = 0) -> Duets:
+def duets(run: Run, store: Store, split: str, solos: str) -> Duets:
     """Try the duets of a split with solo sounds of their two classes, and of a third.
 
-    The recordings are from the split `solos`, of other instruments of the class than those in the image;
-    `seed` chooses among them.
+    The recordings are from the split `solos`, of other instruments of the class than those in the image.
 
     Notebook: 03, 07
     """
@@ -383,13 +326,13 @@ def duets(run: Run, store: Store, split: str, solos: str, *, seed: int = 0) -> D
     scenes = scenes.pick((scenes.kind == "duet") & both[0] & both[1])
     images = store.images(split)
     partner = np.array([instrument(images.factors(int(row))["partner"]).label for row in scenes.row])
-    rng, classes = np.random.default_rng(seed), np.unique(store.sounds(solos).label)
+    rng, classes = np.random.default_rng(0), np.unique(store.sounds(solos).label)
     third = np.array([rng.choice(np.setdiff1d(classes, p)) for p in zip(scenes.label, partner, strict=True)])
     network = _asked(run, store)
     sounds = _sounds(network, store, solos)
     keys, maps = _keys(network, sounds), []
     for k, labels in enumerate((scenes.label, partner, third)):
-        picked = sounds.source.same_class(labels, np.random.default_rng(seed + k))
+        picked = sounds.source.same_class(labels, np.random.default_rng(k))
         maps.append(scenes.maps(keys[picked]))
     return Duets(scenes, *maps, partner)
 
@@ -409,21 +352,23 @@ def follows(tried: Mapping[str, Sequence[Duets]], runs: Mapping[str, Sequence[Ru
     """
     values = {}
     for name, of in tried.items():
-        scenes, found = of[0].scenes, {}
+        scenes, shares = of[0].scenes, {}
         outline = [scenes.objects == k for k in (1, 2)]
         box = [boxed(mask) for mask in outline]
         for title, (one, two) in (("on its box", box), ("on its outline", outline)):
-            found[title] = [(1.0 * hits(d.first, one) + hits(d.second, two)) / 2 for d in of]
-        near = np.stack([[nearer(d.first, *outline), ~nearer(d.second, *outline)] for d in of])
-        found |= {"nearer to it": near.mean(1), "moves": near.all(1)}
-        found["on either box, a third class's sound"] = [hits(d.third, box[0] | box[1]) for d in of]
-        cells = {row: Cell.mean(np.array(each, float), scenes.clip) for row, each in found.items()}
-        means = {}
-        for title, sound in (("own sound", "own"), ("silence", "silence")):
-            each = [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in of]
-            means[f"mean map, {title}"] = Cell.mean(np.array(each, float), scenes.clip, limits=(0, np.inf))
-        own, silent = means.values()
-        cells |= means if scenes.scale == "probability" else {}
+            shares[title] = [(1.0 * metrics.hits(d.first, one) + metrics.hits(d.second, two)) / 2 for d in of]
+        near = np.stack([[nearer(d.first, *outline), ~nearer(d.second, *outline)] for d in of])  # (S, 2, N)
+        shares |= {"nearer to it": near.mean(1), "moves": near.all(1)}
+        shares["on either box, a third class's sound"] = [metrics.hits(d.third, box[0] | box[1]) for d in of]
+        cells = {row: Cell.mean(np.array(each, float), scenes.clip) for row, each in shares.items()}
+        own, silent = (
+            Cell.mean(
+                [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in of], scenes.clip, limits=(0, np.inf)
+            )
+            for sound in ("own", "silence")
+        )
+        if scenes.scale == "probability":
+            cells |= {"mean map, own sound": own, "mean map, silence": silent}
         cells["mean map, silence / own sound"] = silent / own
         values[name] = {row: replace(cell, n=len(np.unique(scenes.clip))) for row, cell in cells.items()}
     seeds, chance = {name: [run.seed for run in of] for name, of in runs.items()}, {"moves": 0.25}
@@ -437,19 +382,6 @@ def duet_results(table: Table, workspace: Workspace) -> list[Result]:
     return [replace(r, name=f"duets: {what}" if one else f"{of}: duets: {what}") for what, of, r in found]
 
 
-def peaks(run: Run, store: Store, solos: str, mixed: str) -> dict[str, np.ndarray]:
-    """Return the highest map value of every image by kind of scene; of solos also with another class's sound.
-
-    Notebook: 03, 07
-    """
-    alone, scenes = locate(run, store, solos), locate(run, store, mixed)
-    of, other, every = (
-        maps.amax((1, 2)).cpu().numpy() for maps in (alone.maps(), alone.maps("shuffled"), scenes.maps())
-    )
-    kinds = {kind: every[scenes.kind == kind] for kind in ("duet", "distractor", "offscreen", "silence")}
-    return {"solo": of} | kinds | {"solo, another class's sound": other}
-
-
 # ---- what figures draw
 
 
@@ -459,25 +391,29 @@ def map_rows(of: LocalizationMaps, store: Store, split: str, which: Sequence[int
     return [(_name(store, of.label[k]), _pixels(of, store, split, k), maps[k], of.masks[k]) for k in which]
 
 
-def duet_rows(tried: Duets, store: Store, split: str, count: int = 4) -> list[tuple]:
-    """Return both classes, the image, its maps and masks, for `figures.heat_wall`.
+def duet_rows(tried: Duets, store: Store, split: str) -> list[tuple]:
+    """Return both classes, the image, its maps and masks of four duets, for `figures.heat_wall`.
 
-    The four maps are for the sound of either, for silence and for a third class; where they have no scale of
+    The maps are for the sound of either, for silence and for a third class; where they have no scale of
     their own they share one, so that a sound that leaves the image dark looks dark.
     """
     of, rows = tried.scenes, []
     maps = _colored(of, torch.stack([tried.first, tried.second, of.maps("silence"), tried.third], 1))
-    for k in np.linspace(0, len(of.label) - 1, min(count, len(of.label))).astype(int):
+    for k in np.linspace(0, len(of.label) - 1, min(4, len(of.label))).astype(int):
         names = f"{_name(store, of.label[k])} and\n{_name(store, tried.partner[k])}"
         masks = [of.objects[k] == 1, of.objects[k] == 2, None, None]
         rows.append((names, _pixels(of, store, split, k), maps[k], masks))
     return rows
 
 
-def _pixels(of: LocalizationMaps, store: Store, split: str, k: int) -> np.ndarray:
-    image, side = store.images(split).image(int(of.row[k])), of.objects.shape[1]
+def _middle(image: np.ndarray, side: int) -> np.ndarray:
+    """Cut a square from the middle, as a network sees it."""
     top, left = ((size - side + 1) // 2 for size in image.shape[:2])
     return image[top : top + side, left : left + side]
+
+
+def _pixels(of: LocalizationMaps, store: Store, split: str, k: int) -> np.ndarray:
+    return _middle(store.images(split).image(int(of.row[k])), of.objects.shape[1])
 
 
 def _colored(of: LocalizationMaps, maps: Tensor) -> np.ndarray:
@@ -491,14 +427,11 @@ def _name(store: Store, label: int) -> str:
     return store.classes[int(label)]["name"]
 
 
-# ---- protocols
+# ---- LLINet's table
 
 PROTOCOL = "llinet2020"
 GRID = metrics.PROTOCOLS[PROTOCOL].rule.size
 FIXED_K = 5  # where there is no validation: half of the maximum
-DISC, WHOLE, CEILING = "centre disc", "whole image", "oracle ceiling"
-SOLO_PROTOCOLS = ("objects2018", "lvs2021", "ezvsl2022", "adaptive", "mask_ap", "max_iou")
-MIXED_PROTOCOLS = ("slavc2022", "strict", "universal")  # they know images in which nothing sounds
 
 
 def shown_in_all(located: Mapping[str, Sequence[LocalizationMaps]]) -> np.ndarray:
@@ -511,68 +444,6 @@ def shown_in_all(located: Mapping[str, Sequence[LocalizationMaps]]) -> np.ndarra
     return np.all([seeds[0].shown for seeds in located.values()], axis=0)
 
 
-def _constants(masks: np.ndarray, protocol: str, **options) -> dict[str, Localization]:
-    found = metrics.baselines(masks, protocol, **options)  # the disc's name says how its radius was chosen
-    return {DISC if name.startswith(DISC) else name: result for name, result in found.items()}
-
-
-def all_protocols(
-    solos: Mapping[str, Sequence[LocalizationMaps]],
-    mixed: Mapping[str, Sequence[LocalizationMaps]] | None = None,
-    tried: Mapping[str, Sequence[Duets]] | None = None,
-) -> pd.DataFrame:
-    """Judge the same maps by every other named protocol, beside controls and constants.
-
-    `solos`, `mixed` and `tried` are method -> one per seed, of images of one instrument, of all kinds of
-    scene, and of two instruments. A column per protocol, its headline number, mean over seeds.
-
-    Notebook: 07
-    """
-    import pandas as pd
-
-    shown = np.flatnonzero(shown_in_all(solos))
-    picked = {name: [one.pick(shown) for one in of] for name, of in solos.items()}
-    groups = (
-        (SOLO_PROTOCOLS, picked, _alone),
-        (MIXED_PROTOCOLS, mixed or {}, _alone),
-        (("iiou",), tried or {}, _in_duet),
-    )
-    columns = {}
-    for protocols, of, asked in groups:
-        tests = {row: seeds for name, each in of.items() for row, seeds in asked(name, each).items()}
-        for protocol in protocols if tests else ():
-            judged = {
-                row: [evaluate(maps, masks, protocol, clips=clips) for maps, masks, clips in seeds]
-                for row, seeds in tests.items()
-            }
-            _, masks, clips = next(iter(tests.values()))[0]
-            judged |= {row: [one] for row, one in _constants(masks, protocol, clips=clips).items()}
-            title = f"{protocol}, {next(iter(judged.values()))[0].measures[0]}"
-            columns[title] = {row: f"{np.mean([one.value for one in of]):.1%}" for row, of in judged.items()}
-    rows = dict.fromkeys(row for cells in columns.values() for row in cells)
-    return pd.DataFrame(columns).reindex(list(rows)).fillna("-")
-
-
-def _alone(name: str, of: Sequence[LocalizationMaps]) -> dict[str, list[tuple]]:
-    """Row -> maps, masks and clips of every seed, for the own sound and for the controls'."""
-    sounds = {name: "own"} | {f"{name}, {row}": sound for row, sound in CONTROLS.items() if of[0].listens}
-    return {r: [(o.maps(s, seed=k), o.masks, o.clip) for k, o in enumerate(of)] for r, s in sounds.items()}
-
-
-def _in_duet(name: str, of: Sequence[Duets]) -> dict[str, list[tuple]]:
-    """The same with two maps of every duet, (N, 2, h, w): for the sound of either, or a wrong one twice."""
-    rows = {name: [], **({f"{name}, {row}": [] for row in CONTROLS} if of[0].scenes.listens else {})}
-    for one in of:
-        masks = np.stack([one.scenes.objects == k for k in (1, 2)], axis=1)
-        pairs = (one.first, one.second), (one.third,) * 2, (one.scenes.maps("silence"),) * 2
-        for seeds, pair in zip(rows.values(), pairs, strict=False):
-            seeds.append((torch.stack(pair, dim=1), masks, one.scenes.clip))
-    return rows
-
-
-# ---- LLINet's table
-
-
 @dataclass(frozen=True, eq=False)
 class LocalizationTable(Table):
     """mIoU and AUC of several methods on the same images, each followed by its controls, then constants.
@@ -582,38 +453,21 @@ class LocalizationTable(Table):
     to it.
     """
 
-    kind: Mapping[str, str] = field(default_factory=dict)  # row -> "method", "control" or "constant"
-    k: Mapping[str, Mapping] = field(default_factory=dict)  # row -> "honest" or "released" -> k of every seed
-    label: np.ndarray | None = None  # (N,) int
-    size: np.ndarray | None = None  # (N,) str, "small", "medium" or "large"
-
-    def names(self, kind: str) -> list[str]:
-        """Return the rows of a kind."""
-        return [row for row, of in self.kind.items() if of == kind]
+    k: Mapping[str, Sequence[int]] = field(default_factory=dict)  # row -> honest k of every seed
 
     def gaps(self) -> dict[str, Interval]:
         """Return, for every control, what its method loses in honest mIoU: the audio-use gap."""
-        return {row: self.difference(row.rsplit(", ", 1)[0], row, "mIoU") for row in self.names("control")}
-
-    def by(self, groups: np.ndarray) -> pd.DataFrame:
-        """Return the honest mIoU of every row but the ceiling by group (N,), and n, the images of a group."""
-        import pandas as pd
-
-        lines, groups = {}, np.asarray(groups)
-        for group in dict.fromkeys(groups.tolist()):
-            means = {row: of["mIoU"][:, groups == group].mean() for row, of in self.values.items()}
-            lines[group] = {"n": int((groups == group).sum())} | means
-        return pd.DataFrame.from_dict(lines, orient="index").drop(columns=CEILING).round(3)
+        controls = [row for row in self.values if row.rsplit(", ", 1)[-1] in CONTROLS]
+        return {row: self.difference(row.rsplit(", ", 1)[0], row, "mIoU") for row in controls}
 
     def frame(self, columns=None) -> pd.DataFrame:
         """As :meth:`Table.frame`, and every seed's k."""
-        k = {row: " ".join(map(str, each["honest"])) for row, each in self.k.items()}
         frame = super().frame(columns)
-        return frame.assign(k=[k.get(row, "-") for row in frame.index])
+        return frame.assign(k=[" ".join(map(str, self.k.get(row, "-"))) for row in frame.index])
 
     def results(self, workspace: Workspace, columns=None) -> list[Result]:
         """As :meth:`Table.results`, and the gaps."""
-        about = {"profile": workspace.profile.name, "data_hash": workspace.data_hash, "n": len(self.label)}
+        about = {"profile": workspace.profile.name, "data_hash": workspace.data_hash, "n": len(self.clips)}
         found = super().results(workspace, columns)
         for row, gap in self.gaps().items():
             title = "mIoU, {} minus {}".format(*row.rsplit(", ", 1))
@@ -639,60 +493,49 @@ def localize(
     runs : mapping of method to sequence of Run
         For seeds and minutes.
 
-    Notebook: 07
+    Notebook: 07, 09
     """
-    shown, (lead, *_) = shown_in_all(located), located
-    held = validation or {name: [None] * len(of) for name, of in located.items()}
-    if odd := [name for name in located if len(held.get(name, ())) != len(located[name])]:
-        raise ValueError(f"give one validation part for every seed of {', '.join(odd)}")
-    judged, kind, values = {}, {}, {}  # judged: row -> results of every seed, honestly and as released
+    shown = shown_in_all(located)
+    judged, constants = {}, {}  # row -> of every seed what both rules say
     for name, of in located.items():
-        seeds = [one.pick(shown) for one in of]
-        parts = [part and part.pick(part.shown) for part in held[name]]
-        masks, own = _small(seeds[0].masks), [one.maps() for one in seeds]
-        k = [_tenths(_judge(part.maps(), _small(part.masks)[0])) if part else FIXED_K for part in parts]
-        honest = [_judge(maps, masks[0], best) for maps, best in zip(own, k, strict=True)]
-        judged[name], kind[name] = (honest, [_judge(maps, masks[1]) for maps in own]), "method"
+        seeds, held = [one.pick(shown) for one in of], None
+        masks, k = _small(seeds[0].masks), [FIXED_K] * len(seeds)
+        if validation is not None:
+            parts = [part.pick(part.shown) for part in validation[name]]
+            held = _small(parts[0].masks)[0]
+            k = [_judge(part.maps(), _small(part.masks)[0]).settings["k"] for part in parts]
+        own = [(one.maps(), best) for one, best in zip(seeds, k, strict=True)]
+        judged[name] = [(_judge(maps, masks[0], best), _judge(maps, masks[1])) for maps, best in own]
         for title, sound in CONTROLS.items() if seeds[0].listens else ():
-            wrong, row = [one.maps(sound, seed=seed) for seed, one in enumerate(seeds)], f"{name}, {title}"
-            kind[row], judged[row] = "control", [  # cut where the method's own maps are
-                [_judge(maps, small, _tenths(own)) for maps, own in zip(wrong, rule, strict=True)]
-                for small, rule in zip(masks, judged[name], strict=True)
-            ]  # fmt: skip
-        if name == lead:
-            first, constants = seeds[0], _without_network(seeds[0], parts[0], masks)
-    judged, kind = judged | constants, kind | dict.fromkeys(constants, "constant")
-    for row, rules in judged.items():
-        values[row] = {}
-        for rule, of in zip(("", " as released"), rules, strict=True):
-            iou = np.stack([one.iou for one in of])
-            values[row] |= {f"mIoU{rule}": iou}
-            values[row] |= {f"AUC51{rule}": np.stack([metrics.step_share(one, 51) for one in iou])}
-    tenths = {row: [tuple(map(_tenths, of)) for of in rules] for row, rules in judged.items()}
-    trained = {row: runs.get(row.rsplit(", ", 1)[0], ()) for row in judged}
+            wrong = [one.maps(sound, seed=seed) for seed, one in enumerate(seeds)]
+            judged[f"{name}, {title}"] = [  # cut where the method's own maps are
+                tuple(
+                    _judge(maps, small, rule.settings["k"]) for small, rule in zip(masks, rules, strict=True)
+                )
+                for maps, rules in zip(wrong, judged[name], strict=True)
+            ]
+        if not constants:
+            first, constants = seeds[0], _without_network(seeds[0], masks, held)
+    judged, values = judged | constants, {}
+    for row, seeds in judged.items():
+        for rule, of in zip(("", " as released"), zip(*seeds, strict=True), strict=True):
+            iou = np.stack([one.iou for one in of])  # (S, N)
+            values.setdefault(row, {})[f"mIoU{rule}"] = iou
+            values[row][f"AUC51{rule}"] = metrics.step_share(iou, 51)
+    trained = {row: runs.get(row.rsplit(", ", 1)[0], ()) for row in values}
     return LocalizationTable(
         values,
         first.clip,
-        chance={column: float(each.mean(-1).mean()) for column, each in values[WHOLE].items()},
-        paper={f"{c} as released": papers()[f"{c[:4].strip('5')} as released"] for c in ("mIoU", "AUC51")},
+        chance={column: float(each.mean()) for column, each in values["whole image"].items()},
         seeds={row: tuple(run.seed for run in of) for row, of in trained.items()},
         minutes={row: sum(run.minutes for run in of) for row, of in trained.items()},
-        kind=kind,
-        k={row: dict(zip(("honest", "released"), of, strict=True)) for row, of in tenths.items()},
-        label=first.label,
-        size=metrics.size_groups(first.masks),
+        k={row: tuple(honest.settings["k"] for honest, _ in seeds) for row, seeds in judged.items()},
     )
-
-
-def _tenths(result: Localization) -> int:
-    """k, which the result names first of what it says of it."""
-    return int(str(result.settings["k"]).split()[0])
 
 
 def _small(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shrink masks (N, H, W) to the size at which they are judged, honestly and as released."""
-    nearest = metrics.resize(torch.from_numpy(masks).float(), GRID, "nearest").numpy() > 0
-    return nearest, metrics.touched(masks, GRID)
+    return metrics.shrunk(masks, GRID), metrics.shrunk(masks, GRID, "bicubic")
 
 
 def _judge(maps: Tensor, masks: np.ndarray, k: int | str = "test") -> Localization:
@@ -700,103 +543,13 @@ def _judge(maps: Tensor, masks: np.ndarray, k: int | str = "test") -> Localizati
     return evaluate(maps, masks, PROTOCOL, k=k, empty="fail")
 
 
-def _without_network(of: LocalizationMaps, part: LocalizationMaps | None, masks) -> dict[str, tuple]:
+def _without_network(of: LocalizationMaps, masks, held: np.ndarray | None) -> dict[str, list[tuple]]:
     """Judge constants, and the mask itself on the grid of the maps: the best that a coarse map can say."""
-    held, (height, width) = None if part is None else _small(part.masks)[0], of.cells.shape[2:]
-    rules = [
-        _constants(masks[0], PROTOCOL, validation=held, train=held, empty="fail"),
-        _constants(masks[1], PROTOCOL, empty="fail"),
-    ]
-    grid = f"mask on {height} x {width} cells"
+    height, width = of.cells.shape[2:]
     covered = F.adaptive_avg_pool2d(torch.from_numpy(of.masks).float()[:, None], (height, width))[:, 0]
-    for rule, small in zip(rules, masks, strict=True):
-        rule[grid] = _judge(covered, small)
-    rows = (CEILING, grid, DISC, "mean mask", WHOLE)
-    return {row: tuple([rule[row]] for rule in rules) for row in rows}
-
-
-# ---- clips of one's own: an image of each, and the second of sound around it
-
-
-@dataclass(frozen=True)
-class Clips:
-    """The clips of a store as a network sees and hears them, split after split.
-
-    Attributes
-    ----------
-    network : object
-        That embeds and compares.
-    image : (N, S, S, 3) uint8
-        The earliest image of every clip, the square in its middle.
-    audio : (N, n) int16
-        The second around it.
-    seen, heard : tuple of Tensor
-        Cells (N, D, h, w) and image embeddings; audio (N, D') for the cells, and audio embeddings.
-    label : (N,) int
-    file : tuple of str
-        The clips' names in the store.
-    time : (N,) float
-        Of the image, seconds into the clip.
-
-    Notebook: 10
-    """
-
-    network: object = field(repr=False)
-    image: np.ndarray
-    audio: np.ndarray
-    seen: tuple
-    heard: tuple
-    label: np.ndarray
-    file: tuple[str, ...]
-    time: np.ndarray
-
-    @torch.inference_mode()
-    def match(self) -> np.ndarray:
-        """Return how well every image matches every audio, (N, N); its own is on the diagonal."""
-        return self.network.match(self.seen, self.heard).cpu().numpy()
-
-    @torch.inference_mode()
-    def maps(self, shift: int = 0) -> Tensor:
-        """Return maps (N, h, w) in [0, 1]; with `shift`, every image with the audio so many clips further on.
-
-        Of a network without a scale: the share of each map's maximum.
-        """
-        heats = self.network.heat(self.seen[0], self.heard[0].roll(shift, 0)).cpu()
-        if self.network.scale == "probability":
-            return heats
-        return heats / heats.amax((1, 2), keepdim=True).clamp_min(1e-12)
-
-
-@torch.inference_mode()
-def clips(run: Run, store: Store) -> Clips:
-    """Show a network one image of every clip of a store, and the second around it.
-
-    Parameters
-    ----------
-    run : Run
-        AVOL-Net or LLINet.
-    store : Store
-        Whose images belong to clips, as those of videos do; else ValueError.
-
-    Notebook: 10
-    """
-    network, parts, file = _asked(run, store), [], []
-    for split in store.splits:
-        if (store.images(split).clip < 0).any():
-            raise ValueError(f"{split} is paired by class only: use runs.embed, or give videos")
-        source = Source(store, split, network.side, 1.0, "middle")
-        row = source.pool
-        moment = np.rint(source.images.time[row].astype(np.float64) * store.sample_rate).astype(np.int64)
-        rows = source.rows(row, source.images.clip[row], moment - source.length // 2, None)
-        batches = list(Batches(source, rows, BATCH))
-        image, audio = (torch.cat([batch[name] for batch in batches]) for name in ("image", "audio"))
-        parts.append((image, audio, rows.label, source.images.time[rows.image]))
-        file += [source.sounds.id[clip] for clip in rows.sound]
-    image, audio, label, time = (np.concatenate(column) for column in zip(*parts, strict=True))
-    seen, heard = _in_parts(network.see, image), _in_parts(network.hear, audio)
-    return Clips(network, image, audio, seen, heard, label, tuple(file), time)
-
-
-def _in_parts(embed: Callable[[Tensor], tuple], items: np.ndarray) -> tuple:
-    parts = [embed(part) for part in torch.from_numpy(items).split(BATCH)]
-    return tuple(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True))
+    rules = []
+    for small, other in zip(masks, (held, None), strict=True):
+        rows = metrics.baselines(small, PROTOCOL, validation=other, train=other, empty="fail")
+        rules.append(rows | {f"mask on {height} x {width} cells": _judge(covered, small)})
+    order = ("oracle ceiling", f"mask on {height} x {width} cells", "centre disc", "mean mask", "whole image")
+    return {row: [tuple(rule[row] for rule in rules)] for row in order}

@@ -43,17 +43,10 @@ def staircase(factor: float = 0.94, every: int = 16) -> Callable[[float], float]
 
 
 class Correspondence(nn.Module):
-    """A correspondence network as a method: which pairs its loss takes, and both papers' optimizer.
+    """A correspondence network as a method, with the optimizer of both papers: Adam.
 
-    Parameters
-    ----------
-    network : L3Net, AVENet or AVOLNet
-    pairs : {"all", "sampled"}
-        Every pair of a batch is a decision, or each row is one, half of them matched, as published.
-    softmax : {"once", "twice"}
-        See :func:`llinet_lite.losses.avc_loss`.
-    learning_rate, weight_decay : float
-        Of Adam; the rate falls by the factor 0.94 every 16 epochs.
+    `pairs="all"`: every pair of a batch is a decision; "sampled": each row is one, half of them matched, as
+    published. `softmax`: see :func:`llinet_lite.losses.avc_loss`.
     """
 
     clip_norm = None
@@ -76,9 +69,7 @@ class Correspondence(nn.Module):
         """Probability of "corresponds" for every image with every audio, (N, M)."""
         return torch.softmax(self.network.all_pairs(image, audio).float(), -1)[..., 1]
 
-    def loss(
-        self, inputs: tuple[Tensor, Tensor], batch: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, inputs: tuple[Tensor, Tensor], batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
         """Loss of a batch of pairs, and the share of right decisions."""
         image, audio = self.embed_image(inputs[0]), self.embed_audio(inputs[1])
         if self.pairs == "all":
@@ -102,14 +93,11 @@ class LLINetMethod(nn.Module):
 
     Parameters
     ----------
-    network : LLINet
     attention : float
         Weight of the attention loss; 0 trains the matching loss alone, as the released code does for
         retrieval and recognition.
-    scale : float
-        Of the cosines: 10 as released, 1 as printed.
-    same_class : {"mask", "zero", "all", "distinct"}
-        See :func:`llinet_lite.losses.matching_loss`.
+    scale, same_class : float, {"mask", "zero", "all", "distinct"}
+        Of the losses, see :func:`llinet_lite.losses.matching_loss`; scale is 10 as released, 1 as printed.
     solver : {"sgd", "adam"}
         "sgd": as published, rate 1e-3, momentum 0.9, weight decay 1e-3. "adam": rate 1e-3, for short runs.
     decay : float
@@ -124,22 +112,12 @@ class LLINetMethod(nn.Module):
     clip_norm = None
 
     def __init__(
-        self,
-        network: models.LLINet,
-        *,
-        attention: float = 1.0,
-        scale: float = 10.0,
-        same_class: str = "mask",
-        solver: str = "sgd",
-        decay: float = 0.5,
-        decayed: str = "all",
-        ear: nn.Module | None = None,
-    ):
+        self, network: models.LLINet, *, attention=1.0, scale=10.0, same_class="mask", solver="sgd",
+        decay=0.5, decayed="all", ear: nn.Module | None = None,
+    ):  # fmt: skip
         super().__init__()
         if solver not in ("sgd", "adam") or decayed not in ("all", "image"):
-            raise ValueError(
-                f'solver is "sgd" or "adam", decayed "all" or "image", not {solver!r}, {decayed!r}'
-            )
+            raise ValueError(f'solver "sgd" or "adam", decayed "all" or "image": not {solver!r}, {decayed!r}')
         self.network, self.attention, self.solver, self.ear = network, attention, solver, ear
         self.decay, self.decayed = decay, decayed
         self.how = {"scale": scale, "same_class": same_class}
@@ -201,30 +179,16 @@ METHODS = CORRESPONDENCE | {LLINET: models.LLINet} | RETRIEVAL
 class Inputs(nn.Module):
     """From a batch of the store to what a method takes, on the device of the batch.
 
-    Parameters
-    ----------
-    audio : Module
-        Waveforms (B, n) -> what the method hears: LogSpectrogram, LogMel or Ear.
-    trunk : Trunk, optional
-        For methods that stand on one, where batches bring images, not activations.
-    needs : sequence of str
-        Which activations such a method needs; () for images.
-    augment : bool
-        Change what is given by the batch's `draws`, for training: flip, brightness, saturation and gain; for
-        methods on a trunk flip alone.
-    blind : {"", "image", "audio"}
-        Control: black images, or silence.
+    `audio` makes of waveforms (B, n) what the method hears: LogSpectrogram, LogMel or Ear. A method that
+    stands on a `trunk` `needs` its activations, which batches bring, or the trunk makes from their images.
+    `augment` changes what is given by the batch's draws: flip, brightness, saturation and gain; for methods
+    on a trunk flip alone. `blind` is a control: "image" shows black, "audio" plays silence.
     """
 
     def __init__(
-        self,
-        audio: nn.Module,
-        trunk: Trunk | None = None,
-        needs: Sequence[str] = (),
-        *,
-        augment: bool = False,
-        blind: str = "",
-    ):
+        self, audio: nn.Module, trunk: Trunk | None = None, needs: Sequence[str] = (), *, augment=False,
+        blind="",
+    ):  # fmt: skip
         super().__init__()
         self.hearing, self.trunk, self.needs = audio, trunk, tuple(needs)
         self.augment, self.blind = augment, blind
@@ -264,15 +228,10 @@ class Inputs(nn.Module):
 
 @torch.no_grad()
 def look(trunk: Trunk, image: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
-    """Return what a frozen trunk makes of images.
+    """Return what a frozen trunk makes of images (B, 3, H, W) float in [0, 1].
 
-    Parameters
-    ----------
-    trunk : Trunk
-    image : Tensor (B, 3, H, W) float in [0, 1]
-    taps : sequence of str
-        Of "early" (layer2), "late" (layer3), "map" (layer4) (B, C, h, w); "pooled" (B, F), the mean of the
-        map; "teacher" (B, T), the class probabilities of the trunk's own classifier.
+    The taps are "early" (layer2), "late" (layer3), "map" (layer4) (B, C, h, w); "pooled" (B, F), the mean of
+    the map; "teacher" (B, T), the class probabilities of the trunk's own classifier.
     """
     early = trunk.early(image)
     late = trunk.late(early)

@@ -5,9 +5,8 @@ Notebook: 01, 02, 03, 05, 06, 07, 08, 09
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,17 +16,18 @@ from torch import Tensor, nn
 from llinet_lite import models
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import ClassPairs, PairBatches, evaluation_pairs
+from llinet_lite.experiments import standins
 from llinet_lite.experiments.embedding import (
-    Embedded,
     Items,
     activations,
     at_once,
     embed,
     embedded,
     items_of,
+    looks,
     matching,
     vectors,
-)
+)  # fmt: skip
 from llinet_lite.experiments.methods import (
     CORRESPONDENCE,
     LLINET,
@@ -37,17 +37,8 @@ from llinet_lite.experiments.methods import (
     LLINetMethod,
     look,
     own_trunk,
-)
-from llinet_lite.experiments.standins import (
-    chosen_trunk,
-    chosen_vggish,
-    device,
-    fingerprint,
-    packed,
-    seen_labels,
-    unpacked,
-)
-from llinet_lite.features import LogMel, LogSpectrogram, to_image
+)  # fmt: skip
+from llinet_lite.features import LogMel, LogSpectrogram
 from llinet_lite.losses import float32_arithmetic
 from llinet_lite.models.towers import image_head
 from llinet_lite.rivals import RETRIEVAL
@@ -62,10 +53,9 @@ if TYPE_CHECKING:
     from llinet_lite.profiles import Profile
 
 __all__ = [
-    "ABLATIONS", "CORRESPONDENCE", "LLINET", "METHODS", "PAIRS_ONLY", "Embedded", "Inputs", "Items", "Plan",
-    "Run", "activations", "build", "embed", "embedded", "fresh", "held_out", "inputs_of", "items_of", "judge",
-    "look", "matching", "one_batch", "overfit", "pair_list", "plans", "publish", "train_or_load", "vectors",
-    "watched",
+    "ABLATIONS", "PAIRS_ONLY", "Plan", "Run", "activations", "build", "embed", "fresh", "held_out",
+    "inputs_of", "items_of", "judge", "look", "one_batch", "overfit", "pair_list", "plans", "publish",
+    "train_or_load", "training_pairs", "vectors", "watched",
 ]  # fmt: skip
 
 HELD_OUT, PER_CLASS = 4, 40  # seen classes on which an epoch is chosen, and clips of each
@@ -141,9 +131,15 @@ class Plan:
         return self.batches.get("pairs", "all")
 
     @property
+    def sampling(self) -> dict:
+        """What a correspondence network sees of a clip, and the grid and imprint of what it hears."""
+        usual = {"grid": 0.04, "imprint": 0.0, "view": "frame"}
+        return {name: self.batches.get(name, value) for name, value in usual.items()}
+
+    @property
     def view(self) -> str:
         """What a correspondence network sees of a clip."""
-        return self.batches.get("view", "frame")
+        return self.sampling["view"]
 
 
 def plans(profile: Profile, store: Store | None = None) -> dict[str, Plan]:
@@ -162,62 +158,46 @@ def plans(profile: Profile, store: Store | None = None) -> dict[str, Plan]:
     if store is not None:
         usual = 2 * sum(row.count for row in SEEN)  # two images of each clip
         times = max(1, min(LONGEST, round(usual / len(store.images("train")))))
-    rows = [
-        *_l3net(profile, times),
-        *_avenet(profile, times),
-        *_avolnet(profile, times),
-        *_retrieval(profile),
-    ]
-    return {plan.name: plan for plan in rows}
+    return {plan.name: plan for plan in (*_correspondence_plans(profile, times), *_retrieval_plans(profile))}
 
 
-def _l3net(profile: Profile, times: int) -> list[Plan]:
-    control, short = profile.epochs_control * times, profile.epochs_shortcut
-    traced, warm = {"pairs": "sampled", "imprint": IMPRINT}, {"rate": WARM_RATE}
+def _correspondence_plans(profile: Profile, times: int) -> list[Plan]:
+    """L3-Net, AVE-Net and AVOL-Net, their controls, the shortcut's, those of motion and of lesson 09.
+
+    Where the profile is small, the networks of motion and their one-frame control go on from "avenet-all": a
+    network of three dimensions does not learn from scratch in its budget.
+    """
+    sampled, shuffled, warm = {"pairs": "sampled"}, {"shuffled": True}, {"rate": WARM_RATE}
+    traced = sampled | {"imprint": IMPRINT}
     naive = traced | {"grid": None}
+    control, few = profile.epochs_control * times, profile.epochs_sampled * times
+    short, motion = profile.epochs_shortcut, profile.epochs_motion
+    brief = 3 * profile.epochs_audit // 2 * times
+    rate, start = (warm, "avenet-all") if profile.motion_starts_warm else ({}, "")
     return [
         Plan("l3net-all", "L3-Net", profile.epochs * times),
-        Plan("l3net-sampled", "L3-Net", profile.epochs_sampled * times, batches={"pairs": "sampled"}),
-        Plan("l3net-shuffled", "L3-Net", control, batches={"shuffled": True}),
+        Plan("l3net-sampled", "L3-Net", few, batches=sampled),
+        Plan("l3net-shuffled", "L3-Net", control, batches=shuffled),
         Plan("l3net-deaf", "L3-Net", control, batches={"blind": "audio"}),
         Plan("l3net-naive", "L3-Net", short, warm, naive, start="l3net-all"),
         Plan("l3net-grid", "L3-Net", short, warm, traced, start="l3net-all"),
         Plan("l3net-ears", "L3-Net", short, {}, naive | {"blind": "image"}),
-    ]
-
-
-def _avenet(profile: Profile, times: int) -> list[Plan]:
-    """AVE-Net, its control, the three that see motion or the middle frame of it, and those of lesson 09.
-
-    Where the profile is small, the three go on from "avenet-all": a network of three dimensions does not
-    learn from scratch in its budget.
-    """
-    short, brief = profile.epochs_motion, 3 * profile.epochs_audit // 2 * times
-    warm = profile.motion_starts_warm
-    rate, start = ({"rate": WARM_RATE}, "avenet-all") if warm else ({}, "")
-    return [
         Plan("avenet-all", "AVE-Net", profile.epochs_ave * times),
-        Plan("avenet-sampled", "AVE-Net", profile.epochs_sampled * times, batches={"pairs": "sampled"}),
-        Plan("avenet-shuffled", "AVE-Net", profile.epochs_control * times, batches={"shuffled": True}),
-        Plan("avenet-single", "AVE-Net", short, rate, {"view": "middle"}, start),
-        Plan("avenet-mf", "AVE+MF", short, rate, {"view": "frames"}, start),
-        Plan("avenet-of", "AVE+OF", short, rate, {"view": "flow"}, start),
+        Plan("avenet-sampled", "AVE-Net", few, batches=sampled),
+        Plan("avenet-shuffled", "AVE-Net", control, batches=shuffled),
+        Plan("avenet-single", "AVE-Net", motion, rate, {"view": "middle"}, start),
+        Plan("avenet-mf", "AVE+MF", motion, rate, {"view": "frames"}, start),
+        Plan("avenet-of", "AVE+OF", motion, rate, {"view": "flow"}, start),
         Plan("avenet-brief", "AVE-Net", brief),
         Plan("avenet-unsigned", "AVE-Net", brief, {"sign_init": False}),
         Plan("avenet-softmax-twice", "AVE-Net", brief, {"softmax": "twice"}),
         Plan("avenet-stride-1", "AVE-Net", brief, {"variant": "2017"}),
-    ]
-
-
-def _avolnet(profile: Profile, times: int) -> list[Plan]:
-    control = profile.epochs_control * times
-    return [
         Plan("avolnet-all", "AVOL-Net", profile.epochs_avol * times),
-        Plan("avolnet-shuffled", "AVOL-Net", control, batches={"shuffled": True}),
+        Plan("avolnet-shuffled", "AVOL-Net", control, batches=shuffled),
     ]
 
 
-def _retrieval(profile: Profile) -> list[Plan]:
+def _retrieval_plans(profile: Profile) -> list[Plan]:
     """LLINet, its control and its variants; the rivals, those that know pairs only also unmasked.
 
     SIR's own encoder costs five times as much as that of the others; below paper size it gets half the width,
@@ -232,9 +212,8 @@ def _retrieval(profile: Profile) -> list[Plan]:
         Plan("vggish", LLINET, long, solver | {"audio": "vggish"}),
     ]
     for name, options in ABLATIONS.items():
-        rows.append(
-            Plan(name, LLINET, brief, solver | options, {"distinct": True} if name == "distinct" else {})
-        )
+        batches = {"distinct": True} if name == "distinct" else {}
+        rows.append(Plan(name, LLINET, brief, solver | options, batches))
     for method in RETRIEVAL:
         quick = profile.epochs_rivals < 30 and method in RATES
         options = {"rate": RATES[method]} if quick else {}
@@ -248,31 +227,14 @@ def _retrieval(profile: Profile) -> list[Plan]:
 
 
 def build(
-    plan: Plan,
-    profile: Profile,
-    seed: int,
-    *,
-    start: nn.Module | None = None,
-    trunk: Trunk | None = None,
-    ear: nn.Module | None = None,
-    classes: int = 0,
-) -> nn.Module:
+    plan: Plan, profile: Profile, seed: int, *, start: nn.Module | None = None, trunk: Trunk | None = None,
+    ear: nn.Module | None = None, classes: int = 0,
+) -> nn.Module:  # fmt: skip
     """Return a plan's method with fresh weights, which are a function of the seed alone.
 
-    Parameters
-    ----------
-    plan : Plan
-    profile : Profile
-        Its width, and size of embeddings.
-    seed : int
-    start : Module, optional
-        Correspondence: network to begin from, turned into the plan's where that differs.
-    trunk : Trunk, optional
-        Retrieval: the frozen image network.
-    ear : Ear, optional
-        Retrieval: what a plan with the option audio="vggish" hears through.
-    classes : int
-        Retrieval: number of training classes.
+    A correspondence network may begin with the weights of `start`, turned into the plan's where that differs.
+    Retrieval methods need the frozen `trunk`, the number of training `classes` and, with the option
+    audio="vggish", an `ear`.
     """
     options = {name: value for name, value in plan.options.items() if name != "rate"}
     kind = METHODS[plan.method]
@@ -283,11 +245,8 @@ def build(
             how |= {"learning_rate": profile.learning_rate, "weight_decay": profile.weight_decay}
             if start is None:
                 network = kind(**({"variant": "2018", "width": profile.width} | options))
-            elif isinstance(start, kind):
-                network = kind(variant="2018", width=profile.width)
-                network.load_state_dict(start.state_dict())
             else:
-                network = kind.from_single_frame(start)
+                network = deepcopy(start) if isinstance(start, kind) else kind.from_single_frame(start)
             return Correspondence(network, **how)
         sizes = {"width": profile.width, "size": profile.embedding}
         if plan.method == LLINET:
@@ -301,20 +260,14 @@ def build(
 
 
 def inputs_of(
-    plan: Plan,
-    profile: Profile,
-    method: nn.Module | None = None,
-    trunk: Trunk | None = None,
-    *,
-    augment=False,
+    plan: Plan, profile: Profile, method: nn.Module | None = None, trunk: Trunk | None = None, augment=False
 ) -> Inputs:
     """Return what a plan's method sees and hears; `trunk` for batches that bring images to it."""
     if plan.method in CORRESPONDENCE:
-        rate, blind = profile.sample_rate, plan.batches.get("blind", "")
+        rate = profile.sample_rate
         seconds = profile.window / rate, profile.hop / rate
-        return Inputs(
-            LogSpectrogram(rate, *seconds, profile.n_fft, profile.frames), augment=augment, blind=blind
-        )
+        hearing = LogSpectrogram(rate, *seconds, profile.n_fft, profile.frames)
+        return Inputs(hearing, augment=augment, blind=plan.batches.get("blind", ""))
     hearing = getattr(method, "ear", None) or LogMel(profile.sample_rate)
     return Inputs(hearing, trunk, method.needs, augment=augment)
 
@@ -322,45 +275,35 @@ def inputs_of(
 # ---- batches
 
 
-def training_pairs(plan: Plan, store: Store, profile: Profile, seed: int, split: str = "train", **more):
-    """Return the pairs on which a correspondence network trains; `more` replaces what the plan says."""
-    how = {"grid": 0.04, "imprint": 0.0, "view": "frame"}
-    how |= {name: value for name, value in plan.batches.items() if name in how}
-    how |= {"pairs": plan.pairs, "shuffle_pairs": plan.batches.get("shuffled", False)}
-    how |= {"batch_size": profile.batch_size, "image_crop": profile.image_crop}
-    return PairBatches(store, split, match=matching(store, split), seed=seed, **(how | more))
+def training_pairs(
+    plan: Plan, store: Store, profile: Profile, seed: int, split: str = "train", batch_size: int = 0
+) -> PairBatches:
+    """Return the pairs on which a correspondence network trains; `batch_size` 0 is the profile's."""
+    return PairBatches(
+        store, split, batch_size=batch_size or profile.batch_size, image_crop=profile.image_crop,
+        pairs=plan.pairs, match=matching(store, split), seed=seed,
+        shuffle_pairs=plan.batches.get("shuffled", False), **plan.sampling,
+    )  # fmt: skip
 
 
 class TrainingBatches:
-    """Class pairs for a retrieval method: its classes counted from 0, and the share of the training done.
+    """Class pairs for a retrieval method, with labels 0 to K - 1 and the share of the training done.
 
-    Parameters
-    ----------
-    pairs : ClassPairs
-    classes : (K,) int, rising
-        Labels of the store that take part; a batch's `label` is 0 to K - 1.
-    epochs : int
-        A batch's `progress` is the share of them that is done.
-    seen : dict of str to array, optional
-        Activations of the split's images, for pairs that read no images.
+    Pairs that read no images get the activations `seen` of the split's images, tap -> (N, ...).
     """
 
-    def __init__(self, pairs: ClassPairs, classes: Sequence[int], epochs: int = 1, seen: dict | None = None):
-        self.pairs, self.classes, self.epochs = (
-            pairs,
-            torch.as_tensor(np.sort(classes), dtype=torch.int64),
-            epochs,
-        )
-        self.seen = seen or {}
+    def __init__(self, pairs: ClassPairs, classes: np.ndarray, epochs: int = 1, seen: dict | None = None):
+        self.pairs, self.epochs, self.seen = pairs, epochs, seen or {}
+        self.classes = torch.as_tensor(np.sort(classes), dtype=torch.int64)  # (K,) of the store
 
     def epoch(self, e: int) -> _Epoch:
         """The batches of epoch `e`."""
-        return _Epoch(self, self.pairs.epoch(e), e)
+        return _Epoch(self, e)
 
 
 class _Epoch:
-    def __init__(self, whole: TrainingBatches, batches: Batches, number: int):
-        self.whole, self.batches, self.number = whole, batches, number
+    def __init__(self, whole: TrainingBatches, number: int):
+        self.whole, self.number, self.batches = whole, number, whole.pairs.epoch(number)
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -380,7 +323,7 @@ def class_batches(
     profile: Profile,
     method: nn.Module,
     trunk: Trunk,
-    classes: Sequence[int],
+    classes: np.ndarray,
     seed: int,
 ) -> TrainingBatches:
     """Return the pairs on which a retrieval method trains, with activations where the profile keeps them."""
@@ -401,7 +344,7 @@ def held_out(store: Store, seed: int) -> np.ndarray:
     A fifth of the classes where there are fewer than 20. One permutation is dealt out, so seeds 0 to 4 hold
     out different classes where there are 20 or more.
     """
-    classes = seen_labels(store)
+    classes = standins.seen_labels(store)
     count = min(HELD_OUT, max(1, len(classes) // 5))
     order = np.random.default_rng(0).permutation(classes)
     return np.sort(np.take(order, np.arange(seed * count, (seed + 1) * count), mode="wrap"))
@@ -420,28 +363,16 @@ def watched(store: Store, seed: int) -> dict[str, tuple[str, Items]]:
 
 
 def pair_list(
-    store: Store,
-    split: str,
-    profile: Profile,
-    *,
-    grid: float | None = 0.04,
-    imprint=0.0,
-    view="frame",
-    seed=0,
+    store: Store, split: str, profile: Profile, *, grid: float | None = 0.04, imprint=0.0, view="frame"
 ) -> Batches:
     """Return the fixed, balanced list of pairs of a split; half of them match.
 
-    Parameters
-    ----------
-    grid : float or None
-        None: naive mismatched audio, which starts anywhere.
-    imprint : float
-        Strength of the recorder imprint in the audio.
-    view : {"frame", "middle", "frames", "flow"}
+    With the grid None mismatched audio starts anywhere, as in naive sampling; `imprint` is the strength of
+    the recorder imprint in the audio.
     """
     return evaluation_pairs(
         store, split, batch_size=at_once(view), image_crop=profile.image_crop, match=matching(store, split),
-        grid=grid, imprint=imprint, seed=seed, view=view,
+        grid=grid, imprint=imprint, view=view,
     )  # fmt: skip
 
 
@@ -464,42 +395,19 @@ def judge(method: Correspondence, inputs: Inputs, pairs: Batches) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Run:
-    """A trained method and how it came about.
-
-    Attributes
-    ----------
-    plan : Plan
-    profile : Profile
-    seed : int
-    method : Module
-        In eval mode.
-    inputs : Inputs
-        What it sees and hears when it is judged.
-    curve : list of dict
-        After each epoch: the metrics of its validation, the training loss and its parts.
-    chosen : int
-        Epoch whose weights these are, from 0.
-    minutes : float
-        Wall time of the training.
-    loaded : bool
-        Whether packaged weights were loaded.
-    trunk : Trunk or None
-        Of a retrieval method.
-    calibration : list of (float, float)
-        AVE-Net: slope and threshold of the calibration layer before training and after each epoch.
-    """
+    """A trained method, in eval mode, and how it came about."""
 
     plan: Plan
     profile: Profile
     seed: int
     method: nn.Module
-    inputs: Inputs
-    curve: list[dict]
-    chosen: int
-    minutes: float
-    loaded: bool
-    trunk: Trunk | None = None
-    calibration: list = field(default_factory=list)
+    inputs: Inputs  # what it sees and hears when it is judged
+    curve: list[dict]  # after each epoch: metrics of its validation, the training loss and its parts
+    chosen: int  # epoch whose weights these are, from 0
+    minutes: float  # of the training
+    loaded: bool  # whether packaged weights were loaded
+    trunk: Trunk | None = None  # of a retrieval method
+    calibration: list = field(default_factory=list)  # AVE-Net: (slope, threshold) at first, after each epoch
 
     @property
     def network(self) -> nn.Module:
@@ -536,9 +444,9 @@ def train_or_load(
     """
     profile, paired = workspace.profile, plan.method in CORRESPONDENCE
     store, ear = workspace.store(("train", "val")), None
-    trunk = None if paired else trunk or chosen_trunk(workspace)
+    trunk = None if paired else trunk or standins.chosen_trunk(workspace)
     if plan.options.get("audio", "logmel") == "vggish":
-        ear = models.Ear(vggish or chosen_vggish(workspace), store.sample_rate)
+        ear = models.Ear(vggish or standins.chosen_vggish(workspace), store.sample_rate)
     if seed == 0 and (known := _loaded(workspace, plan, trunk, ear)):
         return known
     start, length = None, str(plan.epochs)
@@ -547,98 +455,84 @@ def train_or_load(
         start = train_or_load(workspace, first, seed).network
         length = f"{first.epochs}+{plan.epochs}"
     if paired:
-        task = _correspondence(workspace, plan, seed, start)
+        method, how, mark = _of_pairs(workspace, plan, seed, start)
     else:
-        task = _class_pairs(workspace, plan, seed, trunk, ear)
+        method, how, mark = _of_classes(workspace, plan, seed, trunk, ear)
+    calibrated = isinstance(getattr(method, "network", None), models.AVENet)
+    calibration = [(method.network.slope, method.network.threshold)] if calibrated else []
     print(f"training {plan.name}, seed {seed}: {plan.epochs} epochs", flush=True)
     history = fit(
-        task.method,
-        task.inputs,
-        task.batches,
+        method,
+        **how,
         epochs=plan.epochs,
-        run_dir=workspace.training_dir(f"{plan.name}{task.mark}-{length}-{seed}"),
+        run_dir=workspace.training_dir(f"{plan.name}{mark}-{length}-{seed}"),
         seed=seed,
         rate=plan.options.get("rate", 1.0),
-        validate=task.validate,
-        select=task.select,
-        settings={"data": store.content_hash, "plan": plan.facts} | task.facts,
     )
-    history.load_best(task.method)
-    restore(task.method, packaged(task.method))  # what is judged is what is published
+    history.load_best(method)
+    restore(method, packaged(method))  # what is judged is what is published
     curve = [
         {name: round(float(value), 4) for name, value in epoch.items() if name not in _NOT_IN_CURVE}
         for epoch in history.epochs
     ]
-    layer = [(epoch["slope"], epoch["threshold"]) for epoch in history.epochs if "slope" in epoch]
+    if calibrated:
+        calibration += [(epoch["slope"], epoch["threshold"]) for epoch in history.epochs]
     return Run(
-        plan, profile, seed, task.method.eval(), inputs_of(plan, profile, task.method, trunk), curve,
-        history.best["epoch"], history.minutes, False, trunk, task.before + layer if layer else [],
+        plan, profile, seed, method.eval(), inputs_of(plan, profile, method, trunk), curve,
+        history.best["epoch"], history.minutes, False, trunk, calibration,
     )  # fmt: skip
 
 
-def _correspondence(workspace: Workspace, plan: Plan, seed: int, start: nn.Module | None) -> SimpleNamespace:
-    """What `fit` needs to train a correspondence network."""
+def _of_pairs(workspace: Workspace, plan: Plan, seed: int, start) -> tuple[nn.Module, dict, str]:
+    """A correspondence network, how `fit` trains it, and the mark of its folder."""
     store, profile = workspace.store(), workspace.profile
     if plan.view in ("frames", "flow"):
         workspace.motion(("train", "val"))
-    method = build(plan, profile, seed, start=start)
-    how = {"grid": 0.04, "imprint": 0.0, "view": "frame"}
-    how |= {name: value for name, value in plan.batches.items() if name in how}
-    val, judged = pair_list(store, "val", profile, **how), inputs_of(plan, profile)
-    first, calibrated = start or method.network, isinstance(method.network, models.AVENet)
+    val, judged = pair_list(store, "val", profile, **plan.sampling), inputs_of(plan, profile)
 
     def validate(method: Correspondence) -> dict[str, float]:
         found = {"accuracy": float(((judge(method, judged, val) > 0.5) == val.rows.match).mean())}
-        if calibrated:
+        if isinstance(method.network, models.AVENet):
             found |= {"slope": method.network.slope, "threshold": method.network.threshold}
         return found
 
-    return SimpleNamespace(
-        method=method,
-        inputs=inputs_of(plan, profile, augment=True),
-        batches=training_pairs(plan, store, profile, seed),
-        validate=validate,
-        select="accuracy",
-        facts={"batch_size": profile.batch_size},
-        mark="",
-        before=[(first.slope, first.threshold)] if calibrated else [],
-    )
+    how = {
+        "inputs": inputs_of(plan, profile, augment=True),
+        "batches": training_pairs(plan, store, profile, seed),
+        "validate": validate,
+        "select": "accuracy",
+        "settings": {"data": store.content_hash, "plan": plan.facts, "batch_size": profile.batch_size},
+    }
+    return build(plan, profile, seed, start=start), how, ""
 
 
-def _class_pairs(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear) -> SimpleNamespace:
-    """What `fit` needs to train LLINet or a rival; "unseen" shows what choosing by it would give."""
+def _of_classes(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear):
+    """The same of LLINet or a rival; "unseen" shows what choosing by it would give."""
     store, profile = workspace.store(), workspace.profile
-    out = held_out(store, seed)
-    classes = np.setdiff1d(seen_labels(store), out)
+    classes = np.setdiff1d(standins.seen_labels(store), held_out(store, seed))
     method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(classes))
     batches = class_batches(plan, store, profile, method, trunk, classes, seed)
     parts = watched(store, seed)
 
     def validate(method: nn.Module) -> dict[str, float]:
-        both = {
-            name: embedded(method, trunk, store, split, profile, items).retrieval()
-            for name, (split, items) in parts.items()
-        }
-        return {
-            name: sum(one.mean_average_precision for one in each.values()) / 2 for name, each in both.items()
-        }
+        found = {}
+        for name, (split, items) in parts.items():
+            both = embedded(method, trunk, store, split, profile, items).retrieval()
+            found[name] = sum(one.mean_average_precision for one in both.values()) / 2
+        return found
 
     direct = None if batches.seen else own_trunk(method, trunk)
-    facts = {
-        "batch_size": batches.pairs.batch_size,
-        "classes": [int(c) for c in classes],
-        "trunk": trunk.title,
+    facts = {"data": store.content_hash, "plan": plan.facts, "batch_size": batches.pairs.batch_size}
+    facts |= {"classes": [int(c) for c in classes], "trunk": trunk.title}
+    how = {
+        "inputs": inputs_of(plan, profile, method, direct, augment=True),
+        "batches": batches,
+        "validate": validate,
+        "select": "mAP",
+        "settings": facts,
     }
-    return SimpleNamespace(
-        method=method,
-        inputs=inputs_of(plan, profile, method, direct, augment=True),
-        batches=batches,
-        validate=validate,
-        select="mAP",
-        facts=facts,
-        mark=f"-{trunk.name}-{fingerprint(trunk)}" + (f"-{fingerprint(ear.vggish)}" if ear else ""),
-        before=[],
-    )
+    heard = f"-{standins.fingerprint(ear.vggish)}" if ear else ""
+    return method, how, f"-{trunk.name}-{standins.fingerprint(trunk)}{heard}"
 
 
 # ---- packaged weights
@@ -653,25 +547,24 @@ def trained_part(method: nn.Module) -> dict[str, Tensor]:
 def packaged(method: nn.Module) -> dict[str, Tensor]:
     """Return a method's state as it is published: correspondence in 16 bits, retrieval in 8."""
     if isinstance(method, Correspondence):
-        return packed(method.network.state_dict(), 16)
-    return packed(trained_part(method))
+        return standins.packed(method.network.state_dict(), 16)
+    return standins.packed(trained_part(method))
 
 
 def restore(method: nn.Module, state: dict[str, Tensor]) -> None:
     """Put what :func:`packaged` returned into a method."""
     if isinstance(method, Correspondence):
-        method.network.load_state_dict(unpacked(state))
-    else:
-        frozen = {
-            name: value for name, value in method.state_dict().items() if name not in trained_part(method)
-        }
-        method.load_state_dict(frozen | unpacked(state))
+        method.network.load_state_dict(standins.unpacked(state))
+        return
+    whole = method.state_dict()
+    frozen = whole.keys() - trained_part(method).keys()
+    method.load_state_dict({name: whole[name] for name in frozen} | standins.unpacked(state))
 
 
 def grown_on(trunk: Trunk | None, ear: nn.Module | None = None) -> str:
     """Return titles and marks of the frozen networks: a method that grew on them fits no others."""
-    mark = "" if trunk is None else f"{trunk.title} ({fingerprint(trunk)})"
-    return mark if ear is None else f"{mark}; {ear.title} ({fingerprint(ear.vggish)})"
+    mark = "" if trunk is None else f"{trunk.title} ({standins.fingerprint(trunk)})"
+    return mark if ear is None else f"{mark}; {ear.title} ({standins.fingerprint(ear.vggish)})"
 
 
 def _loaded(workspace: Workspace, plan: Plan, trunk: Trunk | None, ear) -> Run | None:
@@ -688,7 +581,7 @@ def _loaded(workspace: Workspace, plan: Plan, trunk: Trunk | None, ear) -> Run |
         return None
     method = build(plan, profile, 0, trunk=trunk, ear=ear, classes=card["classes"])
     restore(method, load_file(path))
-    method = method.eval().to(device())
+    method = method.eval().to(standins.device())
     inputs = inputs_of(plan, profile, method, trunk)
     calibration = [tuple(pair) for pair in card.get("calibration", [])]
     told = card["curve"], card["chosen"], card["minutes"]
@@ -709,7 +602,7 @@ def publish(workspace: Workspace, run: Run, results) -> None:
         world=WORLD_VERSION,
         weights_version=WEIGHTS_VERSION,
         trunk=grown_on(run.trunk, getattr(run.method, "ear", None)),
-        classes=0 if run.trunk is None else len(seen_labels(store)) - len(held_out(store, 0)),
+        classes=0 if run.trunk is None else len(standins.seen_labels(store)) - len(held_out(store, 0)),
         curve=run.curve,
         chosen=run.chosen,
         minutes=run.minutes,
@@ -720,39 +613,22 @@ def publish(workspace: Workspace, run: Run, results) -> None:
 # ---- one batch learned by heart
 
 
-def one_batch(
-    workspace: Workspace, trunk: Trunk, *, split: str, size: int, distinct: bool, seed: int = 0
-) -> dict[str, Tensor]:
-    """Return one batch of class pairs with the activations that LLINet needs, sorted by class.
+def one_batch(workspace: Workspace, trunk: Trunk, *, split: str, size: int, seed=0) -> dict[str, Tensor]:
+    """Return one batch of class pairs, no class twice, with the activations that LLINet needs, by class.
 
-    Parameters
-    ----------
-    workspace : Workspace
-    trunk : Trunk
-    split : str
-    size : int
-        Pairs; at most the number of seen classes if `distinct`.
-    distinct : bool
-        No class twice.
-    seed : int
+    It has `size` pairs, but no more than there are seen classes.
     """
-    store, profile, taps = workspace.store(), workspace.profile, LLINetMethod.needs
-    classes, crop, at = seen_labels(store), profile.llinet_crop, next(trunk.parameters()).device
-    size = min(size, len(classes)) if distinct else min(size, len(store.images(split)))
-    keep = profile.keep_activations
+    store, profile = workspace.store(), workspace.profile
+    classes = standins.seen_labels(store)
     pairs = ClassPairs(
-        store, split, batch_size=size, image_crop=None if keep else crop, distinct=distinct,
+        store, split, batch_size=min(size, len(classes)), image_crop=None, distinct=True,
         seconds=profile.llinet_seconds, classes=classes, seed=seed,
     )  # fmt: skip
     batch = TrainingBatches(pairs, classes).epoch(0)[0]
     del batch["progress"]
-    if keep:  # of these images only: a whole split takes half a minute
-        rows = pairs.epoch(0).rows.image[:size]
-        kept = activations(trunk, store, split, crop=crop, taps=taps, rows=rows)
-        batch |= {tap: torch.from_numpy(np.array(values)) for tap, values in kept.items()}
-    else:
-        batch = {name: value.to(at) for name, value in batch.items()}
-        batch |= look(trunk, to_image(batch.pop("image")), taps)
+    rows = pairs.epoch(0).rows.image[: len(batch["label"])]  # of these alone: a split takes half a minute
+    seen = list(looks(Inputs(nn.Identity(), trunk, LLINetMethod.needs), store, split, profile, rows))
+    batch |= {tap: torch.cat([part[tap] for part in seen]) for tap in LLINetMethod.needs}
     order = batch["label"].argsort(stable=True)
     return {name: value[order] for name, value in batch.items()}
 
@@ -762,23 +638,16 @@ def fresh(
 ) -> tuple[nn.Module, Inputs]:
     """Return a plan's method with fresh weights, for all seen classes, and its inputs."""
     store, profile = workspace.store(), workspace.profile
-    if plan.method in CORRESPONDENCE:
-        return build(plan, profile, seed).to(device()), inputs_of(plan, profile).to(device())
     ear = None if vggish is None else models.Ear(vggish, store.sample_rate)
-    method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(seen_labels(store))).to(device())
-    return method, inputs_of(plan, profile, method).to(device())
+    classes, at = len(standins.seen_labels(store)), standins.device()
+    method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=classes).to(at)
+    return method, inputs_of(plan, profile, method).to(at)
 
 
 def overfit(
-    workspace: Workspace,
-    plan: Plan,
-    *,
-    seed: int = 0,
-    size: int = 32,
-    steps: int = 60,
-    trunk: Trunk | None = None,
-    vggish: models.VGGish | None = None,
-) -> tuple[list[float], float]:
+    workspace: Workspace, plan: Plan, *, seed: int = 0, size: int = 32, steps: int = 60,
+    trunk: Trunk | None = None, vggish: models.VGGish | None = None,
+) -> tuple[list[float], float]:  # fmt: skip
     """Learn one batch of validation pairs by heart: a method and a loss that are wired rightly reach zero.
 
     Returns
@@ -793,12 +662,11 @@ def overfit(
     if plan.method in CORRESPONDENCE:
         store = workspace.store()
         size = min(size, len(store.images("val")))
-        pairs = training_pairs(plan, store, workspace.profile, seed, "val", batch_size=size)
-        batch = pairs.epoch(0)[0]
+        batch = training_pairs(plan, store, workspace.profile, seed, "val", size).epoch(0)[0]
     else:
-        batch = one_batch(workspace, trunk, split="val", size=size, distinct=True, seed=seed)
+        batch = one_batch(workspace, trunk, split="val", size=size, seed=seed)
     losses = overfit_one_batch(method, inputs, batch, steps=steps)
-    batch = {name: value.to(device()) for name, value in batch.items()}
+    batch = {name: value.to(standins.device()) for name, value in batch.items()}
     with torch.no_grad():
         image, audio = inputs(batch)
         if plan.method in CORRESPONDENCE:

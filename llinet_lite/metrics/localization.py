@@ -9,8 +9,9 @@ Notebook: 03, 07
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,14 +40,12 @@ class Rule:
     keep: str = ">="  # or ">". With ties this decides: of two values, ">" at the median may predict nothing
 
     def __post_init__(self):
-        level = "a number" if not isinstance(self.level, str) else self.level
-        for name, given, known in (
-            ("interpolation", self.interpolation, ("bilinear", "bicubic", "nearest")),
-            ("keep", self.keep, (">", ">=")),
-            ("level", level, ("median", "true size", "a number")),
-        ):
-            if given not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {given!r}.")
+        known = {"interpolation": ("bilinear", "bicubic", "nearest"), "keep": (">", ">=")}
+        if isinstance(self.level, str):
+            known["level"] = ("median", "true size")
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}.")
         if isinstance(self.size, int):
             object.__setattr__(self, "size", (self.size, self.size))
 
@@ -61,20 +60,14 @@ class Rule:
 
     def _cut(self, flat: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Level of each map, (n,)."""
-        count = flat.shape[1]
+        if not isinstance(self.level, str):
+            cut = np.full(len(flat), self.level, flat.dtype)
+            return cut * flat.max(1) if self.of_maximum else cut
+        count, ordered = flat.shape[1], np.sort(flat, axis=1)
         if self.level == "median":
-            return _smallest(flat, count // 2 + 1)
-        if self.level == "true size":
-            areas = np.count_nonzero(truth, axis=(1, 2))
-            pairs = zip(flat, areas, strict=True)
-            return np.array([_smallest(m[None], count - g + 1)[0] if g else np.inf for m, g in pairs])
-        cut = np.full(len(flat), self.level, flat.dtype)
-        return cut * flat.max(1) if self.of_maximum else cut
-
-
-def _smallest(flat: np.ndarray, k: int) -> np.ndarray:
-    """The k-th smallest value of each row, counted from 1, (n,)."""
-    return np.partition(flat, int(k) - 1, axis=1)[:, int(k) - 1]  # twice as fast as torch's kthvalue
+            return ordered[:, count // 2]
+        areas = np.count_nonzero(truth, axis=(1, 2))
+        return np.where(areas > 0, ordered[np.arange(len(flat)), count - np.maximum(areas, 1)], np.inf)
 
 
 def resize(
@@ -89,31 +82,28 @@ def resize(
     return large[:, 0].to(maps.dtype)
 
 
-def _resized(maps: Tensor, size: tuple[int, int], rule: Rule) -> np.ndarray:
-    return resize(maps, size, rule.interpolation, rule.align_corners).numpy()
+def shrunk(masks: np.ndarray, size: tuple[int, int], how: str = "nearest") -> np.ndarray:
+    """Bring masks (N, H, W) bool to a size: by nearest pixel, or "bicubic", which takes every touched cell.
 
-
-def touched(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Shrink masks as Pillow from version 7 does by default: every cell that a mask touches is in it."""
+    The second is what Pillow does by default from version 7 on, cut above zero.
+    """
+    if masks.shape[1:] == tuple(size):
+        return masks
+    if how == "nearest":
+        rows, columns = (
+            (2 * np.arange(n) + 1) * of // (2 * n) for n, of in zip(size, masks.shape[1:], strict=True)
+        )
+        return masks[:, rows][:, :, columns]
     white = torch.from_numpy(masks).float()[:, None]
     small = F.interpolate(white, size=size, mode="bicubic", antialias=True)[:, 0]
     return (small * 255).round().numpy() > 0
 
 
 def overlap(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Intersection and union, two (n,) in pixels, of predictions with masks or maps of agreement (n, H, W).
-
-    .. math:: I = \sum_p P_p g_p, \qquad U = \sum_p g_p + \sum_p P_p [g_p = 0]
-
-    so that I / U is cIoU (Senocak et al. 2018, *Learning to Localize Sound Source in Visual Scenes*).
-    """
-    if truth.dtype == bool:
-        inside = np.count_nonzero(prediction & truth, axis=(1, 2)).astype(float)
-        area = np.count_nonzero(truth, axis=(1, 2))
-    else:
-        inside = (prediction * truth).sum((1, 2), dtype=float)
-        area = truth.sum((1, 2), dtype=float)
-    return inside, area + np.count_nonzero(prediction & (truth == 0), axis=(1, 2))
+    """Intersection and union, two (n,) in pixels, of predictions with masks (n, H, W) bool."""
+    return np.count_nonzero(prediction & truth, axis=(1, 2)), np.count_nonzero(
+        prediction | truth, axis=(1, 2)
+    )
 
 
 def points(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -132,16 +122,17 @@ def points(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack([y, x], dim=1)
 
 
-def on_mask(pixels: Tensor, masks: Tensor) -> Tensor:
-    """Whether pixels (n, 2) lie on their masks (n, H, W) bool, (n,) bool."""
-    return masks[torch.arange(len(masks)), pixels[:, 0], pixels[:, 1]]
+def hits(maps: Tensor, masks: np.ndarray) -> np.ndarray:
+    """Whether the highest cell of each map (n, h, w) lies on its mask (n, H, W) bool, (n,) bool."""
+    row, column = points(maps.cpu(), masks.shape[1:]).T.numpy()
+    return masks[np.arange(len(masks)), row, column]
 
 
 def rank(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Pixel average precision and best IoU of every image, two (n,); 0 where the mask is empty.
+    """Pixel average precision and best IoU of every image, two (n,); 0 where the mask is empty.
 
-    At a threshold, P_t of the image is predicted, T_t of that inside the mask of G pixels; over all different
-    values, falling: AP is the sum of (T_t - T_{t-1}) / G * T_t / P_t, best IoU that of T_t / (G + P_t - T_t).
+    A threshold t predicts P_t pixels, T_t of them in the mask of G. Over all different values, falling,
+    AP is the sum of (T_t - T_{t-1}) / G * T_t / P_t, best IoU the maximum of T_t / (G + P_t - T_t).
     """
     # The bits of a float32 read as an integer keep its order, except that negative numbers run backwards; one
     # sort of integers, each with its mask bit (0 inside) below it, is several times faster than an argsort.
@@ -161,35 +152,14 @@ def rank(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array(precisions) / np.maximum(area[:, 0], 1), best
 
 
-def _blocks(maps, masks, size: tuple[int, int] | None) -> Iterator[tuple[slice, Tensor, np.ndarray]]:
-    """Go through maps (N, h, w) float32 and masks (N, *size), by nearest pixel, block by block."""
-    size = masks.shape[1:] if size is None else size
-    step = max(1, PIXELS // max(size[0] * size[1], maps.shape[1] * maps.shape[2]))
-    for start in range(0, len(masks), step):
-        part = slice(start, min(start + step, len(masks)))
-        block = maps[part]
-        # a copy, because torch takes no read-only and no backward array
-        block = block.detach().cpu() if isinstance(block, Tensor) else torch.from_numpy(np.array(block))
-        if not block.is_floating_point():
-            raise ValueError(f"maps must be floats, got {block.dtype}; convert them with .float().")
-        finite = block.isfinite().flatten(1).all(1)
-        if not finite.all():
-            bad = start + int((~finite).nonzero()[0])
-            raise ValueError(f"map {bad} holds NaN or infinity; look at the network that made it.")
-        truth = masks[part]
-        if truth.shape[1:] != size:
-            truth = resize(torch.as_tensor(truth).float(), size, "nearest").numpy().astype(truth.dtype)
-        yield part, block.float(), truth
+def success_curve(ious, count: int = 21) -> tuple[np.ndarray, np.ndarray]:
+    """Share of images (N,) with IoU >= t: thresholds and shares, both (count,).
 
-
-def success_curve(ious, thresholds=21) -> tuple[np.ndarray, np.ndarray]:
-    """Share of images (N,) with IoU >= t: thresholds (T,), shares (T,).
-
-    `thresholds` are values, or how many from 0 to 1: 21 (every .05) in most papers, 51 in LLINet's code.
+    21 thresholds (every .05) in most papers, 51 in LLINet's code.
 
     Notebook: 03, 07
     """
-    thresholds = np.linspace(0, 1, thresholds) if np.ndim(thresholds) == 0 else np.asarray(thresholds, float)
+    thresholds = np.linspace(0, 1, count)
     return thresholds, (np.asarray(ious)[:, None] >= thresholds).mean(0)
 
 
@@ -202,79 +172,12 @@ def trapezoid_share(iou: np.ndarray, points: int) -> np.ndarray:
 
 
 def step_share(iou: np.ndarray, points: int) -> np.ndarray:
-    """Each image's share of thresholds met, (N,); NaN stays. Their mean is the "AUC" of LLINet's code."""
-    return np.where(np.isnan(iou), np.nan, (iou[:, None] >= np.linspace(0, 1, points)).mean(1))
+    """Share of thresholds that each IoU (..., N) meets; NaN stays. Its mean is the "AUC" of LLINet's code."""
+    return np.where(np.isnan(iou), np.nan, (iou[..., None] >= np.linspace(0, 1, points)).mean(-1))
 
 
 def _area(met: np.ndarray) -> np.ndarray:
     return (met[:, 1:].sum(1) + met[:, :-1].sum(1)) / (2 * (met.shape[1] - 1))
-
-
-class PrecisionRecall:
-    r"""Precision and recall (D, T) when an image counts as "something sounds here" above a confidence.
-
-    An image is *detected* if its confidence reaches the threshold, a true positive (TP) if it was also
-    located. The two ways to count recall differ in the positives that were detected in the wrong place:
-
-    .. math:: R_\text{strict} = \frac{TP}{\text{all positives}}, \qquad
-        R_\text{slavc} = \frac{TP}{TP + \text{positives not detected}}
-
-    `weights` (D, N) say how often each image counts; `thresholds` (T,) are the confidences, falling.
-    """
-
-    def __init__(self, confidence, located, positive, weights, strict: bool):
-        order = np.argsort(-confidence, kind="stable")
-        falling = confidence[order]
-        ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # last of each group of ties
-        drawn = weights[:, order]
-        hits, detected, found = (
-            np.cumsum(drawn * flags[order], axis=1)[:, ends]
-            for flags in (located, np.ones_like(located), positive)
-        )
-        total = found[:, -1:]
-        self.thresholds = falling[ends]
-        self.precision = _ratio(hits, detected)
-        self.recall = _ratio(hits, total if strict else hits + (total - found))
-
-    def average_precision(self) -> np.ndarray:
-        """Sum over falling thresholds of (R_t - R_{t-1}) P_t with R = 0 at first, (D,)."""
-        return (np.diff(self.recall, axis=1, prepend=0) * self.precision).sum(1)
-
-    def best(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Best F1 over all thresholds, and precision and recall there, each (D,)."""
-        return self._best(np.arange(len(self.thresholds)))
-
-    def released_average_precision(self, confidence: np.ndarray) -> np.ndarray:
-        """Average precision as SLAVC's code computes it, (D,).
-
-        About 200 thresholds, from the second highest confidence down; each precision is the best at this or
-        any lower threshold; the step to the first threshold's recall is left out.
-        """
-        tried = np.sort(confidence)[:-1][:: -max(1, len(confidence) // 200)]
-        at = np.searchsorted(-self.thresholds, -tried)
-        precision = np.maximum.accumulate(self.precision[:, at][:, ::-1], axis=1)[:, ::-1]
-        return (precision[:, :-1] * np.diff(self.recall[:, at], axis=1)).sum(1)
-
-    def released_best(self, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """`best` over the about ten thresholds that SLAVC's code tries."""
-        tried = np.sort(confidence)[:: max(1, len(confidence) // 10)]
-        return self._best(np.searchsorted(-self.thresholds, -tried))
-
-    def _best(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        precision, recall = self.precision[:, at], self.recall[:, at]
-        f1 = _f1(precision, recall)
-        k = f1.argmax(1)[:, None]
-        return tuple(np.take_along_axis(a, k, axis=1)[:, 0] for a in (f1, precision, recall))
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Part / whole, 1 where there is nothing to share, as the released code has it."""
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 1.0)
-
-
-def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    both = precision + recall
-    return np.where(both == 0, 0.0, 2 * precision * recall / np.where(both == 0, 1, both))
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +212,7 @@ class Localization:
         """The headline number."""
         return self.numbers[self.measures[0]]
 
-    def cell(self, measure: str | None = None, draws: int = 2000) -> Cell:
+    def cell(self, measure: str | None = None) -> Cell:
         """One of `measures` (default: the headline), and the same computed anew when clips are drawn.
 
         The difference to the cell of shuffled audio is the audio-use gap: what the map owes to the sound.
@@ -317,7 +220,7 @@ class Localization:
         name = self.measures[0] if measure is None else measure
         if name not in self.measures:
             raise ValueError(f"{self.protocol} gives {', '.join(self.measures)}, not {name!r}.")
-        weights = drawn_weights(self.clips, len(self.iou), draws)
+        weights = drawn_weights(self.clips, len(self.iou))
         drawn = np.concatenate([MEASURES[name](self, some.astype(float)) for some in weights])
         value = MEASURES[name](self, np.ones((1, len(self.iou))))
         return Cell(value, drawn[:, None], len(self.iou), UNBOUNDED)
@@ -325,12 +228,6 @@ class Localization:
     def interval(self, measure: str | None = None) -> Interval:
         """Bootstrap interval of a number: clips are drawn with replacement, the number computed anew."""
         return self.cell(measure).interval()
-
-    def subset(self, which) -> Localization:
-        """The same outcome for some images only; `which` (N,) bool or indices."""
-        arrays = ("iou", "success", "positive", "clips", "confidence", "predicted")
-        kept = {a: getattr(self, a)[which] for a in arrays if getattr(self, a) is not None}
-        return replace(self, **kept)
 
 
 def _mean(values: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -361,12 +258,56 @@ def _negative_auc(r: Localization, w: np.ndarray) -> np.ndarray:
     return _mean(_area(r.predicted[:, None] <= np.linspace(0, 1, 21)), ~r.positive, w)
 
 
-def _ranked_by_confidence(r: Localization, w: np.ndarray, number: str):
-    """AP of the images, or best F1 with its precision and recall, strictly or as released."""
-    curve = PrecisionRecall(r.confidence, r.success, r.positive, w, strict=r.protocol == "strict")
-    if r.protocol == "strict":
-        return curve.average_precision() if number == "AP" else curve.best()
-    return (curve.released_average_precision if number == "AP" else curve.released_best)(r.confidence)
+def _by_confidence(r: Localization, w: np.ndarray, number: str) -> np.ndarray:
+    """AP of the images, or the best F1 with its precision and recall, (D,).
+
+    `strict` tries every confidence. SLAVC's code tries about ten for F1; for AP about 200, from the second
+    highest down, each precision being the best at this or any lower one, and leaves out the step to the
+    first recall.
+    """
+    levels, precision, recall = _precision_recall(r, w)
+    if r.protocol != "strict":
+        rising = np.sort(r.confidence)
+        step = max(1, len(rising) // (200 if number == "AP" else 10))
+        at = np.searchsorted(-levels, -(rising[:-1][::-step] if number == "AP" else rising[::step]))
+        precision, recall = precision[:, at], recall[:, at]
+    elif number == "AP":
+        return (np.diff(recall, axis=1, prepend=0) * precision).sum(1)
+    if number == "AP":
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        return (best[:, :-1] * np.diff(recall, axis=1)).sum(1)
+    f1 = _f1(precision, recall)
+    best = f1.argmax(1)[:, None]
+    of = {"max-F1": f1, "precision": precision, "recall": recall}[number]
+    return np.take_along_axis(of, best, axis=1)[:, 0]
+
+
+def _precision_recall(r: Localization, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    r"""Confidences (T,), falling, and precision and recall (D, T) of the images at least as sure.
+
+    Such an image is *detected*, and a true positive (TP) if it was also located. The two ways to count recall
+    differ in the positives that were detected in the wrong place:
+
+    .. math:: R_\text{strict} = \frac{TP}{\text{all positives}}, \qquad
+        R_\text{slavc} = \frac{TP}{TP + \text{positives not detected}}
+    """
+    order = np.argsort(-r.confidence, kind="stable")
+    falling, drawn = r.confidence[order], w[:, order]
+    ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # last of each group of ties
+    located, found = (np.cumsum(drawn * of[order], axis=1)[:, ends] for of in (r.success, r.positive))
+    total = found[:, -1:]
+    sure = total if r.protocol == "strict" else located + (total - found)
+    return falling[ends], _ratio(located, np.cumsum(drawn, axis=1)[:, ends]), _ratio(located, sure)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part / whole, 1 where there is nothing to share, as the released code has it."""
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 1.0)
+
+
+def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    both = precision + recall
+    return np.where(both == 0, 0.0, 2 * precision * recall / np.where(both == 0, 1, both))
 
 
 MEASURES: dict[str, Callable[[Localization, np.ndarray], np.ndarray]] = {
@@ -374,10 +315,7 @@ MEASURES: dict[str, Callable[[Localization, np.ndarray], np.ndarray]] = {
     **dict.fromkeys(("mIoU", "max-IoU", "mAP"), _mean_iou),
     **dict.fromkeys(("AUC", "IAUC"), _auc),
     "AUC51": lambda r, w: _mean(step_share(r.iou, 51), r.positive, w),
-    "AP": lambda r, w: _ranked_by_confidence(r, w, "AP"),
-    "max-F1": lambda r, w: _ranked_by_confidence(r, w, "F1")[0],
-    "precision": lambda r, w: _ranked_by_confidence(r, w, "F1")[1],
-    "recall": lambda r, w: _ranked_by_confidence(r, w, "F1")[2],
+    **{name: partial(_by_confidence, number=name) for name in ("AP", "max-F1", "precision", "recall")},
     "1 - pIA": _left_dark,
     "AUC-N": _negative_auc,
     "F-LOC": lambda r, w: _f1(_success(r, w), _left_dark(r, w)),
@@ -392,32 +330,41 @@ class Task:
     protocol: str
     rule: Rule
     maps: object
-    masks: np.ndarray
+    masks: np.ndarray  # of the rule's size
     positive: np.ndarray  # (N,) images that count as having a sounding object
     clips: np.ndarray
     failed: int = 0  # images without an object that count as not located all the same
 
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Go through maps and masks at the rule's size: slice, maps and masks (n, H, W)."""
-        for part, maps, masks in _blocks(self.maps, self.masks, self.rule.size):
-            yield part, _resized(maps, masks.shape[1:], self.rule), masks
+    def over(self, function: Callable, resized: bool = True) -> tuple[np.ndarray, ...]:
+        """Concatenate what a function of maps (n, H, W), or (n, h, w), and masks (n, H, W) gives by block."""
+        size, parts = self.masks.shape[1:], []
+        step = max(1, PIXELS // max(np.prod(size), np.prod(self.maps.shape[1:])))
+        for start in range(0, len(self.masks), step):
+            maps = self.maps[start : start + step]
+            # a copy, because torch takes no read-only and no backward array
+            maps = maps.detach().cpu() if isinstance(maps, Tensor) else torch.from_numpy(np.array(maps))
+            if not maps.is_floating_point():
+                raise ValueError(f"maps must be floats, got {maps.dtype}; convert them with .float().")
+            finite = maps.isfinite().flatten(1).all(1)
+            if not finite.all():
+                bad = start + int((~finite).nonzero()[0])
+                raise ValueError(f"map {bad} holds NaN or infinity; look at the network that made it.")
+            maps = maps.float()
+            if resized:
+                maps = resize(maps, size, self.rule.interpolation, self.rule.align_corners)
+            parts.append(function(maps.numpy(), self.masks[start : start + step]))
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     def outcome(self, maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """IoU (0 where nothing is predicted and nothing is there) and share predicted, two (n,)."""
         prediction = self.rule.predict(maps, masks)
         inside, union = overlap(prediction, masks)
-        return inside / np.where(union > 0, union, 1), prediction.mean((1, 2))
-
-    def over(self, function: Callable) -> tuple[np.ndarray, ...]:
-        """Concatenate what a function of maps and masks gives block by block."""
-        parts = [function(maps, masks) for _, maps, masks in self.blocks()]
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+        return inside / np.maximum(union, 1), prediction.mean((1, 2))
 
     def settings(self, *names: str) -> dict[str, object]:
         """The rule's choices in words."""
-        size = self.masks.shape[1:] if self.rule.size is None else self.rule.size
-        said = {"size": f"{size[0]}x{size[1]}" + (" (the masks')" if self.rule.size is None else "")}
-        return said | {name: getattr(self.rule, name) for name in names}
+        size = "{}x{}".format(*self.masks.shape[1:]) + (" (the masks')" if self.rule.size is None else "")
+        return {"size": size} | {name: getattr(self.rule, name) for name in names}
 
     def result(self, measures, settings, iou, success=None, **arrays) -> Localization:
         """Pack an outcome; `iou` becomes NaN and `success` (IoU >= .5) False where nothing sounds."""
@@ -431,13 +378,10 @@ class Task:
 
 
 def _objects2018(task: Task) -> Localization:
-    hits = [
-        on_mask(points(maps, masks.shape[1:]), torch.from_numpy(masks)).numpy()
-        for _, maps, masks in _blocks(task.maps, task.masks, None)
-    ]
+    (found,) = task.over(lambda maps, masks: (hits(torch.from_numpy(maps), masks),), resized=False)
     grid = "{}x{}".format(*task.maps.shape[1:])
     settings = {"point": f"centre of the largest cell of {grid}", **task.settings()}
-    return task.result(("pointing",), settings, np.full(len(task.masks), np.nan), np.concatenate(hits))
+    return task.result(("pointing",), settings, np.full(len(task.masks), np.nan), found)
 
 
 def _located(task: Task) -> Localization:
@@ -446,21 +390,16 @@ def _located(task: Task) -> Localization:
     return task.result(("cIoU", "AUC", "mIoU"), settings, iou, predicted=share)
 
 
-def _llinet2020(task: Task, k="test", validation=None, mask_resize="nearest") -> Localization:
-    if k not in ("test", "validation", *KS):
-        raise ValueError(f"k must be 'test', 'validation' or one of {KS}, not {k!r}.")
-    if (k == "validation") != (validation is not None):
-        raise ValueError("k='validation' goes with validation=(maps, masks), and only with it.")
-    if mask_resize not in ("nearest", "bicubic"):
-        raise ValueError(f"mask_resize must be 'nearest' or 'bicubic', not {mask_resize!r}.")
-    said = {"test": " (chosen on the test set)", "validation": " (chosen on validation)"}.get(k, "")
-    if k == "validation":
-        k = _best_k(_of_tenths(*validation, task.rule, mask_resize))
-    ious = _of_tenths(task.maps, task.masks, task.rule, mask_resize)
-    k = _best_k(ious) if k == "test" else k
-    settings = {"k": f"{k}{said}", "cut": "map > k/10 of its maximum", **task.settings(*SHAPE)}
-    settings |= {"mask_resize": mask_resize, "AUC51": "plain mean of success at 0, .02, ... 1"}
-    return task.result(("mIoU", "AUC51", "success"), settings, ious[:, KS.index(k)])
+def _llinet2020(task: Task, k="test", mask_resize="nearest") -> Localization:
+    if k not in ("test", *KS):
+        raise ValueError(f"k must be 'test' or one of {KS}, not {k!r}.")
+    (ious,) = task.over(lambda maps, masks: (_of_tenths(maps, masks, task.rule),))
+    said = {"cut": "map > k/10 of its maximum", "k": k, **task.settings(*SHAPE)}
+    if k == "test":
+        k = _best_k(ious)
+        said |= {"k": k, "chosen on": "the test set"}
+    said |= {"mask_resize": mask_resize, "AUC51": "plain mean of success at 0, .02, ... 1"}
+    return task.result(("mIoU", "AUC51", "success"), said, ious[:, KS.index(k)])
 
 
 def _best_k(ious: np.ndarray) -> int:
@@ -468,29 +407,23 @@ def _best_k(ious: np.ndarray) -> int:
     return KS[int(np.argmax([float(step_share(column, 51).mean()) for column in ious.T]))]
 
 
-def _of_tenths(maps, masks, rule: Rule, mask_resize: str) -> np.ndarray:
-    """IoU of every image at every k, (N, 5)."""
-    masks = touched(np.asarray(masks), rule.size) if mask_resize == "bicubic" else np.asarray(masks)
-    ious = np.zeros((len(masks), len(KS)))
-    for part, block, truth in _blocks(maps, masks, rule.size):
-        if block.min() < 0:
-            raise ValueError("llinet2020 cuts at a share of the maximum: no negative values; take a ReLU.")
-        block = _resized(block, truth.shape[1:], rule)
-        for column, k in enumerate(KS):
-            prediction = replace(rule, level=k / 10, of_maximum=True).predict(block, truth)
-            inside, union = overlap(prediction, truth)
-            ious[part, column] = inside / (union + 1e-5)
-    return ious
+def _of_tenths(maps: np.ndarray, masks: np.ndarray, rule: Rule) -> np.ndarray:
+    """IoU of every image at every k, (n, 5)."""
+    if maps.min() < 0:
+        raise ValueError("llinet2020 cuts at a share of the maximum: no negative values; take a ReLU.")
+    cuts = (replace(rule, level=k / 10, of_maximum=True).predict(maps, masks) for k in KS)
+    pairs = [overlap(prediction, masks) for prediction in cuts]
+    return np.stack([inside / (union + 1e-5) for inside, union in pairs], axis=1)
 
 
-def _detected(task: Task, confidence=None) -> Localization:
-    said = "mean of the map's highest quarter" if confidence is None else "given"
-    iou, share, brightness = task.over(lambda m, t: (*task.outcome(m, t), _top_quarter(m)))
-    confidence = brightness if confidence is None else np.asarray(confidence, float)
-    if confidence.shape != task.positive.shape or not np.isfinite(confidence).all():
-        raise ValueError(f"confidence must be {task.positive.shape} finite numbers; got {confidence.shape}.")
+def _detected(task: Task) -> Localization:
+    iou, share, confidence = task.over(lambda m, t: (*task.outcome(m, t), _top_quarter(m)))
     strict = task.protocol == "strict"
-    settings = {**task.settings(*CUT), "success": "IoU >= .5", "confidence": said}
+    settings = {
+        **task.settings(*CUT),
+        "success": "IoU >= .5",
+        "confidence": "mean of the map's highest quarter",
+    }
     settings["recall"] = "TP / all positives" if strict else "TP / (TP + positives not detected)"
     settings["thresholds"] = "every confidence" if strict else "about 200 for AP, about 10 for max-F1"
     names = ("AP", "max-F1", "precision", "recall", "cIoU", "AUC")
@@ -498,35 +431,21 @@ def _detected(task: Task, confidence=None) -> Localization:
 
 
 def _top_quarter(maps: np.ndarray) -> np.ndarray:
-    """Mean of the highest quarter of each map's pixels, (n,)."""
+    """Mean of the highest quarter of each map's pixels, rounded up, (n,)."""
     flat = maps.reshape(len(maps), -1)
-    quarter = -(-flat.shape[1] // 4)  # rounded up
-    least = _smallest(flat, flat.shape[1] - quarter + 1)[:, None]
-    above = flat > least
-    total = (flat * above).sum(1, dtype=float) + least[:, 0] * (quarter - above.sum(1))
-    return total / quarter
+    quarter = -(-flat.shape[1] // 4)
+    return np.partition(flat, -quarter, axis=1)[:, -quarter:].mean(1, dtype=float)
 
 
-def _universal(task: Task, level=None, quantile=0.75, negatives=None) -> Localization:
-    silent, source = ~task.positive, "given"
-    if negatives is not None and (negatives.ndim != 3 or len(negatives) == 0):
-        raise ValueError(f"negatives must be maps (M, h, w), got shape {tuple(negatives.shape)}.")
-    if level is not None and negatives is not None:
-        raise ValueError("Give the level, or negatives to take it from, not both.")
-    if level is None:
-        if negatives is None and not silent.any():
-            raise ValueError("universal needs masks in which nothing sounds, negatives=maps or level=number.")
-        maps, which = (task.maps, silent) if negatives is None else (negatives, slice(None))
-        like = np.broadcast_to(task.masks[:1], (len(maps), *task.masks.shape[1:]))
-        (maxima,) = replace(task, maps=maps, masks=like).over(lambda m, _: (m.max((1, 2)),))
-        level = float(np.quantile(maxima[which], quantile))
-        source = "the negatives of this set" if negatives is None else "negatives given"
-        source = f"quantile {quantile} of the maxima of {source}"
-    task = replace(task, rule=replace(task.rule, level=level))
+def _universal(task: Task) -> Localization:
+    silent = ~task.positive
+    if not silent.any():
+        raise ValueError("universal takes its level from masks in which nothing sounds; there are none.")
+    (maxima,) = task.over(lambda maps, _: (maps.max((1, 2)),))
+    task = replace(task, rule=replace(task.rule, level=float(np.quantile(maxima[silent], 0.75))))
     iou, share = task.over(task.outcome)
-    names = ("cIoU", "AUC", "mIoU")
-    if silent.any():
-        names = ("F-LOC", *names, "1 - pIA", "AUC-N", "F-AUC")
+    names = ("F-LOC", "cIoU", "AUC", "mIoU", "1 - pIA", "AUC-N", "F-AUC")
+    source = "quantile 0.75 of the maxima of the negatives"
     settings = {**task.settings(*CUT), "level from": source, "success": "IoU >= .5"}
     return task.result(names, settings, iou, predicted=share)
 
@@ -558,30 +477,23 @@ class Protocol:
     changes: tuple[str, ...] = ("size", *CUT)  # fields of the rule that may be changed
     options: tuple[str, ...] = ()  # what else may be given
     negatives: bool = False  # whether images in which nothing sounds belong to it
-    consensus: bool = True  # whether masks may be maps of agreement
 
 
 _FULL = (224, 224)
 _SLAVC = Rule(_FULL, "bicubic", align_corners=True)
 PROTOCOLS: dict[str, Protocol] = {
-    "objects2018": Protocol(_objects2018, Rule(None), (), consensus=False),
-    "llinet2020": Protocol(
-        _llinet2020, Rule((16, 16), keep=">"), ("size", *SHAPE),
-        ("k", "validation", "mask_resize"), consensus=False,
-    ),
+    "objects2018": Protocol(_objects2018, Rule(None), ()),
+    "llinet2020": Protocol(_llinet2020, Rule((16, 16), keep=">"), ("size", *SHAPE), ("k", "mask_resize")),
     "lvs2021": Protocol(_located, Rule(_FULL, normalise=True, keep=">")),
     "ezvsl2022": Protocol(_located, Rule(_FULL, align_corners=True, normalise=True)),
-    "slavc2022": Protocol(_detected, _SLAVC, options=("confidence",), negatives=True),
-    "strict": Protocol(_detected, _SLAVC, options=("confidence",), negatives=True),
+    "slavc2022": Protocol(_detected, _SLAVC, negatives=True),
+    "strict": Protocol(_detected, _SLAVC, negatives=True),
     "adaptive": Protocol(_located, Rule(None, level="true size")),
-    "universal": Protocol(
-        _universal, Rule(None, keep=">"), ("size", *SHAPE, "keep"),
-        ("level", "quantile", "negatives"), negatives=True,
-    ),
-    "mask_ap": Protocol(_ranked, Rule(None), ("size", *SHAPE), consensus=False),
-    "max_iou": Protocol(_ranked, Rule(None), ("size", *SHAPE), consensus=False),
-    "iiou": Protocol(_iiou, Rule(None, normalise=True, keep=">"), consensus=False),
-}  # fmt: skip
+    "universal": Protocol(_universal, Rule(None, keep=">"), ("size", *SHAPE, "keep"), negatives=True),
+    "mask_ap": Protocol(_ranked, Rule(None), ("size", *SHAPE)),
+    "max_iou": Protocol(_ranked, Rule(None), ("size", *SHAPE)),
+    "iiou": Protocol(_iiou, Rule(None, normalise=True, keep=">")),
+}
 
 
 def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse", **options) -> Localization:
@@ -607,18 +519,14 @@ def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse
     ----------
     maps : (N, h, w) floats, higher where the sound is. `iiou`: (N, K, h, w), the map of each of K sounds
     masks : (N, H, W) bool, where the sounding objects are; all False: nothing in the image sounds.
-        Where a protocol measures cIoU, also the share of annotators who agree on each pixel.
         `iiou`: (N, K, H, W), all False for sounds that an image has not
     protocol : str
     clips : (N,) the clip of each image, for the bootstrap; None: every image is its own
     empty : "refuse", or "fail": images in which nothing sounds count as not located, as in the released code
     **options
         Fields of `Rule` (size, interpolation, align_corners, level, normalise, keep) change the published
-        choice; `result.text` shows it. `llinet2020`: k ("test", as released; "validation" with
-        validation=(maps, masks); or 2 ... 6), mask_resize ("nearest", Pillow before 7; "bicubic", from 7, any
-        touched cell). `slavc2022`, `strict`: confidence (N,), else the mean of the map's highest quarter.
-        `universal`: quantile (.75) of the maxima of the negatives of this set or of negatives=(M, h, w), or
-        level
+        choice; `result.text` shows it. `llinet2020`: k ("test", as released, or 2 ... 6), mask_resize
+        ("nearest", Pillow before 7; "bicubic", from 7, any touched cell)
 
     Examples
     --------
@@ -642,11 +550,10 @@ def _task(maps, masks, protocol: str, *, clips=None, empty="refuse", **options) 
     if unknown := [name for name in options if name not in (*known.changes, *known.options)]:
         accepted = ", ".join((*known.changes, *known.options)) or "no option"
         raise ValueError(f"{protocol} does not know {', '.join(unknown)}; it takes {accepted}.")
-    own = {name: value for name, value in options.items() if name in known.options}
-    if own.get("validation") is not None:
-        held_out, _ = _task(*own["validation"], protocol)
-        own["validation"] = (held_out.maps, held_out.masks)
-    rule = replace(known.rule, **{name: value for name, value in options.items() if name not in own})
+    own = {name: options.pop(name) for name in known.options if name in options}
+    rule, how = replace(known.rule, **options), own.get("mask_resize", "nearest")
+    if how not in ("nearest", "bicubic"):
+        raise ValueError(f"mask_resize must be 'nearest' or 'bicubic', not {how!r}.")
     maps, masks = maps if hasattr(maps, "ndim") else np.asarray(maps), np.asarray(masks)
     axes, images = (4 if protocol == "iiou" else 3), len(masks)
     if masks.ndim != axes or maps.ndim != axes:
@@ -655,18 +562,15 @@ def _task(maps, masks, protocol: str, *, clips=None, empty="refuse", **options) 
     if masks.shape[: axes - 2] != tuple(maps.shape[: axes - 2]) or 0 in (*masks.shape, *maps.shape):
         raise ValueError(f"There must be images, one mask for every map; got {maps.shape}, {masks.shape}.")
     if masks.dtype != bool:
-        if masks.dtype.kind != "f" or not known.consensus:
-            raise ValueError(f"{protocol} needs masks of yes and no (bool), got {masks.dtype}: masks > 0.")
-        if not ((masks >= 0) & (masks <= 1)).all():
-            raise ValueError("Maps of agreement must lie in [0, 1].")
-    maps, masks = (
-        part.reshape(-1, *part.shape[-2:]) for part in (maps, masks)
-    )  # (N, K, h, w) -> (N K, h, w)
+        raise ValueError(f"{protocol} needs masks of yes and no (bool), got {masks.dtype}: masks > 0.")
+    # (N, K, h, w) -> (N K, h, w)
+    maps, masks = (part.reshape(-1, *part.shape[-2:]) for part in (maps, masks))
     there = masks.reshape(images, -1).any(1)
     positive = _positive(there, protocol, empty)
     clips = np.arange(images) if clips is None else np.asarray(clips)
     if clips.shape != (images,):
         raise ValueError(f"clips must name one clip for each of {images} images, got shape {clips.shape}.")
+    masks = shrunk(masks, rule.size or masks.shape[1:], how)
     return Task(protocol, rule, maps, masks, positive, clips, int((positive & ~there).sum())), own
 
 
@@ -688,7 +592,7 @@ def _positive(there: np.ndarray, protocol: str, empty: str) -> np.ndarray:
 
 
 def baselines(
-    masks, protocol: str = "strict", *, radius=None, validation=None, train=None, clips=None, **options
+    masks, protocol: str = "strict", *, validation=None, train=None, **options
 ) -> dict[str, Localization]:
     """Judge maps that no network made, by the same protocol on the same masks.
 
@@ -696,54 +600,66 @@ def baselines(
     "ground-truth mask as map", which differs where ties decide; "centre disc", the same in every image; "mean
     mask", where objects usually are; "whole image"; for `objects2018` "image centre" not disc and whole.
 
-    What depends on a network (k, confidence, negatives) is not taken over but chosen in the constant's favor.
-
     Parameters
     ----------
-    masks, protocol, clips, **options : as for `evaluate`
-    radius : float, of the disc, as a share of the image's shorter side; None: chosen on `validation`
-    validation : (M, H, W) bool, masks to choose the radius on; None: the best on the test masks, which is an
-        upper bound, and the row's name says so
+    masks, protocol, **options : as for `evaluate`
+    validation : (M, H, W) bool, on which `llinet2020` chooses the disc's radius; None: on the test masks. The
+        other protocols predict a given share of the image, whatever the radius
     train : (M, H, W) bool, masks to average; None: for each image, the mean of the other images' masks
 
     Notebook: 03
     """
-    of_the_model = ("confidence", "negatives", "validation", "k")
-    options = {name: value for name, value in options.items() if name not in of_the_model}
-    bench = _Bench(masks, protocol, clips=clips, **options)
-    rows = {
-        "oracle ceiling": bench.judge(oracle_maps(bench.truth)),
-        "ground-truth mask as map": bench.judge(bench.truth.astype(np.float32)),
-    }
+    task, own = _without_maps(masks, protocol, **options)
+    truth, size, radius = task.masks, task.masks.shape[1:], 0.5
+    if protocol == "llinet2020":
+        other = task if validation is None else _without_maps(validation, protocol, **options)[0]
+        radius = max(RADII, key=lambda radius: _constant(other, own, centre_disc(size, radius)).value)
+    constants = {"oracle ceiling": oracle_maps(truth), "ground-truth mask as map": truth.astype(np.float32)}
     if protocol == "objects2018":
-        centre = np.zeros(bench.size, np.float32)
-        centre[bench.size[0] // 2, bench.size[1] // 2] = 1
-        return rows | {"image centre": bench.judge(centre), "mean mask": bench.judge(bench.mean_mask(train))}
-    name = "centre disc"
-    if not bench.knows_radius:
-        radius = 0.5
-    elif radius is None and validation is not None:
-        radius = _Bench(validation, protocol, **options).best_radius()
-    elif radius is None:
-        name, radius = "centre disc (best radius on test: an upper bound)", bench.best_radius()
-    rows[name] = bench.disc(radius)
-    rows["mean mask"] = bench.judge(bench.mean_mask(train))
-    rule = replace(bench.task.rule, level=0.5, normalise=False, keep=">=")
-    rows["whole image"] = bench.judge(np.ones(bench.size, np.float32), rule, map="everything is predicted")
+        constants["image centre"] = np.zeros(size, np.float32)
+        constants["image centre"][size[0] // 2, size[1] // 2] = 1
+    else:
+        constants["centre disc"] = centre_disc(size, radius)
+    constants["mean mask"] = _mean_mask(truth, train)
+    rows = {name: _constant(task, own, maps) for name, maps in constants.items()}
+    if protocol != "objects2018":
+        everything = replace(task, rule=replace(task.rule, level=0.5, normalise=False, keep=">="))
+        rows["whole image"] = _constant(everything, own, np.ones(size, np.float32))
     return rows
+
+
+def _without_maps(masks, protocol: str, **options) -> tuple[Task, dict]:
+    masks = np.asarray(masks)
+    return _task(np.broadcast_to(np.float32(0), masks.shape), masks, protocol, **options)
+
+
+def _constant(task: Task, options: dict, maps: np.ndarray) -> Localization:
+    """Run a protocol on maps that no network made, or on one map (H, W) for all images."""
+    task = replace(task, maps=np.broadcast_to(maps, task.masks.shape))
+    return PROTOCOLS[task.protocol].run(task, **options)
+
+
+def _mean_mask(truth: np.ndarray, train) -> np.ndarray:
+    """Mean of `train`, (H, W), or for each image the mean of the other images' masks, (N, H, W)."""
+    if train is not None:
+        mean = torch.from_numpy(np.asarray(train).mean(0, dtype=np.float32))[None]
+        return resize(mean, truth.shape[1:])[0].numpy()
+    total, there = truth.sum(0, dtype=float), truth.any((1, 2), keepdims=True)
+    if there.sum() < 2:
+        raise ValueError("The mean of the other masks needs two masks with an object; give train=masks.")
+    return ((total - truth) / (there.sum() - there)).astype(np.float32)
 
 
 def oracle_maps(masks: np.ndarray) -> np.ndarray:
     """Maps (n, H, W) float32 that put every pixel of the object above every other, without ties.
 
-    Values from .875 inside and below .125 outside (in between by agreement, if masks are maps of agreement);
-    within each part they fall off with the distance from the image's center.
+    Values from .875 inside and below .125 outside; within each part they fall off with the distance from the
+    image's center.
     """
-    inside = masks.astype(np.float32)
     order = np.argsort(-_distance(masks.shape[1:]), axis=None, kind="stable")
     ramp = np.empty(order.size, np.float32)  # all different values in [0, 1)
     ramp[order] = np.arange(order.size) / order.size
-    return 0.75 * inside + 0.125 * (inside > 0) + 0.125 * ramp.reshape(masks.shape[1:])
+    return np.float32(0.875) * masks + np.float32(0.125) * ramp.reshape(masks.shape[1:])
 
 
 def centre_disc(size: tuple[int, int], radius: float) -> np.ndarray:
@@ -757,95 +673,8 @@ def _distance(size: tuple[int, int]) -> np.ndarray:
     return np.hypot(y[:, None], x[None])
 
 
-class _Bench:
-    """Masks of one test at the size at which the protocol cuts, and constant maps judged on them."""
-
-    def __init__(self, masks, protocol: str, **options):
-        masks = np.asarray(masks)
-        self.task, self.options = _task(
-            np.broadcast_to(np.float32(0), masks.shape), masks, protocol, **options
-        )
-        rule, masks = self.task.rule, self.task.masks
-        if self.options.get("mask_resize") == "bicubic":
-            self.truth = touched(masks, rule.size)
-        else:
-            blank = np.broadcast_to(np.float32(0), (len(masks), 1, 1))
-            self.truth = np.concatenate([part for _, _, part in _blocks(blank, masks, rule.size)])
-        self.size, level = self.truth.shape[1:], self.options.get("level", rule.level)
-        absolute = not isinstance(level, str) and level is not None
-        self.knows_radius = absolute or protocol == "llinet2020"
-        # constants live around .5; a level on another scale, as of logits, is met by moving them
-        self.shift = np.float32(level - 0.5 if absolute and not rule.normalise else 0.0)
-
-    def judge(self, maps: np.ndarray, rule: Rule | None = None, **said) -> Localization:
-        """Run the protocol on maps, or on one map (H, W) for all images; `said` joins the settings."""
-        maps = np.broadcast_to(maps + self.shift, self.truth.shape)
-        task = replace(self.task, maps=maps, rule=rule or self.task.rule)
-        result = PROTOCOLS[task.protocol].run(task, **self.options)
-        return replace(result, settings={**result.settings, **said})
-
-    def disc(self, radius: float) -> Localization:
-        said = {"radius": round(radius, 3)} if self.knows_radius else {}
-        return self.judge(centre_disc(self.size, radius), **said)
-
-    def best_radius(self) -> float:
-        """Radius of RADII with the best headline number; the smallest of equals."""
-        return float(RADII[int(np.argmax([self.disc(radius).value for radius in RADII]))])
-
-    def mean_mask(self, train) -> np.ndarray:
-        """The mean of `train`, or of the other images' masks for each image."""
-        if train is not None:
-            mean = torch.from_numpy(np.asarray(train).mean(0, dtype=np.float32))[None]
-            return resize(mean, self.size)[0].numpy()
-        total, there = self.truth.sum(0, dtype=float), self.truth.any((1, 2), keepdims=True)
-        if there.sum() < 2:
-            raise ValueError("The mean of the other masks needs two masks with an object; give train=masks.")
-        return ((total - self.truth) / (there.sum() - there)).astype(np.float32)
-
-
-def compare(rows: Mapping[str, Localization]):
-    """Results of one protocol on the same images side by side, as a DataFrame with a row each.
-
-    The headline number with `low` and `high` of its interval, the protocol's other numbers, and `n`, the
-    number of images; shares, not per cent. Usual rows: the model, with shuffled audio, with silence, and
-    those of :func:`baselines`.
-
-    Notebook: 03
-    """
-    first = next(iter(rows.values()))
-    for row in rows.values():
-        if row.protocol != first.protocol or not np.array_equal(row.positive, first.positive):
-            raise ValueError(
-                f"All rows must be of one protocol and the same images: {row.text}; {first.text}."
-            )
-    return _frame(rows)
-
-
-def by_group(result: Localization, groups):
-    """Split a result by group (N,), as class or size: a row each, columns as `compare`.
-
-    Groups in which nothing sounds are left out: a number of located objects has no meaning there.
-    """
-    groups = np.asarray(groups)
-    if groups.shape != result.iou.shape:
-        raise ValueError(f"groups must name one group for each of {len(result.iou)} images.")
-    names = list(dict.fromkeys(groups[result.positive].tolist()))
-    return _frame({name: result.subset(groups == name) for name in names})
-
-
-def _frame(rows: Mapping[str, Localization]):
-    import pandas as pd
-
-    lines = {}
-    for name, row in rows.items():
-        interval, (headline, *others), numbers = row.interval(), row.measures, row.numbers
-        lines[name] = {headline: interval.value, "low": interval.low, "high": interval.high}
-        lines[name] |= {other: numbers[other] for other in others} | {"n": interval.n}
-    return pd.DataFrame(lines).T.astype({"n": int})
-
-
-def size_groups(masks, edges: tuple[float, float] = (0.1, 0.4)) -> np.ndarray:
+def size_groups(masks: np.ndarray) -> np.ndarray:
     """Name each image's sounding object by its share of the image: "small", "medium", "large" or "none"."""
-    share = np.count_nonzero(np.asarray(masks), axis=(1, 2)) / np.prod(np.shape(masks)[1:])
-    names = np.array(["small", "medium", "large"])[np.digitize(share, edges)]
+    share = masks.mean((1, 2))
+    names = np.array(["small", "medium", "large"])[np.digitize(share, (0.1, 0.4))]
     return np.where(share == 0, "none", names)

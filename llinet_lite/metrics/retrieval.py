@@ -109,15 +109,11 @@ def ndcg(
         raise ValueError(f"exclude must be ({queries},) positions in the database, 0 to {count - 1}.")
     places = min(k, count)
     step = max(1, CELLS // max(count, places**2 if ties == "average" else 1))
-    parts = []
-    for start in range(0, len(scores), step):
-        rows = slice(start, start + step)
-        score, grade = scores[rows], relevance[rows]
-        if exclude is not None:  # last, and worth nothing
-            own = exclude[rows, None].to(scores.device)
-            score, grade = score.scatter(1, own, -torch.inf), grade.scatter(1, own, 0)
-        parts.append(_ndcg(score, grade, places, gain, ties))
-    return torch.cat(parts)
+    if exclude is not None:  # last, and worth nothing
+        own = exclude[:, None].to(scores.device)
+        scores, relevance = scores.scatter(1, own, -torch.inf), relevance.scatter(1, own, 0)
+    parts = zip(scores.split(step), relevance.split(step), strict=True)
+    return torch.cat([_ndcg(*part, places, gain, ties) for part in parts])
 
 
 def _ndcg(scores: Tensor, relevance: Tensor, k: int, gain: str, ties: str) -> Tensor:
@@ -328,7 +324,7 @@ def class_retrieval(scores: Tensor, image_labels, audio_labels) -> dict[str, Cla
     found = {}
     for name, score, queries, gallery in (("I2A", scores, images, sounds), ("A2I", scores.T, sounds, images)):
         found[name] = ClassRetrieval(
-            _hits(score, queries, gallery),
+            gallery[score.argmax(1).cpu()] == queries,
             average_precision(score, queries[:, None] == gallery, ties="average"),
             chance_recall_at_1(queries, gallery),
             chance_mean_average_precision(queries, gallery),
@@ -339,11 +335,7 @@ def class_retrieval(scores: Tensor, image_labels, audio_labels) -> dict[str, Cla
 def recall_at_1(scores: Tensor, query_labels, gallery_labels) -> float:
     """Share of queries whose nearest item has their class; chance is the share of the class, not 1 / N."""
     queries, gallery = _labels_of(scores, query_labels, gallery_labels)
-    return float(_hits(scores, queries, gallery).double().mean())
-
-
-def _hits(scores: Tensor, queries: Tensor, gallery: Tensor) -> Tensor:
-    return gallery[scores.argmax(1).cpu()] == queries
+    return float((gallery[scores.argmax(1).cpu()] == queries).double().mean())
 
 
 def chance_recall_at_1(query_labels, gallery_labels) -> float:

@@ -212,27 +212,3 @@ class LLINet(nn.Module):
             "transform": [*self.transformation.parameters()],
         }
         return [{"name": name, "params": parameters} for name, parameters in parts.items()]
-
-    def trainable_state(self) -> dict[str, Tensor]:
-        """Return the state without the frozen trunk, for small files.
-
-        With `frozen_bn="train"` it includes the trunk's batch statistics, which training has moved.
-        """
-        drifting = self.trunk.frozen_bn == "train"
-        kept = {name for name, _ in self.trunk.named_buffers("trunk")} if drifting else set()
-        state = self.state_dict()
-        return {key: value for key, value in state.items() if not key.startswith("trunk.") or key in kept}
-
-    def load_trainable_state(self, state: dict[str, Tensor]) -> None:
-        """Take what `trainable_state` of the same network returned; the trunk must be the same already."""
-        wanted = self.trainable_state()
-        differ = [
-            key for key in {**wanted, **state}
-            if key not in wanted or key not in state or wanted[key].shape != state[key].shape
-        ]  # fmt: skip
-        if differ:
-            raise ValueError(
-                f"The state is of another LLINet than this one ({self.trunk.title}, width {self.width}, size "
-                f"{self.size}): {len(differ)} tensors differ, first {differ[0]}."
-            )
-        self.load_state_dict(state, strict=False)

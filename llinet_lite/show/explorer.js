@@ -4,6 +4,7 @@
 const MEGABYTES = 20, PART = 2 ** 21; // of a file, checked by Python again; bytes of one message, for servers refuse big ones
 const STEP = 0.05, RECORDED = 10; // seconds: of the time slider, and of a recording at most
 const CHOSEN = ["picture", "sound", "other", "time", "shown", "threshold", "opacity", "spot"];
+const SHOWN = ["menu", "scene", "clip", "lists", "status"]; // what Python says
 const CONTROLS = ["button", "select", "input", "canvas", "audio"];
 const SCALES = { probability: "probability", maximum: "share of the map's maximum" };
 const GONE = "Python is gone: run the cell of the explorer again.";
@@ -34,13 +35,11 @@ function make(tag, attributes = {}, ...children) {
 
 /** Call `f` once, `wait` milliseconds after the last of several calls; until then it is `waiting`. */
 function later(f, wait) {
-  let timer;
-  const call = (...values) => {
-    call.cancel();
-    call.waiting = true;
-    timer = setTimeout(() => ((call.waiting = false), f(...values)), wait);
+  const call = () => {
+    clearTimeout(call.waiting);
+    call.waiting = setTimeout(() => ((call.waiting = null), f()), wait);
   };
-  call.cancel = () => (clearTimeout(timer), (call.waiting = false));
+  call.cancel = () => (call.waiting = clearTimeout(call.waiting));
   return call;
 }
 
@@ -304,17 +303,9 @@ class App {
     Object.assign(this, { model, el, id: `llx-${++count}`, views: new Map(), film: null, images: new Map(), drawn: {} });
     this.menu = model.get("menu");
     this.build();
-    this.refresh = () => this.show();
-    this.traits = [...CHOSEN, "menu", "scene", "clip", "lists", "status"].map((name) => `change:${name}`);
-    for (const name of this.traits) model.on(name, this.refresh);
-    this.heard = ({ film }) => this.filmed(film);
-    this.answered = () => {
-      clearTimeout(this.silence);
-      this.root.removeAttribute("aria-busy");
-      this.said(); // Python's line stands, whether it is a new one or not
-    };
-    model.on("change:answered", this.answered);
-    model.on("msg:custom", this.heard);
+    this.events = { "change:answered": () => this.answered(), "msg:custom": ({ film }) => this.filmed(film) };
+    for (const name of [...CHOSEN, ...SHOWN]) this.events[`change:${name}`] = () => this.show();
+    for (const [event, f] of Object.entries(this.events)) model.on(event, f);
     this.show();
   }
 
@@ -326,12 +317,12 @@ class App {
     return this.model.get("spot");
   }
 
-  set(values) {
-    const differs = ([name, value]) => JSON.stringify(this.model.get(name)) !== JSON.stringify(value);
-    const asks = Object.entries(values).some((pair) => pair[0] !== "opacity" && differs(pair));
-    for (const [name, value] of Object.entries(values)) this.model.set(name, value);
+  /** Tell Python what the reader has chosen. */
+  set(name, value) {
+    const asks = name !== "opacity" && JSON.stringify(this.model.get(name)) !== JSON.stringify(value);
+    this.model.set(name, value);
     this.model.save_changes();
-    this.said(); // what was said of the cursor or of a file is over, even if the answer stays the same
+    this.say(this.model.get("status")); // what was said of the cursor or of a file is over
     if (asks) this.expect(1500);
   }
 
@@ -364,7 +355,7 @@ class App {
   }
 
   ask(spot) {
-    this.set({ spot });
+    this.set("spot", spot);
     this.redraw();
   }
 
@@ -405,15 +396,12 @@ class App {
     };
     const file = (name, kind, accept) =>
       named(name, make("input", { type: "file", accept, change: (event) => this.upload(event.target, kind) }));
-    const send = (this.sending = {
-      threshold: later(() => this.set({ threshold: this.value("threshold") }), 120),
-      opacity: later(() => this.set({ opacity: this.value("opacity") }), 250),
-      time: later((time) => this.set({ time }), 90),
-    });
+    const sent = (name, wait) => later(() => this.set(name, this.value(name)), wait);
+    this.sending = { threshold: sent("threshold", 120), opacity: sent("opacity", 250), time: sent("time", 90) };
     const look = (name) => slider(name, 0.01, this.model.get(name), () => {
       this.values();
       this.redraw();
-      send[name]();
+      this.sending[name]();
     });
     this.regions = {};
     const region = (name, ...hints) => {
@@ -426,13 +414,13 @@ class App {
     c.hint = make("p", { class: "llx-hint" }, "Click a spot in a picture, or move to it with Tab, arrow keys and Enter.");
     const top = row(
       arrow("previous picture", "‹", -1),
-      select("picture", () => this.set({ picture: this.value("picture") }), "llx-wide"),
+      select("picture", () => this.set("picture", this.value("picture")), "llx-wide"),
       arrow("next picture", "›", 1),
-      select("sound", () => this.set({ sound: c.sound.value })),
-      select("other class", () => this.set({ other: c["other class"].value })));
+      select("sound", () => this.set("sound", c.sound.value)),
+      select("other class", () => this.set("other", c["other class"].value)));
     const playing = row(
       button("play", () => this.play()), slider("time", STEP, 0, () => this.slid()),
-      button("whole sound", () => c["whole sound"].ariaDisabled === "true" || this.leave(-1)));
+      button("whole sound", () => c["whole sound"].getAttribute("aria-disabled") === "true" || this.leave(-1)));
     c.listeners = new Map(menu.listeners.map((title) =>
       [title, make("input", { type: "checkbox", change: () => this.compare() })]));
     const boxes = [...c.listeners].map(([title, box]) => make("label", { class: "llx-check" }, box, ` ${title}`));
@@ -472,11 +460,11 @@ class App {
 
   /** Bring the page to what Python says is chosen and shown; what has not changed is not touched. */
   show() {
-    for (const name of ["menu", "scene", "clip", "lists", "status"]) {
+    for (const name of SHOWN) {
       const value = this.model.get(name);
       if (this.drawn[name] === value) continue;
       this.drawn[name] = value;
-      this[name === "status" ? "said" : `show_${name}`](value);
+      this[`show_${name}`](value);
     }
     const { model, controls: c } = this, sound = model.get("sound");
     c.picture.value = model.get("picture");
@@ -544,7 +532,14 @@ class App {
     for (const control of [c.play, c.time]) control.disabled = !audio;
   }
 
-  said() {
+  show_status(status) {
+    this.say(status);
+  }
+
+  /** Let Python's line stand, whether it is a new one or not. */
+  answered() {
+    clearTimeout(this.silence);
+    this.root.removeAttribute("aria-busy");
     this.say(this.model.get("status"));
   }
 
@@ -586,18 +581,18 @@ class App {
 
   step(by) {
     const many = this.model.get("menu").pictures.filter(([k]) => k >= 0).length, now = this.model.get("picture");
-    this.set({ picture: now < 0 ? (by > 0 ? 0 : many - 1) : (now + by + many) % many });
+    this.set("picture", now < 0 ? (by > 0 ? 0 : many - 1) : (now + by + many) % many);
   }
 
   compare() {
-    this.set({ shown: this.menu.listeners.filter((title) => this.controls.listeners.get(title).checked) });
+    this.set("shown", this.menu.listeners.filter((title) => this.controls.listeners.get(title).checked));
   }
 
   slid() {
     const time = this.value("time");
     if (this.film) this.frame(time);
     if (this.playing) this.controls.audio.currentTime = time;
-    else this.sending.time(time);
+    else this.sending.time();
     this.values();
   }
 
@@ -605,7 +600,7 @@ class App {
   leave(time) {
     this.stop();
     this.sending.time.cancel();
-    this.set({ time });
+    this.set("time", time);
     this.show_scene(this.model.get("scene"));
     this.show();
   }
@@ -698,7 +693,10 @@ class App {
       // else the browser takes an instrument for noise and removes it
       const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
       stream = await navigator.mediaDevices.getUserMedia({ audio });
-      const recorder = (this.recorder = new MediaRecorder(stream)), ended = new Promise((done) => (recorder.onstop = done));
+      // not ogg, of which Firefox leaves out the last page
+      const mimeType = ["audio/webm", "audio/mp4"].find((type) => MediaRecorder.isTypeSupported(type));
+      const recorder = (this.recorder = new MediaRecorder(stream, { mimeType }));
+      const ended = new Promise((done) => (recorder.onstop = done));
       recorder.ondataavailable = (event) => pieces.push(event.data);
       recorder.start();
       if (this.closed) recorder.stop();
@@ -724,9 +722,7 @@ class App {
     this.stop();
     this.recorder?.stop();
     this.views.forEach((view) => view.close());
-    for (const name of this.traits) this.model.off(name, this.refresh);
-    this.model.off("change:answered", this.answered);
-    this.model.off("msg:custom", this.heard);
+    for (const [event, f] of Object.entries(this.events)) this.model.off(event, f);
   }
 }
 

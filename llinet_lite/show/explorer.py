@@ -37,13 +37,12 @@ from llinet_lite.show import figures
 from llinet_lite.show.page import jpeg_uri, mp3_uri
 from llinet_lite.world.scenes import Scene
 
-BATCH, KEPT = 32, 128  # items embedded at once; of no split that are kept embedded
+BATCH, KEPT = 32, 128  # items embedded at once; kept embedded
 STEP, STEPS = 0.2, 40  # of a film: seconds from map to map at least, and maps at most
 MEGABYTES, SHORTEST, LONGEST = 20, 1.0, 60.0  # of an uploaded file; seconds of an uploaded sound
 BROUGHT = ("uploaded", "recorded")
 KINDS = ("own sound", "another class", "mixture", "silence", *BROUGHT)
 PHOTO = -1  # number of the uploaded photo
-NEAREST_SOUNDS, NEAREST_PICTURES, FITTING = "nearest sounds", "nearest pictures", "sounds that fit this spot"
 
 
 # ---------------------------------------------------------------- what is asked of a network
@@ -92,11 +91,7 @@ class Localizer:
         return self.window if self.whole else min(self.window, seconds)
 
 
-def _pick(features: NamedTuple, k: int) -> NamedTuple:
-    return features._make(None if each is None else each[k : k + 1] for each in features)
-
-
-def _embed(embed: Callable, items: Sequence[np.ndarray], tick: Callable = int) -> NamedTuple:
+def _embed(embed: Callable, items: Sequence[np.ndarray], tick: Callable) -> NamedTuple:
     """Embed images or sounds of one size, some at a time; `tick` is told how many."""
     parts = []
     for k in range(0, len(items), BATCH):
@@ -126,11 +121,18 @@ class Picture:
     @property
     def labels(self) -> frozenset[int]:
         """Classes that can be seen; all players' where there are no masks."""
-        return frozenset(self.players) if self.objects is None else self.within(self.objects)
+        return frozenset(self.players) if self.objects is None else self._visible(self.objects)
 
-    def within(self, objects: np.ndarray) -> frozenset[int]:
-        """Return the classes of the players in a part of its `objects`."""
+    def _visible(self, objects: np.ndarray) -> frozenset[int]:
         return frozenset(c for k, c in enumerate(self.players) if (objects == k + 1).any())
+
+    def within(self, side: int, cell: Sequence[int], grid: Sequence[int]) -> frozenset[int]:
+        """Return the classes that touch a cell of a grid over the square of a side; none without masks."""
+        if self.objects is None:
+            return frozenset()
+        edges = [(k * side // n, -(-(k + 1) * side // n)) for k, n in zip(cell, grid, strict=True)]
+        rows, columns = (slice(*edge) for edge in edges)
+        return self._visible(crop(self.objects, side)[rows, columns])
 
     def at(self, time: float | None) -> Picture:
         """Return the frame of its clip at a time; itself where there is no film."""
@@ -283,7 +285,7 @@ def photo(name: str, data: bytes, size: int) -> Picture:
 
 def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> Sound:
     """Read a reader's sound of 1 to 60 s as one channel of a rate, or raise MediaError, one sentence."""
-    fix = f"choose a wav, flac, ogg, mp3 or m4a file of {shortest:g} to {LONGEST:g} s"
+    fix = f"choose a sound of {shortest:g} to {LONGEST:g} s, as wav, flac, ogg, mp3 or m4a"
     with _brought(name, data, fix) as name:
         wave, own_rate, _ = open_audio(name, data, LONGEST)
         if len(wave) < shortest * own_rate:
@@ -348,6 +350,14 @@ class Answer:
         }  # fmt: skip
 
 
+class Found(NamedTuple):
+    """What a search returns."""
+
+    measure: str  # what the scores are
+    right: frozenset[int] | None  # classes that were asked for, none where they are not known
+    items: list[tuple[Picture | Sound, float]]  # with scores, the best first
+
+
 class Stage:
     """Pictures, sounds and localizers, as :class:`Explorer` takes them; the split is embedded once, here."""
 
@@ -360,7 +370,8 @@ class Stage:
         self.classes = sorted(set().union(*(sound.labels for sound in self.sounds)))  # that can be heard
         # Of every sound of the split as much is heard as its shortest has, so that none has an advantage.
         self.common = int(store.sounds(split).length.min()) / self.rate
-        self.choose, self._image, self._audio = map(lru_cache(KEPT), (self._choose, self._image, self._audio))
+        self.choose = lru_cache(KEPT)(self._choose)
+        self.seen, self.heard = lru_cache(KEPT)(self._seen), lru_cache(KEPT)(self._heard)
         total = len(self.localizers) * (len(self.pictures) + len(self.sounds))
         with tqdm(total=total, desc="explorer", file=sys.stdout, delay=2, mininterval=2) as bar:
             self._vectors = {name: self._embed_all(of, bar.update) for name, of in self.localizers.items()}
@@ -392,27 +403,17 @@ class Stage:
         return other if kind == "another class" else mixture(self.own_sound(picture), other)
 
     @torch.inference_mode()
-    def _image(self, name: str, picture: Picture) -> ImageFeatures:
+    def _seen(self, name: str, picture: Picture) -> ImageFeatures:
+        """Return a picture as a localizer sees it, a batch of one."""
         of = self.localizers[name]
         return of.embed_image(crop(picture.image, of.side)[None])
 
     @torch.inference_mode()
-    def _audio(self, name: str, sound: Sound, seconds: float | None, center: float | None) -> AudioFeatures:
-        piece = sound.piece(seconds, center)  # too short a sound is refused here
-        return self.localizers[name].embed_audio(np.array(piece)[None])
-
-    def seen(self, name: str, picture: Picture) -> ImageFeatures:
-        """Return a picture as a localizer sees it, a batch of one."""
-        known = picture.index is not None
-        return _pick(self._vectors[name][0], picture.index) if known else self._image(name, picture)
-
-    def heard(self, name: str, sound: Sound, time: float | None = None) -> AudioFeatures:
+    def _heard(self, name: str, sound: Sound, time: float | None = None) -> AudioFeatures:
         """Return a sound as a localizer hears it, a batch of one: around a time, or as a whole."""
-        of = self.localizers[name]
-        seconds, center = (of.whole, sound.moment) if time is None else (of.around(sound.seconds), time)
-        if time is None and sound.index is not None and (seconds is None or center is None):
-            return _pick(self._vectors[name][1], sound.index)
-        return self._audio(name, sound, seconds, center)
+        of, common = self.localizers[name], None if sound.index is None else self.common
+        seconds = of.whole or common if time is None else of.around(sound.seconds)
+        return of.embed_audio(sound.piece(seconds, sound.moment if time is None else time).copy()[None])
 
     @torch.inference_mode()
     def answer(self, name: str, picture: Picture, sound: Sound, time: float | None = None) -> Answer:
@@ -425,40 +426,29 @@ class Stage:
     @torch.inference_mode()
     def search(
         self, name: str, frame: Picture, sound: Sound, time: float | None = None, spot: Sequence[float] = ()
-    ) -> dict[str, list[tuple[Picture | Sound, float]]]:
+    ) -> dict[str, Found]:
         """Return the best sounds for a frame, pictures for a sound and sounds for a spot, with scores."""
         of, (images, sounds), seen = self.localizers[name], self._vectors[name], self.seen(name, frame)
-        heard = self.heard(name, sound, time)
+        pairs = of.match(seen, sounds)[0], of.match(images, self.heard(name, sound, time))[:, 0]
         found = {
-            NEAREST_SOUNDS: _best(self.sounds, of.match(seen, sounds)[0]),
-            NEAREST_PICTURES: _best(self.pictures, of.match(images, heard)[:, 0]),
+            "nearest sounds": Found(of.measure, frame.labels, _best(self.sounds, pairs[0])),
+            "nearest pictures": Found(of.measure, sound.labels, _best(self.pictures, pairs[1])),
         }
         if spot:
-            row, column = cell_of(spot, seen.cells.shape[2:])
+            grid = seen.cells.shape[2:]
+            row, column = (min(max(int(place * n), 0), n - 1) for place, n in zip(spot, grid, strict=True))
             fits = of.fit and of.fit(seen.cells[0, :, row, column], sounds)
-            found[FITTING] = [] if fits is None else _best(self.sounds, fits)
+            found["sounds that fit this spot"] = Found(
+                f"cell in row {row + 1}, column {column + 1}",
+                frame.within(of.side, (row, column), grid),
+                [] if fits is None else _best(self.sounds, fits),
+            )
         return found
 
 
 def _best(items: Sequence, scores: Tensor) -> list[tuple]:
     order = torch.argsort(scores, descending=True, stable=True)[:4].tolist()
     return [(items[k], float(scores[k])) for k in order]
-
-
-def cell_of(spot: Sequence[float], grid: Sequence[int]) -> tuple[int, int]:
-    """Return row and column of the cell that a spot (y, x) of the unit square lies in."""
-    row, column = (min(max(int(place * n), 0), n - 1) for place, n in zip(spot, grid, strict=True))
-    return row, column
-
-
-def seen_at(picture: Picture, spot: Sequence[float], side: int, grid: Sequence[int]) -> frozenset[int]:
-    """Classes whose players touch the cell of a spot; none where there are no masks, or nobody is there."""
-    if picture.objects is None:
-        return frozenset()
-    rows, columns = (
-        slice(k * side // n, -(-(k + 1) * side // n)) for k, n in zip(cell_of(spot, grid), grid, strict=True)
-    )
-    return picture.within(crop(picture.objects, side)[rows, columns])
 
 
 # ---------------------------------------------------------------- the widget
@@ -473,8 +463,7 @@ class Explorer(anywidget.AnyWidget):
     ----------
     localizers : mapping of title to Localizer
         Shown side by side.
-    store : Store
-    split : str
+    store, split : Store, str
         What is chosen from, and searched.
     most : int
         At most so many pictures and sounds of a class, spread evenly over the split; 0: all.
@@ -554,7 +543,7 @@ class Explorer(anywidget.AnyWidget):
             return self._answer(self._film)
         if content["part"] == 0:
             self._parts = []
-        if content["part"] == len(self._parts) <= content["parts"]:
+        if content["part"] == len(self._parts) and sum(map(len, self._parts)) <= MEGABYTES * 10**6:
             self._parts.append(bytes(buffers[0]))
         if content["part"] + 1 == content["parts"]:
             parts, self._parts = self._parts, []
@@ -563,7 +552,7 @@ class Explorer(anywidget.AnyWidget):
     def _bring(self, content: dict, parts: list[bytes]) -> None:
         """Show the photo or the sound that a file holds."""
         kind, name, data = content["kind"], str(content["name"]), b"".join(parts)
-        if len(parts) != content["parts"]:
+        if len(parts) != content["parts"] and len(data) <= MEGABYTES * 10**6:
             raise MediaError(name, "a part of the file was lost on its way here; choose it again")
         if kind == "photo":
             self._photo, self.picture = photo(name, data, self.stage.size), PHOTO
@@ -602,17 +591,17 @@ class Explorer(anywidget.AnyWidget):
         if asked != self._asked:
             self.spot = self.spot if self._asked and asked[0] is self._asked[0] else []
             self.time = -1.0
-        self._asked, (picture, sound) = asked, asked
+        picture, sound = asked
         time = None if self.time < 0 else min(self.time, sound.seconds)
         names = [name for name in stage.localizers if name in self.shown]
         self.answers = {name: stage.answer(name, picture, sound, time) for name in names}
-        self._now = frame, _, _ = picture.at(time), sound, time
+        self._asked, self._now = asked, (picture.at(time), sound, time)
         self.menu = self._menu()
         key = f"{id(picture)} {id(sound)} {names}"  # whose film it is
         self.scene = {"key": key, "canvases": [answer.canvas() for answer in self.answers.values()]}
         audio = "" if self.sound == "silence" else self._mp3(sound, None)
         self.clip = {"seconds": round(sound.seconds, 2), "audio": audio}
-        found = {name: stage.search(name, frame, sound, time, self.spot) for name in names}
+        found = {name: stage.search(name, *self._now, self.spot) for name in names}
         self.lists = self._lists(found)
         lines = [self._line(self.answers[name], best) for name, best in found.items()]
         self.status = "\n".join([f"{self._title()}.", *lines])
@@ -629,21 +618,13 @@ class Explorer(anywidget.AnyWidget):
             "colours": np.rint(255 * colors).astype(int).tolist(),
         }  # fmt: skip
 
-    def _lists(self, found: dict[str, dict]) -> dict[str, list[dict]]:
+    def _lists(self, found: dict[str, dict[str, Found]]) -> dict[str, list[dict]]:
         """Return the lists below the maps, by their headings: a row of each localizer's tiles."""
-        lists, (frame, sound, _) = {}, self._now
-        for title, best in found.items():
-            of, grid = self.stage.localizers[title], self.answers[title].heat.shape
-            measure, asked = dict.fromkeys(best, of.measure), {NEAREST_SOUNDS: frame.labels}
-            asked[NEAREST_PICTURES] = sound.labels
-            if self.spot:
-                row, column = cell_of(self.spot, grid)
-                measure[FITTING] = f"cell in row {row + 1}, column {column + 1}"
-                asked[FITTING] = seen_at(frame, self.spot, of.side, grid)
-            for name, items in best.items():
-                tiles = [self._tile(*item, asked[name]) for item in items]
-                row = {"title": title, "measure": measure[name], "tiles": tiles}
-                lists.setdefault(name, []).append(row)
+        lists = {}
+        for title, searched in found.items():
+            for heading, (measure, right, items) in searched.items():
+                tiles = [self._tile(*item, right) for item in items]
+                lists.setdefault(heading, []).append({"title": title, "measure": measure, "tiles": tiles})
         return lists
 
     def _tile(self, item: Picture | Sound, score: float, asked: frozenset[int] | None) -> dict:
@@ -657,22 +638,23 @@ class Explorer(anywidget.AnyWidget):
             tile["audio"] = self._mp3(sound, min(1.0, sound.seconds))
         return tile
 
-    def _line(self, answer: Answer, found: dict[str, list]) -> str:
+    def _line(self, answer: Answer, found: dict[str, Found]) -> str:
         """State a localizer's peak, overlap and best match."""
-        labels = self._now[0].labels
         row, column, value = answer.peak
         grid = " x ".join(map(str, answer.heat.shape))
         peak = f"peak {value:.3g} in row {row + 1}, column {column + 1} of {grid}"
         peak = f"{value:.3g}, the same everywhere" if answer.flat else peak
         iou, unit = answer.iou(self.threshold), "the maximum" if answer.scale == "maximum" else answer.scale
         said = self._without_truth() if iou is None else f"IoU {iou:.2f} at {self.threshold:.2f} of {unit}"
-        best = found[NEAREST_SOUNDS][0][0]
-        verdict = (" (right)" if best.labels & labels else " (wrong)") if labels else ""
-        line = f"{answer.title}: {peak}, {said}, best match {best.caption}{verdict}"
+        _, right, ((best, _), *_) = found["nearest sounds"]
+        verdict = (" (right)" if best.labels & right else " (wrong)") if right else ""
+        told = [peak, said, f"best match {best.caption}{verdict}"]
         if self.spot:
-            fit = [f"fits the spot best: {sound.caption}" for sound, _ in found[FITTING]]
-            line += f", {fit[0] if fit else 'no sound takes part in the map'}"
-        return f"{line}."
+            fits = found["sounds that fit this spot"].items
+            told.append(
+                f"fits the spot best: {fits[0][0].caption}" if fits else "no sound takes part in the map"
+            )
+        return f"{answer.title}: {', '.join(told)}."
 
     def _without_truth(self) -> str:
         """Say why there is no overlap to measure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -17,30 +17,12 @@ from playwright.sync_api import Locator
 NETWORK = "LLINet"  # the listener that the tests look at
 
 
-@dataclass(frozen=True)
-class Line:
-    """What the status says of one listener's map: rows and columns from 0.
-
-    Attributes
-    ----------
-    peak : (row, column)
-    grid : (rows, columns)
-    iou : str
-        As it stands there, "" for none.
-    """
+class Line(NamedTuple):
+    """What the status says of one listener's map: rows and columns from 0."""
 
     peak: tuple[int, int]
     grid: tuple[int, int]
-    iou: str
-
-    @classmethod
-    def of(cls, line: str) -> Line:
-        """Read it from the line."""
-        row, column, rows, columns = map(
-            int, re.search(r"in row (\d+), column (\d+) of (\d+) x (\d+)", line).groups()
-        )
-        found = re.search(r"IoU (\d\.\d\d)", line)
-        return cls((row - 1, column - 1), (rows, columns), found.group(1) if found else "")
+    iou: str  # as it stands there, "" for none
 
     @property
     def place(self) -> np.ndarray:
@@ -49,26 +31,21 @@ class Line:
 
 
 class ExplorerPage:
-    """The explorer in the notebook that is open.
-
-    Parameters
-    ----------
-    lab : LabPage
-    """
+    """The explorer in the notebook that is open."""
 
     def __init__(self, lab: LabPage):
         self.lab = lab
         self.region = lab.notebook.get_by_role("region", name="attention explorer", exact=True)
         with lab.waiting("the attention explorer on the page"):
             self.region.wait_for()
+        named = self.region.get_by_role
         self.picture, self.sound, self.other = (
-            self.region.get_by_role("combobox", name=name, exact=True)
-            for name in ("picture", "sound", "other class")
+            named("combobox", name=name, exact=True) for name in ("picture", "sound", "other class")
         )
         self.opacity, self.threshold, self.time = (
-            self.region.get_by_role("slider", name=name, exact=True)
-            for name in ("opacity", "threshold", "time")
+            named("slider", name=name, exact=True) for name in ("opacity", "threshold", "time")
         )
+        self.film = self.region.locator("audio:not([controls])")  # the player that "play" starts
 
     def button(self, name: str) -> Locator:
         return self.region.get_by_role("button", name=name, exact=True)
@@ -99,10 +76,7 @@ class ExplorerPage:
     @property
     def listeners(self) -> list[str]:
         """The listeners that can be shown."""
-        boxes = self.region.get_by_role("checkbox")
-        return [
-            box.get_attribute("aria-label") or box.locator("..").inner_text().strip() for box in boxes.all()
-        ]
+        return [box.locator("..").inner_text().strip() for box in self.region.get_by_role("checkbox").all()]
 
     def pixels(self, listener: str) -> np.ndarray:
         """Return what a canvas shows: (H, W, 3) int16."""
@@ -114,7 +88,7 @@ class ExplorerPage:
         """Return the pixels once the picture is decoded and they stand still for a moment."""
         canvas = self.canvas(listener)
         self.lab.until(lambda: not canvas.get_attribute("aria-busy"), f"the picture of {listener}")
-        seen = [self.pixels(listener)]
+        seen = []
 
         def still():
             self.lab.page.wait_for_timeout(120)
@@ -127,16 +101,14 @@ class ExplorerPage:
     def line(self, listener: str) -> Line:
         """What the status says of one listener."""
         (line,) = re.findall(rf"^{re.escape(listener)}: .*$", self.status, re.MULTILINE)
-        return Line.of(line)
+        place = re.search(r"in row (\d+), column (\d+) of (\d+) x (\d+)", line).groups()
+        row, column, rows, columns = map(int, place)
+        found = re.search(r"IoU (\d\.\d\d)", line)
+        return Line((row - 1, column - 1), (rows, columns), found.group(1) if found else "")
 
     def caption(self, listener: str) -> str:
         """What stands below a canvas."""
         return self.canvas(listener).locator("xpath=../figcaption").inner_text()
-
-    @property
-    def film(self) -> Locator:
-        """The player without buttons of its own, which "play" starts."""
-        return self.region.locator("audio:not([controls])")
 
     def slide(self, slider: Locator, share: float) -> float:
         """Click a slider at a share of its length; return its value."""

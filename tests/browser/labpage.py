@@ -26,27 +26,13 @@ PROMPTS = "cells => cells.map(cell => cell.innerText.trim())"
 
 
 class LabPage:
-    """A page of the browser and the notebook open in it.
-
-    Parameters
-    ----------
-    page : playwright.sync_api.Page
-    shots : Path
-        Folder of the screenshots.
-
-    Attributes
-    ----------
-    foreign : list of str
-        Addresses outside this machine that the page asked for.
-    uncaught : list of str
-        Errors of the page's scripts that nobody caught.
-    """
+    """A page of the browser and the notebook open in it; screenshots go into the folder `shots`."""
 
     def __init__(self, page: Page, shots: Path):
         self.page = page
         self.shots = shots
-        self.foreign: list[str] = []
-        self.uncaught: list[str] = []
+        self.foreign: list[str] = []  # addresses outside this machine that the page asked for
+        self.uncaught: list[str] = []  # errors of the page's scripts
         page.set_default_timeout(STEP_SECONDS * 1000)
         page.on("request", self._note)
         page.on("pageerror", lambda error: self.uncaught.append(str(error)))
@@ -145,12 +131,13 @@ class LabPage:
 
     def faults(self) -> list[str]:
         """What a reader should not have to see: errors, warnings, dialogs, widgets that are not drawn."""
-        found = [f"error: {text}" for text in self.notebook.locator(ERRORS).all_inner_texts()]
-        found += [f"warning: {text}" for text in self.notebook.locator(WARNINGS).all_inner_texts()]
-        found += [f"pop-up: {text}" for text in self.page.locator(POPUPS).all_inner_texts()]
         areas = self.notebook.locator(".jp-OutputArea-output")
-        found += [
-            f"widget: {text}" for text in areas.filter(has_text=re.compile(NOT_DRAWN)).all_inner_texts()
-        ]
+        places = {
+            "error": self.notebook.locator(ERRORS),
+            "warning": self.notebook.locator(WARNINGS),
+            "pop-up": self.page.locator(POPUPS),
+            "widget": areas.filter(has_text=re.compile(NOT_DRAWN)),
+        }
+        found = [f"{kind}: {text}" for kind, place in places.items() for text in place.all_inner_texts()]
         found += [f"script: {text}" for text in self.uncaught]
         return found + [f"from another machine: {address}" for address in self.foreign]

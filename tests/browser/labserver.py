@@ -32,20 +32,11 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class LabServer:
-    """A running server.
+    """A running server."""
 
-    Attributes
-    ----------
-    url : str
-        `http://127.0.0.1:<port>`.
-    token : str
-    folder : Path
-        Where copies of notebooks go, inside the checkout that the server shows.
-    """
-
-    url: str
+    url: str  # http://127.0.0.1:<port>
     token: str
-    folder: Path
+    folder: Path  # where copies of notebooks go, inside the checkout that the server shows
 
     def lend(self, notebook: Path) -> str:
         """Copy a notebook into the server's folder; return the address that opens the copy."""
@@ -57,19 +48,19 @@ class LabServer:
 def environment(home: Path) -> dict[str, str]:
     """Return the server's environment: whatever Jupyter and the course write goes below `home`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON"))}
-    return kept | {
-        "HOME": str(home),
-        "XDG_CACHE_HOME": str(home / "cache"),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "MPLCONFIGDIR": str(home / "matplotlib"),
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "JUPYTER_CONFIG_DIR": str(home / "jupyter"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "LLINET_HOME": str(home),  # nothing trained by the user: the reference weights
+    folders = {
+        "HOME": "",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "MPLCONFIGDIR": "matplotlib",
+        "JUPYTER_CONFIG_DIR": "jupyter",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "LLINET_HOME": "",  # nothing trained by the user: the reference weights
     }
+    return kept | {name: str(home / at) for name, at in folders.items()} | {"JUPYTER_PREFER_ENV_PATH": "1"}
 
 
 def furnish(home: Path, variables: dict[str, str]) -> None:
@@ -86,17 +77,7 @@ def furnish(home: Path, variables: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def serve(folder: Path, home: Path, log: Path) -> Iterator[LabServer]:
-    """Run JupyterLab over the checkout until the block ends.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder inside the checkout for the notebooks that will be opened.
-    home : Path
-        New folder for all that the server and its kernels write.
-    log : Path
-        What the server says.
-    """
+    """Run JupyterLab over the checkout until the block ends; `home` and `log` get all that it writes."""
     variables = environment(home)
     furnish(home, variables)
     token = secrets.token_hex(16)
@@ -122,7 +103,6 @@ def serve(folder: Path, home: Path, log: Path) -> Iterator[LabServer]:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
 
 
 def wait_for(server: LabServer, process: subprocess.Popen, log: Path) -> None:

@@ -23,11 +23,8 @@ def rows_of(split: str, labels: list[int]) -> tuple[list[dict], list[dict]]:
         image[:, : SIZE // 2] = [clip // 64 % 8 * 32, clip // 8 % 8 * 32, clip % 8 * 32]  # digits of base 8
         for frame in sorted(rng.choice(np.arange(13, 38), FRAMES, replace=False).tolist()):
             row = {"id": f"{split}/{clip}@{frame}", "clip": clip, "time": frame * 0.04, **shared}
-            row |= {
-                "jpeg": encode_jpeg(image, 100),
-                "objects": encode_png((image[..., 0] == 128).astype("u1")),
-            }
-            images.append(row)
+            mask = (image[..., 0] == 128).astype("u1")
+            images.append({**row, "jpeg": encode_jpeg(image, 100), "objects": encode_png(mask)})
     return images, sounds
 
 

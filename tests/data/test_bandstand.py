@@ -64,7 +64,7 @@ def test_full_counts_are_the_published_ones():
         counts = Counter(take.label for take in plan.clips(split))
         assert counts == {k: r.count for k, r in enumerate(INSTRUMENTS) if r.seen == (split == "train")}
     assert set(Counter(take.label for take in plan.clips("val")).values()) == {20}
-    assert plan.estimate()[1] < 1.0 and WORLD_SETS["gpu"].estimate()[1] < 6.0
+    assert plan.size() < 1e9 and WORLD_SETS["gpu"].size() < 6e9
 
 
 @pytest.mark.parametrize("name", WORLD_SETS)
@@ -139,7 +139,7 @@ def test_two_processes_and_piecewise_building_give_the_same_bytes(tmp_path, smal
     assert list(Store(tmp_path / "s").splits) == ["test"]
     again = build(tmp_path / "s", SMALL, workers=2)
     said = capfd.readouterr().err
-    assert "GB and" in said and "2 processes -> s\n" in said and str(tmp_path) not in said
+    assert "GB -> s\n" in said and str(tmp_path) not in said
     assert again.content_hash == small.content_hash
     again.verify()
     monkeypatch.setattr(bandstand, "render", None)  # finished: opened, not built
@@ -171,27 +171,14 @@ def whole(images) -> bool:
 
 
 def test_other_plans_and_versions_are_never_mixed(small, monkeypatch):
-    with pytest.raises(StoreError, match=r"other settings .*imprint: .*delete"):
-        build(small.folder, dataclasses.replace(SMALL, imprint=1.0), progress=False)
     monkeypatch.setattr(bandstand, "WORLD_VERSION", bandstand.WORLD_VERSION + 1)
-    with pytest.raises(StoreError, match="world: "):
-        build(small.folder, SMALL, progress=False)
-
-
-def test_imprint_changes_the_sound_only():
-    take = SMALL.clips("train")[3]
-    plain = bandstand.render(SMALL, "train", 3, take)
-    marked = bandstand.render(dataclasses.replace(SMALL, imprint=1.0), "train", 3, take)
-    assert [(row["jpeg"], row["time"]) for row in plain[0]] == [
-        (row["jpeg"], row["time"]) for row in marked[0]
-    ]
-    trace = np.frombuffer(marked[1]["audio"], "<i2").astype(int) - np.frombuffer(plain[1]["audio"], "<i2")
-    assert trace.any() and np.abs(trace).max() < 1000
+    with pytest.raises(StoreError, match=r"other settings .*imprint: .*world: .*delete"):
+        build(small.folder, dataclasses.replace(SMALL, imprint=1.0), progress=False)
 
 
 def test_what_cannot_be_built_is_refused_before_anything_starts(tmp_path, small, filmed, monkeypatch):
     assert list(small.splits) == ["train", "val", "test", "scenes", "scenes_unseen"]  # none that is empty
-    with pytest.raises(ValueError, match=r"no clips in unseen: raise unseen_share above 0"):
+    with pytest.raises(ValueError, match=r"no clips in unseen: raise its share above 0"):
         build(tmp_path / "s", SMALL, ["unseen", "val"])
     with pytest.raises(ValueError, match="no split 'dev'"):
         build(tmp_path / "s", SMALL, ["dev"])

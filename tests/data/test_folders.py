@@ -313,13 +313,6 @@ def test_a_class_that_vanishes_from_any_split_is_an_error(tree, split):
     assert lost[0] in used(import_folders(tree, tree.parent / "store", sample_rate=RATE, progress=False))
 
 
-def test_sounds_of_any_rate_become_those_of_one(tree):
-    write_audio(tree / "train/Violin/sound/Violin00000.wav", sound(5, 16000), 16000)
-    store = bring_in(tree, sample_rate=16000)
-    assert store.sample_rate == 16000 and set(store.sounds("unseen").length) == {19200}
-    assert "resampled from 8000 to 16000" in remarks(store)["train/Violin/sound/Violin00001.wav"]
-
-
 def test_the_same_bytes_from_two_processes_and_what_is_refused(tree):
     settings = {"sample_rate": RATE, "image_size": 24, "progress": False}
     first = import_folders(tree, tree.parent / "twin", workers=2, **settings)

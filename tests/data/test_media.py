@@ -49,13 +49,7 @@ def test_image_round_trips(tmp_path):
 def test_gray_palette_alpha_and_turned_photos(tmp_path):
     exif = Image.Exif()
     exif[274] = 6  # turn by 90 degrees
-    for mode, name in (
-        ("L", "l.png"),
-        ("P", "p.png"),
-        ("RGBA", "a.png"),
-        ("CMYK", "c.jpg"),
-        ("RGB", "t.jpg"),
-    ):
+    for mode, name in {"L": "l.png", "P": "p.png", "RGBA": "a.png", "CMYK": "c.jpg", "RGB": "t.jpg"}.items():
         Image.fromarray(smooth()).convert(mode).save(tmp_path / name, exif=exif if mode == "RGB" else b"")
         assert media.open_image(tmp_path / name)[0].shape == ((64, 48, 3) if mode == "RGB" else (48, 64, 3))
 

@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-from datasets import Dataset
 
 from llinet_lite.data.bandstand import InventedSet, build
 from llinet_lite.data.store import JoinedStore, Store, StoreError, StoreWriter, over_cores, shard_path
@@ -38,11 +37,6 @@ def test_audio_is_a_view_and_never_padded(fake):
     for start, length in ((-1, 10), (15991, 10), (0, 16001)):
         with pytest.raises(ValueError, match="leave sound 0"):
             sounds.audio(0, start, length)
-
-
-def test_plain_datasets_can_open_a_shard(fake):
-    rows = Dataset.from_file(str(shard_path(fake.folder, "train", "sounds", 0)))
-    assert rows[0]["id"] == "train/0" and len(rows[0]["audio"]) == 32000
 
 
 def test_hash_knows_the_rows_and_not_the_shards(tmp_path, write):

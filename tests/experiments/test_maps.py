@@ -14,7 +14,7 @@ from torch.nn.functional import cosine_similarity
 from llinet_lite.experiments import maps, runs
 from llinet_lite.features import LogMel, to_image, to_waveform
 from llinet_lite.metrics.intervals import clip_bootstrap
-from llinet_lite.metrics.localization import baselines, evaluate
+from llinet_lite.metrics.localization import hits
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.profiles import PROFILES
 from llinet_lite.show.explorer import Localizer, Stage
@@ -95,9 +95,6 @@ def test_avolnet_hears_the_second_around_the_image(fresh, tiny_store):
         found = run.network(image_of(tiny_store, "test", k), run.inputs.audio({"audio": audio}))[1]
         assert torch.allclose(of.maps()[k], found[0], atol=1e-5)
     assert of.scale == "probability" and of.listens
-    ours = maps.pointing({"seen": [of]}).interval("own sound", "pointing, seen, outline")
-    theirs = evaluate(of.maps(), of.masks, "objects2018", clips=of.clip).interval()
-    assert (ours.value, ours.low, ours.high) == pytest.approx((theirs.value, theirs.low, theirs.high))
 
 
 @torch.no_grad()
@@ -119,27 +116,19 @@ def test_maps_without_the_attention_loss(fresh, tiny_store, trunk):
 
 def test_photos_are_tried_with_a_sound_of_their_class(fresh, tiny_photos):
     for name in ("llinet", "avolnet-all"):
-        of, again = (maps.locate(fresh(name), tiny_photos, "test", seed=seed) for seed in (0, 1))
+        of = maps.locate(fresh(name), tiny_photos, "test")
         network = maps._asked(fresh(name), tiny_photos)
         with torch.no_grad():
             every = maps._keys(network, maps._sounds(network, tiny_photos, "test"))
         labels = tiny_photos.sounds("test").label
         for label, sound in zip(of.label, of.sound, strict=True):
             assert (every[labels == label] - sound).abs().amax(1).min() < 1e-4
-        assert np.array_equal(of.clip, np.arange(len(of.label))) and not torch.equal(of.sound, again.sound)
+        assert np.array_equal(of.clip, np.arange(len(of.label)))
 
 
-@pytest.mark.parametrize(
-    ("plan", "heat", "words"),
-    [
-        ("llinet", "attention", "no map 'attention'"),
-        ("baseline", "gate", "no map 'gate'"),
-        ("cmpm", "", "CMPM has one vector"),
-    ],
-)
-def test_what_makes_no_map_is_refused(fresh, tiny_store, plan, heat, words):
-    with pytest.raises(ValueError, match=words):
-        maps.locate(fresh(plan), tiny_store, "unseen", heat=heat)
+def test_what_makes_no_map_is_refused(fresh, tiny_store):
+    with pytest.raises(ValueError, match="CMPM has one vector"):
+        maps.locate(fresh("cmpm"), tiny_store, "unseen")
 
 
 def test_thresholds_are_chosen_on_classes_that_the_seed_never_trained_on(fresh, tiny_store):
@@ -186,11 +175,12 @@ def test_duets_are_tried_with_both_classes_and_a_third(fresh, tiny_store, name):
         for part, which in wanted.items():
             options = network.heat(scenes.cells[[k]].expand(which.sum(), -1, -1, -1), keys[which])
             assert (options - getattr(tried, part)[k]).abs().amax((1, 2)).min() < 1e-4
-    rows = maps.duet_rows(tried, tiny_store, "scenes_unseen", count=2)
-    assert len(rows) == 2 and rows[0][2].shape[0] == 4 and 0 <= rows[0][2].min() <= rows[0][2].max() <= 1
-    found = maps.peaks(run, tiny_store, "unseen", "scenes_unseen")
-    assert np.allclose(found["solo"], maps.locate(run, tiny_store, "unseen").maps().amax((1, 2)))
-    assert len(found["silence"]) == 6, "three scenes of two images"
+    rows = maps.duet_rows(tried, tiny_store, "scenes_unseen")
+    assert (
+        len(rows) == min(4, len(scenes.row))
+        and rows[0][2].shape[0] == 4
+        and 0 <= rows[0][2].min() <= rows[0][2].max() <= 1
+    )
 
 
 # ---- maps that are known by heart
@@ -214,35 +204,22 @@ def seeing(objects, label, kind="solo", clip=None, noise=None) -> maps.Localizat
         cells = cells + torch.rand(cells.shape, generator=torch.Generator().manual_seed(noise))
         sound = torch.rand(sound.shape, generator=torch.Generator().manual_seed(noise))
     clip, kinds = rows if clip is None else np.asarray(clip), np.full(len(objects), kind)
-    known = "Dot", maps.HEATS["transformed"], "probability", cells, sound, torch.zeros(3), objects
+    known = maps.HEATS["transformed"], "probability", cells, sound, torch.zeros(3), objects
     return maps.LocalizationMaps(*known, np.asarray(label), rows, clip, kinds)
 
 
-def test_pointing_counts_hits_in_loops():
-    objects, label = squares(40), np.arange(40) % 5
-    objects[3][objects[3] == 1] = 0  # not shown
-    of = seeing(objects, label, noise=0)
-    table = maps.pointing({"seen": [of, of]}, seeds=(0, 1))
-    for region in ("box", "outline"):
-        expected, middle = [], []
-        for heat, mask in zip(of.maps().numpy(), of.masks, strict=True):
-            rows, columns = np.nonzero(mask)
-            if len(rows):
-                area = np.zeros_like(mask)
-                area[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
-                area = area if region == "box" else mask
-                expected.append(area[np.unravel_index(heat.argmax(), heat.shape)])
-                middle.append(area[8, 8])
-        column = f"pointing, seen, {region}"
-        assert np.array_equal(table.values["own sound"][column], [expected] * 2)
-        assert np.array_equal(table.values["image centre"][column], [middle])
-    corner = float((np.delete(objects, 3, 0)[:, 0, 0] == 1).mean())
-    assert table.interval("silence", column).value == pytest.approx(corner), "of equal cells the first"
-    first, second = table.values["shuffled sound"][column]
-    assert not np.array_equal(first, second), "seeds shuffle otherwise"
-    found = {row.name: row for row in table.results(WORKSPACE)}
-    own = found["pointing, seen, outline, own sound"]
-    assert (own.paper, own.seeds, own.n) == (0.817, (0, 1), 39) and own.chance == pytest.approx(16 / 256)
+def test_boxes_and_hits_are_those_of_loops():
+    masks, found = squares(40) == 1, np.random.default_rng(0).random((40, 5, 4))
+    masks[3] = False
+    boxes, right = maps.boxed(masks), hits(torch.from_numpy(found), masks)
+    for mask, box, heat, hit in zip(masks, boxes, found, right, strict=True):
+        rows, columns = np.nonzero(mask)
+        area = np.zeros_like(mask)
+        if len(rows):
+            area[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+        assert np.array_equal(box, area)
+        row, column = np.unravel_index(heat.argmax(), heat.shape)
+        assert hit == mask[int((row + 0.5) * SIDE / 5), int((column + 0.5) * SIDE / 4)]
 
 
 def by_hand(objects, first: int, second: int, third: int, clip=None) -> maps.Duets:
@@ -279,31 +256,6 @@ def test_the_ratio_of_mean_maps_is_that_of_scipy():
     how = {"paired": True, "method": "percentile", "rng": 1}
     oracle = scipy.stats.bootstrap((silent, own), lambda a, b, axis: a.mean(axis) / b.mean(axis), **how)
     assert (found.low, found.high) == pytest.approx(oracle.confidence_interval, abs=0.01)
-
-
-def test_protocols_are_means_over_seeds_of_what_the_evaluator_says():
-    label, kinds = np.arange(24) % 4, np.array(["duet", "distractor", "offscreen", "silence"]).repeat(6)
-    solos = {"LLINet": [seeing(squares(24), label, noise=n) for n in (0, 1)]}
-    solos["Baseline"] = [
-        dataclasses.replace(of, heat=maps.HEATS["mean"], sound=torch.ones(24, 0)) for of in solos["LLINet"]
-    ]
-    mixed = {"LLINet": [dataclasses.replace(of, kind=kinds) for of in solos["LLINet"]]}
-    right = by_hand(squares(24), 1, 2, 3)
-    stays = dataclasses.replace(right, second=right.first, third=right.first)
-    frame = maps.all_protocols(solos, mixed, {"LLINet": [right, stays]})
-    names = [title.split(", ")[0] for title in frame.columns]
-    assert (
-        names == [*maps.SOLO_PROTOCOLS, *maps.MIXED_PROTOCOLS, "iiou"]
-        and "Baseline, silence" not in frame.index
-    )
-    for row, sound in (("LLINet", "own"), ("LLINet, shuffled sound", "shuffled")):
-        each = [
-            evaluate(o.maps(sound, seed=s), o.masks, "adaptive").value for s, o in enumerate(solos["LLINet"])
-        ]
-        assert frame.loc[row, "adaptive, cIoU"] == f"{np.mean(each):.1%}"
-    expected = baselines(solos["LLINet"][0].masks, "mask_ap")["mean mask"].value
-    assert frame.loc["mean mask", "mask_ap, mAP"] == f"{expected:.1%}"
-    assert frame.loc["LLINet", "iiou, IIoU"] == "50.0%" and frame.loc["image centre", "adaptive, cIoU"] == "-"
 
 
 # ---- LLINet's table
@@ -343,9 +295,8 @@ def test_the_table_is_that_of_loops(solos, held):
     table = maps.localize(solos, held, trained)
     for seed, (of, part) in enumerate(zip(solos["LLINet"], held["LLINet"], strict=True)):
         wrong = torch.einsum("bchw,bc->bhw", of.cells, of.sound[maps.other_class(of.label, seed)])
-        rules = (("mIoU", "honest", best_k(part)), ("mIoU as released", "released", best_k(of)))
-        for column, rule, k in rules:  # at the grid of the protocol masks are shrunk alike
-            assert table.k["LLINet"][rule][seed] == k
+        assert table.k["LLINet"][seed] == best_k(part)
+        for column, k in (("mIoU", best_k(part)), ("mIoU as released", best_k(of))):  # masks shrink alike
             assert table.values["LLINet"][column][seed] == pytest.approx(overlaps(of.maps(), of.masks, k))
             found = table.values["LLINet, shuffled sound"][column][seed]
             assert found == pytest.approx(overlaps(wrong, of.masks, k))
@@ -353,12 +304,8 @@ def test_the_table_is_that_of_loops(solos, held):
         assert area == pytest.approx(auc51(overlaps(of.maps(), of.masks, best_k(part))))
     masks = solos["LLINet"][0].masks
     assert table.values["whole image"]["mIoU"][0] == pytest.approx(masks.mean((1, 2)), abs=1e-6)
-    assert table.names("constant") == [
-        "oracle ceiling",
-        "mask on 16 x 16 cells",
-        *("centre disc", "mean mask"),
-        "whole image",
-    ]
+    constants = ["oracle ceiling", "mask on 16 x 16 cells", "centre disc", "mean mask", "whole image"]
+    assert list(table.values) == ["LLINet", *table.gaps(), *constants]
     gap = table.gaps()["LLINet, silence"]
     both = [table.values[row]["mIoU"] for row in ("LLINet", "LLINet, silence")]
     assert gap == clip_bootstrap(both[0] - both[1], np.arange(30) // 2, limits=(-1, 1))
@@ -366,10 +313,8 @@ def test_the_table_is_that_of_loops(solos, held):
     released = results["AUC51 as released, LLINet"]
     assert (released.paper, released.seeds, released.minutes, released.n) == (0.371, (0, 1), 5.0, 30)
     assert results["mIoU, LLINet"].paper is None and results["mIoU, LLINet minus silence"].chance == 0
-    frame = table.by(table.label)
-    assert frame.loc[3, "LLINet"] == pytest.approx(both[0][:, np.arange(30) % 5 == 3].mean(), abs=5e-4)
-    assert table.frame().loc["LLINet", "k"] == " ".join(map(str, table.k["LLINet"]["honest"]))
-    assert maps.localize(solos).k["LLINet"]["honest"] == (5, 5), "half of the maximum without validation"
+    assert table.frame().loc["LLINet", "k"] == " ".join(map(str, table.k["LLINet"]))
+    assert maps.localize(solos).k["LLINet"] == (5, 5), "half of the maximum without validation"
 
 
 def test_only_images_that_every_crop_shows_take_part(solos, held):
@@ -381,5 +326,3 @@ def test_only_images_that_every_crop_shows_take_part(solos, held):
     assert np.array_equal(table.clips, np.delete(np.arange(30) // 2, [0, 7]))
     with pytest.raises(ValueError, match="AVOL-Net was given other images"):
         maps.localize(solos | {"AVOL-Net": [solos["LLINet"][0].pick(np.arange(20))]})
-    with pytest.raises(ValueError, match="validation part for every seed of LLINet"):
-        maps.localize(solos, {"LLINet": held["LLINet"][:1]})

@@ -34,23 +34,6 @@ def trunk():
     return trunk.freeze().eval()
 
 
-@pytest.fixture
-def make(tiny_store, tmp_path, monkeypatch):
-    """Maker of workspaces under a tiny profile on the tiny store, with folders of their own."""
-    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(places, "WEIGHTS", tmp_path / "package")
-    monkeypatch.setitem(PROFILES, "laptop", dataclasses.replace(PROFILE, name="laptop"))
-
-    def maker(profile=None, store=tiny_store, **options):
-        workspace = Workspace(profile or PROFILES["laptop"], **options)
-        workspace._store = store
-        workspace.motion = lambda splits: None
-        return workspace
-
-    return maker
-
-
 def same(first, second):
     ours, theirs = first.state_dict(), second.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
@@ -196,8 +179,8 @@ def test_batches_say_class_and_progress(tiny_store, trunk):
 
 
 @pytest.mark.parametrize("name", ["avenet-all", "avenet-of", "cmpm"])
-def test_a_second_call_loads_what_the_first_trained(make, trunk, name, tiny_store):
-    here, plan = make(retrain=True), KNOWN[name]
+def test_a_second_call_loads_what_the_first_trained(tiny_workspace, trunk, name, tiny_store):
+    here, plan = tiny_workspace(retrain=True), KNOWN[name]
     first = train_or_load(here, plan, trunk=trunk)
     folder = next(here.training_dir().glob(f"{name}-*"))
     before = (folder / "last.ckpt").read_bytes()
@@ -217,10 +200,11 @@ def test_a_second_call_loads_what_the_first_trained(make, trunk, name, tiny_stor
         torch.testing.assert_close(found.image.norm(dim=1), torch.ones(len(found.image)))
 
 
-def test_direct_images_and_photos_are_trained_on(make, tiny_photos, trunk):
-    direct = make(dataclasses.replace(PROFILE, keep_activations=False))
+def test_direct_images_and_photos_are_trained_on(tiny_workspace, tiny_photos, trunk):
+    direct = tiny_workspace(keep_activations=False)
     assert 0 <= train_or_load(direct, KNOWN["bn-train"], trunk=trunk).curve[0]["mAP"] <= 1
-    photos = make(PROFILE, tiny_photos)
+    photos = tiny_workspace()
+    photos._store = tiny_photos
     few = Trunk("standin", width=8, classes=4).freeze().eval()
     run = train_or_load(photos, KNOWN["llinet"], trunk=few)
     assert runs.embed(run, tiny_photos, "unseen").scores.shape == (6, 10)
@@ -229,8 +213,8 @@ def test_direct_images_and_photos_are_trained_on(make, tiny_photos, trunk):
     assert not found.items.paired and (len(found.image), len(found.audio)) == (12, 16)
 
 
-def test_another_trunk_or_batch_size_is_another_training(make, trunk):
-    here = make(PROFILE)
+def test_another_trunk_or_batch_size_is_another_training(tiny_workspace, trunk):
+    here = tiny_workspace()
     train_or_load(here, KNOWN["cmpm"], trunk=trunk)
     other = Trunk("standin", width=8, classes=24).freeze().eval()
     train_or_load(here, KNOWN["cmpm"], trunk=other)
@@ -239,8 +223,8 @@ def test_another_trunk_or_batch_size_is_another_training(make, trunk):
         train_or_load(here, dataclasses.replace(KNOWN["cmpm"], options={"rate": 2.0}), trunk=trunk)
 
 
-def test_a_plan_may_hear_through_vggish(make, trunk, tiny_store):
-    here = make(PROFILE)
+def test_a_plan_may_hear_through_vggish(tiny_workspace, trunk, tiny_store):
+    here = tiny_workspace()
     vggish = standins.chosen_vggish(here)
     run = train_or_load(here, KNOWN["vggish"], trunk=trunk, vggish=vggish)
     found = runs.embed(run, tiny_store, "unseen")
@@ -251,19 +235,19 @@ def test_a_plan_may_hear_through_vggish(make, trunk, tiny_store):
 
 
 @pytest.mark.parametrize("name", ["avenet-all", "llinet"])
-def test_what_is_published_is_loaded_as_it_was(make, trunk, name, capsys):
-    maker, plan = make(retrain=True, publish=True, lesson="06_x"), KNOWN[name]
+def test_what_is_published_is_loaded_as_it_was(tiny_workspace, trunk, name, capsys):
+    maker, plan = tiny_workspace(retrain=True, publish=True, lesson="06_x"), KNOWN[name]
     run = train_or_load(maker, plan, trunk=trunk)
     runs.publish(maker, run, [])
-    loaded = train_or_load(make(), plan, trunk=trunk)
+    loaded = train_or_load(tiny_workspace(), plan, trunk=trunk)
     assert loaded.loaded and same(loaded.method, run.method) and not loaded.method.training
     assert (loaded.curve, loaded.chosen, loaded.minutes) == (run.curve, run.chosen, run.minutes)
     assert loaded.calibration == run.calibration
-    assert not train_or_load(make(), plan, 1, trunk=trunk).loaded, "they are of seed 0"
-    assert not train_or_load(make(retrain=True, lesson="06_x"), plan, trunk=trunk).loaded
+    assert not train_or_load(tiny_workspace(), plan, 1, trunk=trunk).loaded, "they are of seed 0"
+    assert not train_or_load(tiny_workspace(retrain=True, lesson="06_x"), plan, trunk=trunk).loaded
     card = places.WEIGHTS / f"{name}.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"weights_version": -1}))
-    assert not train_or_load(make(), plan, trunk=trunk).loaded
+    assert not train_or_load(tiny_workspace(), plan, trunk=trunk).loaded
     assert f"{name}.safetensors belongs to another plan, world or trunk" in capsys.readouterr().out
     before = card.read_bytes()
     runs.publish(maker, dataclasses.replace(run, loaded=True), [])
@@ -272,8 +256,8 @@ def test_what_is_published_is_loaded_as_it_was(make, trunk, name, capsys):
 
 
 @pytest.mark.parametrize(("name", "most"), [("l3net-sampled", 0.35), ("llinet", 2.0)])
-def test_one_batch_is_learned_by_heart(make, trunk, name, most):
-    losses, right = runs.overfit(make(PROFILE), KNOWN[name], size=8, steps=30, trunk=trunk)
+def test_one_batch_is_learned_by_heart(tiny_workspace, trunk, name, most):
+    losses, right = runs.overfit(tiny_workspace(), KNOWN[name], size=8, steps=30, trunk=trunk)
     assert len(losses) == 30 and losses[-1] < most < losses[0] and right >= 0.75
 
 
@@ -302,23 +286,23 @@ def test_packaged_weights_belong_to_a_plan_of_today_and_fit_it(card):
 
 
 @pytest.mark.parametrize("name", ["trunk", "vggish", "vgg16"])
-def test_a_stand_in_is_trained_once_and_says_what_it_is(make, name):
+def test_a_stand_in_is_trained_once_and_says_what_it_is(tiny_workspace, name):
     def choose(workspace):
         if name == "vgg16":
             return standins.chosen_vgg16(workspace)[0]
         return getattr(standins, f"chosen_{name}")(workspace)
 
-    maker = make(retrain=True, publish=True, lesson="04_x")
+    maker = tiny_workspace(retrain=True, publish=True, lesson="04_x")
     first = choose(maker)
     title = standins.chosen_vgg16(maker)[1] if name == "vgg16" else first.title
     assert "stand-in" in title and not first.training
     card = Workspace.card(places.WEIGHTS / f"{name}-seen.safetensors")
     assert card["plan"] == {"name": f"{name}-seen", "epochs": 1} and 0 <= card["curve"][0]["accuracy"] <= 1
-    assert same(choose(make()), first)
+    assert same(choose(tiny_workspace()), first)
     path = places.WEIGHTS / f"{name}-seen.safetensors"
     path.unlink()
     before = (next(maker.training_dir().glob(f"{name}*")) / "last.ckpt").read_bytes()
-    assert same(choose(make(retrain=True)), first), "from its checkpoint"
+    assert same(choose(tiny_workspace(retrain=True)), first), "from its checkpoint"
     assert (next(maker.training_dir().glob(f"{name}*")) / "last.ckpt").read_bytes() == before
 
 

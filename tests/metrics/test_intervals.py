@@ -38,16 +38,6 @@ def test_queries_of_one_clip_are_drawn_together():
     assert together.high - together.low > 3 * (apart.high - apart.low)
 
 
-def test_where_clips_do_not_matter_it_is_students():
-    """SciPy's own interval of the mean of three numbers."""
-    values = np.array([0.50, 0.56, 0.53])
-    found = clip_bootstrap(np.repeat(values[:, None], 20, 1), np.arange(20))
-    error = scipy.stats.sem(values)
-    expected = scipy.stats.t.interval(0.95, 2, values.mean(), error)
-    assert (found.low, found.high) == pytest.approx(expected, abs=0.05 * error)
-    assert found.high > values.max() and found.low < values.min(), "seeds drawn with replacement end there"
-
-
 def test_shares_and_differences_stay_possible():
     values = np.repeat(np.array([[0.9], [0.1]]), 30, 1)
     shares = clip_bootstrap(values, np.arange(30))
@@ -159,16 +149,19 @@ def test_parts_and_ratios():
     assert one.draws.mean() == pytest.approx(values.mean(), abs=3 * values.std() / 60**0.5)
 
 
-def test_without_draws_it_is_students_and_of_one_seed_not_known():
+def test_it_is_students_without_draws_and_where_clips_do_not_matter():
     values = np.array([0.50, 0.56, 0.53])
-    found = Cell(values).interval(UNBOUNDED)
-    expected = scipy.stats.t.interval(0.95, 2, values.mean(), scipy.stats.sem(values))
-    assert (found.low, found.high) == pytest.approx(expected)
-    assert Cell([0.4]).interval().numbers == (0.4, None, None)
-    rounded = (
-        Cell.mean(np.full((3, 9), 0.1) - 0.1 + 1e-16, np.arange(9), limits=DIFFERENCE).interval().rounded()
+    error = scipy.stats.sem(values)
+    expected = scipy.stats.t.interval(0.95, 2, values.mean(), error)
+    found, drawn = (
+        Cell(values).interval(UNBOUNDED),
+        clip_bootstrap(np.repeat(values[:, None], 20, 1), range(20)),
     )
-    assert rounded.numbers == (0, 0, 0) and str(found) == "53.0% [45.5%, 60.5%]"
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert (drawn.low, drawn.high) == pytest.approx(expected, abs=0.05 * error)
+    assert Cell([0.4]).interval().numbers == (0.4, None, None) and str(found) == "53.0% [45.5%, 60.5%]"
+    nothing = Cell.mean(np.full((3, 9), 0.1) - 0.1 + 1e-16, np.arange(9), limits=DIFFERENCE)
+    assert nothing.interval().rounded().numbers == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,10 @@ def test_every_point_is_what_a_loop_finds(seed, levels):
     first, labels_first, second, labels_second = data = task(seed, levels=levels)
     found = gzsl(*data, SEEN, UNSEEN)
     assert len(found.curve.values) == len(found.curve.turns) + 1 > 10
+    seen_only = class_mean(labels_first, predict(first, SEEN), SEEN)
+    assert (found.curve.tr[0], found.curve.ts[0]) == pytest.approx((seen_only, 0), abs=1e-15)
+    assert (found.curve.tr[-1], found.curve.ts[-1]) == pytest.approx((0, found.zsl), abs=1e-15)
+    assert (np.diff(found.curve.values) > 0).all()
     for bias, tr, ts in zip(found.curve.values, found.curve.tr, found.curve.ts, strict=True):
         assert tr == pytest.approx(by_loop(first, labels_first, SEEN, bias), abs=1e-12)
         assert ts == pytest.approx(by_loop(second, labels_second, UNSEEN, bias), abs=1e-12)
@@ -112,16 +116,6 @@ def test_no_bias_of_a_dense_grid_finds_another_point(seed):
     assert gzsl(*data, SEEN, bias=chosen).hm == pytest.approx(best, abs=1e-12)
 
 
-def test_the_ends_of_the_curve_know_one_kind_only():
-    found = gzsl(*task(), SEEN)
-    first, labels = task()[:2]
-    seen_only = class_mean(labels, predict(first, SEEN), SEEN)
-    assert (found.curve.tr[0], found.curve.ts[0]) == pytest.approx((seen_only, 0), abs=1e-15)
-    assert (found.curve.tr[-1], found.curve.ts[-1]) == pytest.approx((0, found.zsl), abs=1e-15)
-    assert (np.diff(found.curve.tr) <= 0).all() and (np.diff(found.curve.ts) >= 0).all()
-    assert (np.diff(found.curve.values) > 0).all()
-
-
 @pytest.mark.parametrize("bias", [0.0, 0.5, -1.0])
 def test_the_operating_point(bias):
     first, labels_first, second, labels_second = data = task(3)
@@ -130,16 +124,11 @@ def test_the_operating_point(bias):
     ts = by_loop(second, labels_second, UNSEEN, bias)
     assert (found.tr, found.ts) == pytest.approx((tr, ts), abs=1e-12)
     assert found.hm == pytest.approx(2 * tr * ts / (tr + ts), abs=1e-12)
-    for scores, labels, hits in (
-        (first, labels_first, found.hits_seen),
-        (second, labels_second, found.hits_unseen),
-    ):
-        assert hits.tolist() == ((scores - bias * np.isin(np.arange(7), SEEN)).argmax(1) == labels).tolist()
+    lowered = [scores - bias * np.isin(np.arange(7), SEEN) for scores in (first, second)]
+    assert found.hits_seen.tolist() == (lowered[0].argmax(1) == labels_first).tolist()
+    assert found.hits_unseen.tolist() == (lowered[1].argmax(1) == labels_second).tolist()
     assert found.zsl == pytest.approx(class_mean(labels_second, predict(second, UNSEEN), UNSEEN))
     assert found.hits_zsl.mean() == (predict(second, UNSEEN) == labels_second).mean()
-    if bias == 0:
-        wanted = recall_score(labels_first, first.argmax(1), labels=SEEN, average="macro")
-        assert found.tr == pytest.approx(wanted)
 
 
 def one_hot(labels):
@@ -165,33 +154,24 @@ def test_one_that_knows_only_one_kind_has_no_area(known, ruled_out):
 
 
 def test_the_best_value_is_far_from_any_turn():
-    curve = GZSLCurve(
-        np.array([0.0, 1.0, 2.0, 6.0]), np.array([1, 0.8, 0.8, 0.6, 0]), np.array([0, 0.6, 0.5, 0.8, 0.9])
-    )
+    tr, ts = np.array([1, 0.8, 0.8, 0.6, 0]), np.array([0, 0.6, 0.5, 0.8, 0.9])
+    curve = GZSLCurve(np.array([0.0, 1.0, 2.0, 6.0]), tr, ts)
     assert curve.values.tolist() == [-6, 0.5, 1.5, 4, 12]
     assert curve.best() == 4, "of two that are equal, 0.5 and 4, the wider"
-    close = GZSLCurve(
-        np.array([1.0, np.nextafter(1, 2), 2.0]), np.array([1, 1, 0.1, 0]), np.array([0, 1, 1, 1.0])
-    )
-    assert close.turns[0] < close.best() <= close.turns[1], "even between neighbouring floats"
+    turns = np.array([1.0, np.nextafter(1, 2), 2.0])
+    close = GZSLCurve(turns, np.array([1, 1, 0.1, 0]), np.array([0, 1, 1, 1.0]))
+    assert turns[0] < close.best() <= turns[1], "even between neighbouring floats"
     alone = GZSLCurve(np.array([1.0]), np.array([1, 0.0]), np.array([0, 1.0]))
     assert alone.values.tolist() == [0, 2] and alone.best() == 0
 
 
 def test_confidence_and_certainty():
-    logits, temperature = np.random.default_rng(0).standard_normal((20, 5)) * 4, 3.0
-    for row, high, sure in zip(
-        logits.tolist(), confidence(logits, temperature), certainty(logits, temperature), strict=True
-    ):
-        parts = [math.exp(value / temperature) for value in row]
-        shares = [part / math.fsum(parts) for part in parts]
-        assert high == pytest.approx(max(shares), abs=1e-14)
-        assert sure == pytest.approx(math.fsum(share * math.log(share) for share in shares), abs=1e-14)
-    entropy = torch.distributions.Categorical(logits=torch.from_numpy(logits)).entropy()
-    assert certainty(torch.from_numpy(logits)) == pytest.approx(-entropy.numpy(), abs=1e-12)
-    assert confidence(np.zeros((1, 4)))[0] == 0.25
-    assert certainty(np.zeros((1, 4)))[0] == pytest.approx(-math.log(4))
+    logits = torch.from_numpy(np.random.default_rng(0).standard_normal((20, 5)) * 4)
+    wanted = torch.distributions.Categorical(logits=logits / 3)
+    assert confidence(logits, 3.0) == pytest.approx(wanted.probs.max(1).values.numpy(), abs=1e-14)
+    assert certainty(logits, 3.0) == pytest.approx(-wanted.entropy().numpy(), abs=1e-12)
     assert confidence([[1e4, 0.0]])[0] == 1 and certainty([[1e4, 0.0]])[0] == 0
+    assert confidence(np.zeros((1, 4))) == 0.25 and certainty(np.zeros((1, 4))) == pytest.approx(-math.log(4))
 
 
 def gate_task(seed=0, digits=None):
@@ -200,14 +180,8 @@ def gate_task(seed=0, digits=None):
     labels = rng.permutation(np.repeat(np.arange(7), [4, 8, 12, 16, 20, 24, 16]))  # unequal classes
     scores = rng.standard_normal((100, 7)) + 2.0 * (labels[:, None] == np.arange(7))
     sure = confidence(scores[:, SEEN], 2.0)
-    return (
-        scores[:, SEEN],
-        scores[:, UNSEEN],
-        sure if digits is None else sure.round(digits),
-        labels,
-        SEEN,
-        UNSEEN,
-    )
+    sure = sure if digits is None else sure.round(digits)
+    return scores[:, SEEN], scores[:, UNSEEN], sure, labels, SEEN, UNSEEN
 
 
 @pytest.mark.parametrize("digits", [None, 1, 2])
@@ -235,17 +209,6 @@ def test_the_gate_is_what_a_loop_finds(digits):
     assert got == pytest.approx(max(harmonic_mean(*point) for point in tried.values()), abs=1e-12)
 
 
-def test_a_gate_that_knows_decides_for_two_perfect_experts():
-    labels = np.array([0, 1, 2, 3])
-    scores = np.eye(4)
-    curve = gate_curve(scores[:, :2], scores[:, 2:], [0.9, 0.8, 0.4, 0.1], labels, [0, 1], [2, 3])
-    assert curve.area == 1 and curve.best() == pytest.approx(0.6)
-    upside_down = gate_curve(scores[:, :2], scores[:, 2:], [0.1, 0.4, 0.8, 0.9], labels, [0, 1], [2, 3])
-    assert upside_down.area == 0 and upside_down.hm.max() == 0
-    no_idea = gate_curve(scores[:, :2], scores[:, 2:], [0.5] * 4, labels, [0, 1], [2, 3])
-    assert no_idea.area == 0.5, "a diagonal from (1, 0) to (0, 1)"
-
-
 def changed(**change):
     names = ("scores_seen_items", "labels_seen", "scores_unseen_items", "labels_unseen")
     return lambda: gzsl(**(dict(zip(names, task(), strict=True)) | {"seen_classes": SEEN} | change))
@@ -260,19 +223,16 @@ def gate(**change):
     ("call", "says"),
     [
         (lambda: class_mean([0, 0], [0, 0], [0, 1, 2]), r"no item is of class \[1, 2\]"),
-        (lambda: class_mean([0, 0], [0], [0]), "1 labels for 2 items"),
         (lambda: class_mean([0.0], [0], [0]), "integer"),
         (lambda: class_mean([0], [0], [0, 0]), "once"),
         (lambda: predict([[0.0, np.nan]], [0, 1]), "item 0 are NaN"),
         (lambda: predict([[0.0, 1.0]], [0, 2]), "class 2"),
-        (lambda: predict([0.0, 1.0], [0]), "items, classes"),
         (changed(scores_seen_items=np.full((60, 7), np.nan)), "item 0 are NaN"),
         (changed(scores_unseen_items=np.full((40, 7), -np.inf)), "all scores of item 60 are -inf"),
         (changed(scores_unseen_items=np.zeros((40, 6))), "7 and 6"),
         (changed(labels_seen=np.full(60, 1)), "labels_seen has class 1"),
         (changed(labels_unseen=np.full(40, 1)), r"no item is of class \[4, 5\]"),
         (changed(labels_seen=np.zeros(59, int)), "59 labels for 60 items"),
-        (changed(seen_classes=[0, 7]), "class 7"),
         (changed(seen_classes=range(7)), "unseen_classes must be a list of at least one"),
         (gate(unseen_classes=[0, 4, 5]), r"class \[0\] is both"),
         (changed(bias=np.nan), "not NaN"),

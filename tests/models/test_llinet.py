@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 
 from llinet_lite.models import AudioEncoder, LLINet, Trunk, layer_table
 from llinet_lite.models.llinet import ResidualBlock
@@ -147,27 +146,6 @@ def test_statistics_of_the_trunk(frozen_bn):
     assert all(torch.equal(value, after[key]) for key, value in statistics(model.trunk).items())
 
 
-@pytest.mark.parametrize("frozen_bn", ["eval", "train"])
-def test_the_small_state_gives_the_network_back(tmp_path, frozen_bn):
-    trunk = Trunk("standin", width=2)
-    start = {key: value.clone() for key, value in trunk.state_dict().items()}
-    model = small(trunk=trunk, frozen_bn=frozen_bn)
-    for _ in range(2):
-        model(*batch())  # moves statistics
-    save_file(model.trainable_state(), tmp_path / "state.safetensors")
-    state = load_file(tmp_path / "state.safetensors")
-    frozen = {key for key, _ in model.named_parameters() if key.startswith("trunk.")}
-    assert not frozen & state.keys() and any(key.startswith("trunk.") for key in state) == (
-        frozen_bn == "train"
-    )
-    fresh = Trunk("standin", width=2)
-    fresh.load_state_dict(start)
-    other = small(seed=9, trunk=fresh, frozen_bn=frozen_bn)
-    other.load_trainable_state(state)
-    for got, want in zip(other.eval()(*batch()), model.eval()(*batch()), strict=True):
-        torch.testing.assert_close(got, want)
-
-
 def test_under_autocast_the_gate_and_lengths_keep_full_precision():
     model = small().eval()
     image, sound = batch()
@@ -246,10 +224,6 @@ def test_a_block_written_out(inside, outside, stride):
         (lambda: small(normalization="no"), "normalization 'no' is unknown"),
         (lambda: small().localize(batch(3)[0], batch(2)[1]), "3 images and 2 audios make no pairs"),
         (lambda: AudioEncoder(2, 6)(torch.zeros(4, 40)), r"takes log-mel \(B, T, bands\), got"),
-        (
-            lambda: small().load_trainable_state(small(frozen_bn="train").trainable_state()),
-            "another LLINet",
-        ),
     ],
 )
 def test_refusals(call, says):

@@ -31,11 +31,11 @@ COMPARED: list[dict] = []
 
 @dataclass(frozen=True)
 class Recheck:
-    """What an nbval run said: exit code, report, and the compared cells as {notebook: {number: text}}."""
+    """What an nbval run said: exit code, report, and the compared cells by number."""
 
     code: int
     said: str
-    compared: dict[str, dict[int, str]]
+    compared: dict[int, str]
 
 
 def recheck(notebook: Path, folder: Path, *, cwd: Path, environment: dict[str, str]) -> Recheck:
@@ -52,13 +52,10 @@ def recheck(notebook: Path, folder: Path, *, cwd: Path, environment: dict[str, s
         variables.pop(inherited, None)
     done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
     entries = json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else []
-    compared = {notebook.stem: {entry["cell"]: entry["text"] for entry in entries}}
-    return Recheck(done.returncode, done.stdout + done.stderr, compared)
+    return Recheck(done.returncode, done.stdout + done.stderr, {e["cell"]: e["text"] for e in entries})
 
 
-def recheck_all(
-    notebooks: list[Path], folder: Path, *, cwd: Path, environment: dict[str, str]
-) -> dict[str, Recheck]:
+def recheck_all(notebooks: list[Path], folder: Path, *, cwd: Path, environment: dict[str, str]):
     """Recheck the first notebook, which builds the world, and then the others, two at a time.
 
     Half of a lesson's time goes into figures and tables, which one core makes alone.
@@ -70,14 +67,14 @@ def recheck_all(
         own, began = folder / notebook.stem, time.monotonic()
         own.mkdir()
         done = recheck(notebook, own, cwd=cwd, environment=shared)
-        minutes, count = (time.monotonic() - began) / 60, len(done.compared[notebook.stem])
-        print(f"{notebook.stem}: {count} outputs compared, {minutes:.1f} min", flush=True)
+        minutes = (time.monotonic() - began) / 60
+        print(f"{notebook.stem}: {len(done.compared)} outputs compared, {minutes:.1f} min", flush=True)
         return done
 
     first, *others = notebooks
-    outcomes = {first.stem: one(first)}
+    built = one(first)
     with ThreadPoolExecutor(2) as pool:
-        return outcomes | dict(zip((path.stem for path in others), pool.map(one, others), strict=True))
+        return [built, *pool.map(one, others)]
 
 
 def tagged(notebook: Path) -> set[int]:
@@ -96,12 +93,11 @@ def test_the_outputs_shown_are_those_the_code_gives(tmp_path):
     (ROOT / "runs" / "data").mkdir(parents=True, exist_ok=True)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "data").symlink_to(ROOT / "runs" / "data")  # the world may be there already
-    places = {"LLINET_HOME": str(tmp_path)}
-    outcomes = recheck_all(NOTEBOOKS, tmp_path, cwd=ROOT, environment=places)
-    failed = [outcome.said for outcome in outcomes.values() if outcome.code]
+    outcomes = recheck_all(NOTEBOOKS, tmp_path, cwd=ROOT, environment={"LLINET_HOME": str(tmp_path)})
+    failed = [outcome.said for outcome in outcomes if outcome.code]
     assert not failed, "\n".join(failed)
-    for path, least in zip(NOTEBOOKS, MINIMUM, strict=True):
-        compared = outcomes[path.stem].compared[path.stem]
+    for path, least, outcome in zip(NOTEBOOKS, MINIMUM, outcomes, strict=True):
+        compared = outcome.compared
         assert set(compared) == tagged(path), f"{path.name}: tagged cells were not compared"
         empty = [number for number, text in compared.items() if not says_something(text)]
         assert not empty, f"{path.name}: the outputs of code cells {empty} (from 0) say nothing to compare"
