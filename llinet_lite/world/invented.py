@@ -9,7 +9,7 @@ set is a copy of one in a training set. :func:`~llinet_lite.world.instruments.di
 Notebook: 06
 """
 
-# ruff: noqa: E501 - tables, one row per way to build
+# ruff: noqa: E501, RUF005 - tables, one row per way to build
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import numpy as np
 
 from .instruments import SEEN, UNSEEN, Blend, Instrument, Shape, coordinates
 
-APART = 0.1  # least distance between two invented rows
+APART = 0.06  # least distance between two invented rows
 # exciter: share of the rows
 _MIX = {
-    "plucked": 0.18, "struck": 0.22, "bowed": 0.16, "lip reed": 0.12, "single reed": 0.08, "air jet": 0.10,
+    "plucked": 0.18, "struck": 0.22, "bowed": 0.16, "lip reed": 0.11, "single reed": 0.09, "air jet": 0.10,
     "free reed": 0.10, "bag": 0.04,
 }  # fmt: skip
 

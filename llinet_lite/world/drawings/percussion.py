@@ -448,7 +448,7 @@ def singing_bowl(p):
     tones = Finish(cloth, shade(cloth, 1.25), shade(cloth, 0.7), shade(cloth, 0.5), cloth)
     cushion = smooth(((-0.92, -0.005), (-0.75, -0.035), (0, -0.042), (0.75, -0.035), (0.92, -0.005),
                       (0.80, 0.030), (0, 0.045), (-0.80, 0.030)))  # fmt: skip
-    dome(p, cushion * (r, 1) + (0, h), tones, 0.003)
+    dome(p, cushion * (r, p.row.length / 0.22) + (0, h), tones, 0.003)
     p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
     side = shell_side(p.shape.outline) * (r, h)
     outline = np.concatenate([side, (side * (-1, 1))[::-1]])

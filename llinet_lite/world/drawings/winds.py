@@ -313,11 +313,8 @@ def _bore(p, line):
     width = 0.034 * p.stout * (p.length / 0.6) ** 0.5
     width *= 1.0 if p.shape.coils < 0.5 else 0.7
     shape = 0.34 + 2.2 * at if row.resonator == "conical tube" else np.ones(48)
-    bell = (
-        p.shape.flare
-        * (2.4 if row.resonator == "conical tube" else 3.4)
-        * np.clip((at - 0.80) / 0.20, 0, 1) ** 2.2
-    )
+    opening = 2.4 if row.resonator == "conical tube" else 3.4
+    bell = p.shape.flare * opening * np.clip((at - 0.80) / 0.20, 0, 1) ** 2.2
     return width * (shape + bell) * min(1.0, 0.5 + 0.5 * way)
 
 
@@ -326,11 +323,9 @@ def pipe(p):
     row, tones = p.row, p.body
     ground = row.length > 1.15
     aside = row.exciter == "air jet" and p.shape.coils == 0 and abs(p.shape.bend) < 1
-    start = (
-        0.06
-        if aside or (row.exciter == "lip reed" and not ground)
-        else np.pi / 2 - (0.95 if ground else 0.30)
-    )
+    start = np.pi / 2 - (0.95 if ground else 0.30)
+    if aside or (row.exciter == "lip reed" and not ground):
+        start = 0.06
     line = _course(p, start)
     if aside:
         line = line - 0.16 * line[-1]
@@ -345,17 +340,18 @@ def pipe(p):
         _knots(p, line, width, along)
         _stopped(p, line, width, along)
         _mouthpiece(p, line, width, along, aside)
-        hold = [
-            p.to_own_frame(*line[k]) for k in ((20, 32) if aside else (12, 26) if not ground else (10, 15))
-        ]
+        where = (20, 32) if aside else (10, 15) if ground else (12, 26)
+        hold = [p.to_own_frame(*line[k]) for k in where]
     _piper(p, hold, aside)
 
 
 def _knots(p, line, width, along):
     """Joints of cane, ridges of bone, rings of metal on wood."""
     normal = np.stack([-along[:, 1], along[:, 0]], 1)
-    every = {"cane": (7, 0.010, p.body.line), "bone": (3, 0.005, p.body.dark),
-             "wood": (12, 0.012, p.finish("brass").light), "dark wood": (11, 0.011, p.finish("silver").glint)}  # fmt: skip
+    every = {
+        "cane": (7, 0.010, p.body.line), "bone": (3, 0.005, p.body.dark),
+        "wood": (12, 0.012, p.finish("brass").light), "dark wood": (11, 0.011, p.finish("silver").glint),
+    }  # fmt: skip
     if p.row.material in every:
         step, thick, color = every[p.row.material]
         rows = np.arange(5, 45, step)
