@@ -62,7 +62,6 @@ BUILDS = {
     "skin": Build(3, _STRUM, ("neck and membrane",), _TIMBER, (0.5, 1.3), (2, 6), _FRONTS, _NECK),
     "gourd": Build(2, _STRUM, _NECKS, _TIMBER, (0.7, 1.4), (3, 8), _FRONTS, _NECK | {"frets": (0, 10, 16)}),
     "fiddle": Build(3, ("bowed", "plucked"), _NECKS, _TIMBER, (0.5, 1.7), (2, 6), _FRONTS, _NECK),
-    "solid": Build(1, _STRUM, ("solid body",), _HARD, (0.6, 1.2), (4, 8), _FRONTS, _NECK),
     "board": Build(3, ("plucked", "bowed", "struck"), ("box and strings",), _TIMBER, (0.5, 1.3), (8, 24), _ENDS,
                    {"depth": (0.7, 1.0, 1.4), "frets": (0, 1)}),
     "lyre": Build(3, _STRUM, ("frame and strings",), _TIMBER, (0.5, 1.1), (4, 10), _FRONTS,
@@ -105,14 +104,14 @@ BUILDS = {
 
 # resonator: length (m) at which it sounds a pitch (MIDI) in the middle of its register, and half its range
 _REGISTERS = {
-    "neck and box": (1.0, 58, 16), "neck and membrane": (0.95, 63, 15), "solid body": (1.0, 60, 17),
+    "neck and box": (1.0, 58, 16), "neck and membrane": (0.95, 63, 15),
     "frame and strings": (1.0, 65, 15), "box and strings": (0.9, 63, 18), "bar": (1.0, 72, 15),
     "tube bell": (0.6, 86, 9), "membrane": (0.4, 50, 7), "plate": (0.7, 46, 7), "bowl": (0.3, 69, 8),
     "cylindrical tube": (0.66, 68, 14), "conical tube": (0.66, 64, 14), "reed bank": (0.3, 70, 14), "pan": (0.6, 73, 13),
 }
 # resonator: time to -60 dB of a middle note, s, when made of wood (strings, skins) or of steel
 _DECAYS = {
-    "neck and box": 1.4, "neck and membrane": 0.7, "solid body": 2.6, "frame and strings": 2.3, "box and strings": 2.2,
+    "neck and box": 1.4, "neck and membrane": 0.7, "frame and strings": 2.3, "box and strings": 2.2,
     "membrane": 0.6, "bar": 2.4, "tube bell": 4.0, "plate": 4.5, "bowl": 4.5, "pan": 1.2,
 }
 # material: brightness, and how long what is made of it rings: strings and skins on it, itself if it is struck

@@ -1,4 +1,4 @@
-"""Invented instruments: reproducible, of many shapes, apart from what is unseen, seen and heard, no shortcut."""
+"""Invented instruments: reproducible, of many shapes, apart from the unseen, seen and heard, no shortcut."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_there_are_many_shapes_and_every_exciter_and_resonator(rows):
     assert len({form(row) for row in rows}) >= 600
     assert len({(row.shape.build, row.shape.outline) for row in rows}) >= 200
     assert {row.exciter for row in rows} == {row.exciter for row in INSTRUMENTS}
-    assert {row.resonator for row in rows} == {row.resonator for row in INSTRUMENTS}
+    assert {row.resonator for row in rows} == {row.resonator for row in INSTRUMENTS} - {"solid body"}
     pairs = {(row.exciter, row.resonator) for row in rows}
     assert len(pairs - {(row.exciter, row.resonator) for row in INSTRUMENTS}) >= 12  # hybrids
 
@@ -76,7 +76,7 @@ def test_nothing_unseen_is_given_away(rows):
         assert min(distance(unseen, row) for row in rows) >= nearest
         assert table.gives_away(unseen)
     own = {row.shape.build for row in UNSEEN} - {row.shape.build for row in SEEN}
-    assert len(own) == 6 and not own & {row.shape.build for row in rows}
+    assert len(own) == 7 and not own & {row.shape.build for row in rows}
     outlines = {name for row in rows for name, _ in row.shape.outline}
     assert "bass" not in outlines  # the only build that seen and unseen share is the fiddle
 
