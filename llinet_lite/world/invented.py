@@ -215,13 +215,8 @@ def _sound(exciter, resonator, material, length, parts, shape, rng) -> tuple[int
     bright, over, itself = _MATTER[material]
     decay = 0.0
     if exciter in ("plucked", "struck"):
-        rings = resonator in _ITSELF
-        decay = (
-            _DECAYS[resonator]
-            * (itself if rings else over)
-            * rng.uniform(0.85, 1.2)
-            * (own / reference) ** 0.3
-        )
+        decay = _DECAYS[resonator] * (itself if resonator in _ITSELF else over)
+        decay *= rng.uniform(0.85, 1.2) * (own / reference) ** 0.3
     brightness = bright + {"bowed": 0.05, "lip reed": 0.2, "air jet": -0.15, "bag": 0.15}.get(exciter, 0.0)
     brightness += rng.uniform(-0.08, 0.08)
     return (round(middle - half), round(middle + half), round(max(decay, 0.25 * (decay > 0)), 2),

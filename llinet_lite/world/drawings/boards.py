@@ -234,14 +234,8 @@ def lyre(p):
         points = ((0.55 * wide, -0.75 * body), (0.98 * wide, -1.10 * body), (0.92 * wide, -0.75 * h),
                   (1.12 * wide, -h))  # fmt: skip
         tube(p, smooth(tuple((side * x, y) for x, y in points), False, 5), 0.050 * p.stout, wood, 0.006)
-    tube(
-        p,
-        np.array([[-1.30 * wide, -0.965 * h], [1.30 * wide, -0.965 * h]]),
-        0.048 * p.stout,
-        wood,
-        0.006,
-        side=1,
-    )
+    bar = np.array([[-1.30 * wide, -0.965 * h], [1.30 * wide, -0.965 * h]])
+    tube(p, bar, 0.048 * p.stout, wood, 0.006, side=1)
     dome(p, outline, wood, 0.010, levels=4)
     if p.shape.under == "skin":
         p.fill(moved(moved(outline, 0, 0.5 * body) * 0.86, 0, -0.5 * body), shade(skin.line, 0.9))
