@@ -87,7 +87,7 @@ BUILDS = {
     "keyed pipe": Build(1, ("single reed",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
     "cross pipe": Build(1, ("air jet",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
     "hooked pipe": Build(1, ("single reed",), ("conical tube",), _TUBES, (0.5, 1.0), (12, 22), (), {"stops": ("keys",)}),
-    "looped pipe": Build(1.5, ("lip reed",), ("cylindrical tube",), _TUBES, (0.35, 0.8), (3, 3), (), {"stops": ("valves",)}),
+    "looped pipe": Build(0.6, ("lip reed",), ("cylindrical tube",), _TUBES, (0.35, 0.8), (3, 3), (), {"stops": ("valves",)}),
     "harp": Build(1, ("plucked",), ("frame and strings",), _TIMBER, (0.9, 1.7), (10, 24)),
     "raft": Build(2, ("air jet", "free reed"), ("cylindrical tube",), _TUBES, (0.2, 0.7), (5, 14), (),
                   {"bend": (0.0, 1.0), "under": ("gourds", "wood")}),
@@ -189,6 +189,8 @@ def _draw(name: str, exciter: str, rng: np.random.Generator) -> Instrument:
         chosen.update(bend=0.0, sway=0.0)
     if way == "pipe" and (chosen["stops"] == "valves") != (exciter == "lip reed" and chosen["coils"] > 0):
         chosen["stops"] = "holes" if exciter != "lip reed" else ""
+    if way == "raft" and exciter == "air jet":  # no cup to hold reeds
+        chosen["under"] = ""
     if way == "pipe" and not chosen["stops"]:
         parts = 1
     if exciter == "bowed" and length > 1.3:

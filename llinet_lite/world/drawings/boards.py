@@ -77,7 +77,7 @@ def _harpist(p, wide, h):
 def piano(p):
     """An upright, seen from the player's side: case, desk, keyboard, pedals."""
     w, wood, ebony, ivory = p.length, p.body, p.finish("ebony"), p.finish("ivory")
-    h = 0.80 * w * p.stout
+    h = 0.80 * w * p.stout * p.shape.depth
     half, keys_y = w / 2, -0.47 * h
     _piano_case(p, w, h)
     for side in (-1, 1):  # legs of the key bed
