@@ -1,4 +1,4 @@
-"""The built-in world: 32 named instruments and any number of invented ones, seen and heard, with ground truth.
+"""The built-in world: 32 named and many invented instruments, seen and heard in scenes with ground truth.
 
 Imports nothing of the rest of the package.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llinet_lite.world.drawings import DRAWINGS, Layers, Pose, draw, sketch
+from llinet_lite.world.drawings import BUILDS, Layers, Pose, draw, sketch
 from llinet_lite.world.instruments import INSTRUMENTS, Individual, instrument
 
 Motion = namedtuple("Motion", "stroke energy")
@@ -37,8 +37,14 @@ def bounds(layer):
     return x.min(), y.min(), x.max() + 1, y.max() + 1
 
 
-def test_there_is_a_drawing_for_every_class_and_for_nothing_else():
-    assert sorted(DRAWINGS) == sorted(NAMES)
+def test_a_drawing_follows_the_row_and_not_the_name():
+    for row in INSTRUMENTS:
+        assert row.shape.build in BUILDS
+        one, other = (
+            draw(Individual(each, 1.0, 0.5, 0.3, 0.0), CENTERED, REST, 32, np.random.default_rng(0))
+            for each in (row, replace(row, name="nameless"))
+        )
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)

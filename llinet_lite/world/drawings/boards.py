@@ -77,7 +77,7 @@ def _harpist(p, wide, h):
 def piano(p):
     """An upright, seen from the player's side: case, desk, keyboard, pedals."""
     w, wood, ebony, ivory = p.length, p.body, p.finish("ebony"), p.finish("ivory")
-    h = 0.80 * w * p.stout
+    h = 0.80 * w * p.stout * p.shape.depth
     half, keys_y = w / 2, -0.47 * h
     _piano_case(p, w, h)
     for side in (-1, 1):  # legs of the key bed
@@ -234,14 +234,8 @@ def lyre(p):
         points = ((0.55 * wide, -0.75 * body), (0.98 * wide, -1.10 * body), (0.92 * wide, -0.75 * h),
                   (1.12 * wide, -h))  # fmt: skip
         tube(p, smooth(tuple((side * x, y) for x, y in points), False, 5), 0.050 * p.stout, wood, 0.006)
-    tube(
-        p,
-        np.array([[-1.30 * wide, -0.965 * h], [1.30 * wide, -0.965 * h]]),
-        0.048 * p.stout,
-        wood,
-        0.006,
-        side=1,
-    )
+    bar = np.array([[-1.30 * wide, -0.965 * h], [1.30 * wide, -0.965 * h]])
+    tube(p, bar, 0.048 * p.stout, wood, 0.006, side=1)
     dome(p, outline, wood, 0.010, levels=4)
     if p.shape.under == "skin":
         p.fill(moved(moved(outline, 0, 0.5 * body) * 0.86, 0, -0.5 * body), shade(skin.line, 0.9))

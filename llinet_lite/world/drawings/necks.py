@@ -72,8 +72,7 @@ _HOLDS = {
                    (-0.05, -0.5, 0.045, -0.76, -0.6, 0.0, -0.52, 0.045)),
     "skin": ((0.60, 0.95), (-0.06, -0.675, 0.042, -0.72, -0.8, 0.02, -0.40, 0.045),
              (-0.07, -0.675, 0.046, -0.72, -0.8, 0.0, -0.48, 0.045)),
-    "solid": ((0.60, 1.0), (-0.03, -0.42, 0.042, -0.72, -0.55, 0.0, -0.42, 0.035),
-              (-0.03, -0.42, 0.045, -0.72, -0.55, -0.02, -0.56, 0.045)),
+    "solid": ((0.0, 1.0),) + 2 * ((-0.03, -0.42, 0.045, -0.72, -0.55, -0.02, -0.56, 0.045),),
     "gourd": ((0.60, 1.2), (-0.05, -0.60, 0.045, -0.70, -0.6, 0.02, -0.42, 0.04),
               (-0.06, -0.72, 0.055, -0.66, -0.6, 0.06, -0.62, 0.04)),
     "fiddle": ((0.60, 1.0), (-0.04, -0.48, 0.035, -0.84, -0.6, 0.02, -0.40, 0.035),
@@ -220,8 +219,8 @@ def _skin(p, body):
 
 
 def _solid(p, body):
-    """A solid body with pick-ups, knobs and pegs in line."""
-    length, horned = p.length, not p.shape.outline
+    """A solid body with horns, pick-ups, knobs and pegs in line."""
+    length = p.length
     metal, neck, silver, ebony = p.body, p.finish("wood"), p.finish("silver"), p.finish("ebony")
     pale = p.finish("ivory").base
     nut = -0.835 * length
@@ -232,11 +231,9 @@ def _solid(p, body):
     p.fill(ellipses(across(-0.066, y), 0.011, 0.008), silver.base)
     plain(p, head, neck, 0.005)
     p.fill(ellipses(across(-0.014, y), 0.005), silver.line)
-    outline = _HORNED if horned else body_outline(p.shape.outline, p.shape.waist)
-    plate = outline * (body * p.stout, body)
+    plate = _HORNED * (body * p.stout, body)
     dome(p, plate, metal, line=0.022 * body, levels=4, rim=0.95)
-    if horned:
-        p.fill(_GUARD * (body * p.stout, body), shade(pale, 0.94))
+    p.fill(_GUARD * (body * p.stout, body), shade(pale, 0.94))
     _fingerboard(p, nut, -0.66 * body, *p.shape.neck, p.shape.frets, neck, silver.line)
     for v, slant in ((-0.575, 0), (-0.455, 0), (-0.33, 0.035)):
         p.fill(taper(-0.044, (v + slant) * body, 0.040, 0.044, (v - slant) * body, 0.040), ebony.base)

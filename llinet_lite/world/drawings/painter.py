@@ -281,9 +281,8 @@ class Painter:
         """Mottles of a gourd, rings of a potter's wheel, streaks of light in glass; colors only."""
         y, x = np.mgrid[-1:1:28j, -1:1:28j].astype(np.float32)
         one, two, three = (6.28 * float(u) for u in self.look[10:13])
-        field = _TEXTURES[self.row.material](
-            x + 0.15 * np.sin(3 * y + one), y + 0.15 * np.sin(4 * x + two), three
-        )
+        u, v = x + 0.15 * np.sin(3 * y + one), y + 0.15 * np.sin(4 * x + two)
+        field = _TEXTURES[self.row.material](u, v, three)
         grid = np.clip(128 * (1 + field), 40, 255).astype(np.uint8)
         pixels = image.shape[0]
         side = max(round(1.5 * pose.scale * pixels), 2)
@@ -297,7 +296,7 @@ _TEXTURES = {
     "gourd": lambda x, y, phase: -0.34 * (np.sin(9 * x + phase) * np.sin(8 * y - phase) > 0.35),
     "clay": lambda x, y, phase: 0.13 * np.sin(26 * y + phase) - 0.28 * (np.abs(y - 0.2) < 0.09),
     "glass": lambda x, y, phase: (
-        0.45 * (np.sin(7 * (x + 0.5 * y) + phase) > 0.80) - 0.12 * np.sin(5 * x - 4 * y)
+        0.45 * (np.sin(7 * x + 3.5 * y + phase) > 0.8) - 0.12 * np.sin(5 * x - 4 * y)
     ),
 }
 

@@ -118,6 +118,28 @@ def tube(p, center, widths, tones: Finish, line=0.004, side=-1):
     p.fill(ribbon(center, widths * 0.12, 1.5 * side), tones.glint)
 
 
+def columns(p, x, w, y0, y1, tones: Finish):
+    """Round tubes side by side, `w` wide, about `x` (k,), from `y0` to `y1`."""
+    for grow, shift, tone in ((1.22, 0, tones.line), (1.0, 0, tones.dark), (0.72, -0.10, tones.base),
+                              (0.38, -0.16, tones.light), (0.15, -0.20, tones.glint)):  # fmt: skip
+        edge = 0.002 if grow > 1 else 0
+        p.fill(boxes(x + shift * w - grow * w / 2, y0 - edge, x + shift * w + grow * w / 2, y1 + edge), tone)
+
+
+def peaked(lengths):
+    """Lengths (k,) in another order: the longest in the middle."""
+    outwards = np.abs(np.arange(len(lengths)) - 0.5 * (len(lengths) - 1))
+    return np.sort(lengths)[np.argsort(np.argsort(-outwards, kind="stable"))]
+
+
+def hollow(p, outline, tones: Finish, width, shrink=0.97):
+    """A turned body, `width` wide, round its axis x = 0: dark at its edges, lit from the left."""
+    p.fill(outline, tones.dark)
+    for narrow, shift, tone in ((0.92, -0.03, tones.base), (0.56, -0.16, mix(tones.base, tones.light, 0.7)),
+                                (0.28, -0.26, tones.light), (0.09, -0.34, tones.glint)):  # fmt: skip
+        p.fill(outline * (narrow, shrink) + (shift * width, 0), tone)
+
+
 def dome(p, outline, tones: Finish, line=0.006, levels=4, towards=(-0.18, -0.18), rim=0.94):
     """A slightly arched surface: dark edge, and nested lighter copies drawn towards the light."""
     outline = np.asarray(outline)

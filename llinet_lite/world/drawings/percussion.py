@@ -12,8 +12,8 @@ import numpy as np
 from .painter import BEHIND, FRONT, Finish, hsv, mix, shade
 from .outlines import bell as bell_outline, body as body_outline, shell as shell_side
 from .parts import (
-    across, arc, arm, bow, box, boxes, dome, ellipse, ellipses, fist, hand, moved, person, plain, sharps,
-    smooth, stick, taper, tube,
+    across, arc, arm, bow, box, boxes, columns, dome, ellipse, ellipses, fist, hand, hollow, moved, peaked,
+    person, plain, sharps, smooth, stick, taper, tube,
 )  # fmt: skip
 
 
@@ -32,16 +32,9 @@ def _mallets(p, hx, hy, targets, *, reach=0.22, head=0.02, tip, rise=0.14, legs=
         return _rub(p, (hx, hy), targets[0], wear)
     for side, lift, (x, y) in zip((1, -1), _beat(p, 0.4), targets, strict=True):
         if p.shape.hands:
-            arm(
-                p,
-                (hx + 0.20 * side, hy + 0.28),
-                (x + 0.05 * side, y - 0.04 - rise * lift),
-                wear,
-                elbow=(side, 0.3),
-            )
-            hand(
-                p, x + 0.02 * side, y - 0.03 - rise * lift, wear, angle=np.pi / 2 + side * (0.7 - 0.3 * lift)
-            )
+            x, y = x + 0.02 * side, y - 0.03 - rise * lift
+            arm(p, (hx + 0.20 * side, hy + 0.28), (x + 0.03 * side, y - 0.01), wear, elbow=(side, 0.3))
+            hand(p, x, y, wear, angle=np.pi / 2 + side * (0.7 - 0.3 * lift))
             continue
         end = (x, y - head - rise * lift)
         grip = (x + 0.10 * side, y - reach - 0.7 * rise * lift)
@@ -135,14 +128,8 @@ def _gourds(p, center, r, y1, wide, w):
 
 def _trough(p, center, r, y1, wide, w):
     """A wooden box under all bars."""
-    box_ = np.array(
-        [
-            [-0.5 * w, -0.02],
-            [0.5 * w, -0.02],
-            [0.49 * w, y1[-1] + 0.10 * wide],
-            [-0.49 * w, y1[0] + 0.16 * wide],
-        ]
-    )
+    left, right = y1[0] + 0.16 * wide, y1[-1] + 0.10 * wide
+    box_ = np.array([[-0.5, -0.02 / w], [0.5, -0.02 / w], [0.49, right / w], [-0.49, left / w]]) * w
     plain(p, box_, p.finish("dark wood"), 0.010)
 
 
@@ -414,15 +401,10 @@ def chime(p):
     tube(p, np.array([[-half - 0.06, top], [half + 0.06, top]]), 0.040, wood, 0.005, side=1)
     x = np.linspace(-half + 0.015, half - 0.015, n)
     fall = np.linspace(0.53, 0.27, n)
-    if p.shape.bend:  # the longest in the middle
-        fall = np.sort(fall)[np.argsort(np.argsort(-np.abs(np.arange(n) - 0.5 * (n - 1)), kind="stable"))]
-    y0, y1 = np.full(n, top + 0.065), top + 0.07 + fall * s
+    y0, y1 = np.full(n, top + 0.065), top + 0.07 + (peaked(fall) if p.shape.bend else fall) * s
     w = 0.034 * p.stout * s
     p.lines(across(x, top), across(x, y0), (210, 200, 180), 0.005)
-    for grow, shift, tone in ((1.22, 0, silver.line), (1.0, 0, silver.dark), (0.72, -0.10, silver.base),
-                              (0.38, -0.16, silver.light), (0.15, -0.20, silver.glint)):  # fmt: skip
-        edge = 0.002 if grow > 1 else 0
-        p.fill(boxes(x + shift * w - grow * w / 2, y0 - edge, x + shift * w + grow * w / 2, y1 + edge), tone)
+    columns(p, x, w, y0, y1, silver)
     p.fill(boxes(x - 0.56 * w, y0, x + 0.56 * w, y0 + 0.020), silver.line)
     p.fill(boxes(x - 0.50 * w, y0 + 0.002, x + 0.3 * w, y0 + 0.016), silver.glint)
     p.fill(ellipses(across(x, y1), 0.5 * w, 0.14 * w), shade(silver.line, 0.6))
@@ -448,15 +430,12 @@ def singing_bowl(p):
     tones = Finish(cloth, shade(cloth, 1.25), shade(cloth, 0.7), shade(cloth, 0.5), cloth)
     cushion = smooth(((-0.92, -0.005), (-0.75, -0.035), (0, -0.042), (0.75, -0.035), (0.92, -0.005),
                       (0.80, 0.030), (0, 0.045), (-0.80, 0.030)))  # fmt: skip
-    dome(p, cushion * (r, 1) + (0, h), tones, 0.003)
+    dome(p, cushion * (r, p.row.length / 0.22) + (0, h), tones, 0.003)
     p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
     side = shell_side(p.shape.outline) * (r, h)
     outline = np.concatenate([side, (side * (-1, 1))[::-1]])
     p.fill((outline - (0, h / 2)) * 1.02 + (0, h / 2), brass.line)
-    p.fill(outline, brass.dark)
-    for shrink, shift, tone in ((0.92, -0.03, brass.base), (0.56, -0.16, mix(brass.base, brass.light, 0.7)),
-                                (0.28, -0.26, brass.light), (0.09, -0.34, brass.glint)):  # fmt: skip
-        p.fill(outline * (shrink, 0.97) + (shift * r, 0), tone)
+    hollow(p, outline, brass, r)
     for v, q in ((0.30, 0.985), (0.36, 0.965)):
         p.stroke(arc(0, v * h, q * r, q * r * flat * 0.8, 0.05, np.pi - 0.05, 16), brass.dark, 0.0035)
     petals = arc(0, 0.50 * h, 0.86 * r, 0.86 * r * flat * 0.8, 0.35, np.pi - 0.35, 7)
@@ -513,12 +492,10 @@ def _shell(p, x, y, r, h, side, flat):
     right = side * (r, h)
     foot = right[-1, 0]
     low = arc(0, h, foot, foot * flat * 0.8, 0, np.pi, 12)
-    outline = moved(np.concatenate([right, low, (right * (-1, 1))[::-1]]), x, y)
-    p.stroke(outline, tones.line, 0.012, closed=True)
-    p.fill(outline, tones.dark)
-    for shrink, shift, tone in ((0.88, -0.04, tones.base), (0.52, -0.16, mix(tones.base, tones.light, 0.7)),
-                                (0.26, -0.26, tones.light), (0.08, -0.34, tones.glint)):  # fmt: skip
-        p.fill((outline - (x, y)) * (shrink, 0.985) + (x + shift * r * 0.8, y), tone)
+    outline = np.concatenate([right, low, (right * (-1, 1))[::-1]])
+    with p.frame(x, y):
+        p.stroke(outline, tones.line, 0.012, closed=True)
+        hollow(p, outline, tones, 0.8 * r, 0.985)
     if p.row.material in ("wood", "dark wood", "cane", "gourd", "clay", "bone"):  # laced, not bolted
         a = np.linspace(0.10, 0.90, 9) * np.pi
         middle = np.interp(0.5, side[:, 1], side[:, 0]) * r
@@ -536,38 +513,22 @@ def _shell(p, x, y, r, h, side, flat):
 
 def tongues(p):
     """Metal or cane tongues over a box or half a gourd, plucked by both thumbs."""
-    length, n, box_ = p.length, p.parts, p.finish("gourd" if p.shape.under == "gourds" else "wood")
-    outline = body_outline(p.shape.outline, p.shape.waist) * (1.08 * length * p.stout, length)
-    dome(p, outline, box_, 0.006, levels=4)
-    p.fill(ellipse(0, -0.24 * length, 0.085 * length), shade(box_.line, 0.4))
-    x = np.linspace(-0.24, 0.24, n) * length * p.stout
-    far = np.abs(np.arange(n) - (n - 1) / 2) / max(n, 2)
-    y1 = (-0.34 - 0.30 * far) * length
-    p.fill(
-        box(x[0] - 0.03 * length, -0.86 * length, x[-1] + 0.03 * length, -0.79 * length),
-        p.finish("ebony").base,
-    )
-    half = 0.16 * length / n
+    long, n, wide = p.length, p.parts, p.length * p.stout
+    case, ebony = p.finish("gourd" if p.shape.under == "gourds" else "wood"), p.finish("ebony").base
+    dome(p, body_outline(p.shape.outline, p.shape.waist) * (1.08 * wide, long), case, 0.006, levels=4)
+    p.fill(ellipse(0, -0.24 * long, 0.085 * long), shade(case.line, 0.4))
+    x = np.linspace(-0.24, 0.24, n) * wide
+    tip = (-0.34 - 0.30 * np.abs(np.linspace(-0.5, 0.5, n))) * long
+    half = 0.16 * long / n
+    p.fill(box(x[0] - 0.03 * long, -0.86 * long, x[-1] + 0.03 * long, -0.79 * long), ebony)
     for grow, tone in ((1.35, p.body.line), (1.0, p.body.base), (0.45, p.body.glint)):
-        p.fill(boxes(x - grow * half, -0.93 * length, x + grow * half, y1 + 0.01 * length * grow), tone)
-    p.lines(
-        [[x[0] - 0.02 * length, -0.825 * length]],
-        [[x[-1] + 0.02 * length, -0.825 * length]],
-        p.body.light,
-        0.006,
-    )
-    wear = person(p, 0.0, -length - 0.36, facing=0, legs="none")
-    for way, lift in zip((-1, 1), _beat(p, 0.4), strict=True):
-        edge = way * (0.40 * length * p.stout + 0.02)
-        arm(p, (0.20 * way, -length - 0.08), (edge + 0.05 * way, -0.30 * length), wear, elbow=(way, 0.3))
-        hand(
-            p,
-            edge + 0.012 * way,
-            -0.26 * length - 0.03 * lift,
-            wear,
-            angle=-np.pi / 2 - 0.55 * way,
-            spread=0.8,
-        )
+        p.fill(boxes(x - grow * half, -0.93 * long, x + grow * half, tip + 0.01 * long * grow), tone)
+    p.stroke([(x[0] - 0.02 * long, -0.825 * long), (x[-1] + 0.02 * long, -0.825 * long)], p.body.light, 0.006)
+    wear = person(p, 0.0, -long - 0.36, facing=0, legs="none")
+    for side, lift in zip((-1, 1), _beat(p, 0.4), strict=True):
+        edge, y = side * (0.40 * wide + 0.02), -0.26 * long - 0.03 * lift
+        arm(p, (0.20 * side, -long - 0.08), (edge + 0.05 * side, y), wear, elbow=(side, 0.3))
+        hand(p, edge + 0.012 * side, y, wear, angle=-np.pi / 2 - 0.55 * side, spread=0.8)
 
 
 BUILDS = {

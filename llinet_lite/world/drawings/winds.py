@@ -12,8 +12,8 @@ import numpy as np
 from .painter import BEHIND, FRONT, hsv, mix, shade
 from .outlines import body as body_outline
 from .parts import (
-    across, arc, arm, bell_mouth, box, boxes, dome, ellipse, ellipses, fist, hand, knobs, moved, person,
-    ribbon, rounded, sharps, smooth, taper, tube,
+    across, arc, arm, bell_mouth, box, boxes, columns, dome, ellipse, ellipses, fist, hand, knobs, moved,
+    peaked, person, ribbon, rounded, sharps, smooth, taper, tube,
 )  # fmt: skip
 
 
@@ -260,17 +260,10 @@ def _treble_side(p, left, s, high, red, ivory, ebony, silver):
     p.lines(across(left - 0.065 * s, grille), across(left - 0.022 * s, grille), silver.glint, 0.010)
     x0, x1 = left - 0.14 * s, left - 0.082 * s
     if p.shape.stops == "buttons":
-        rows, columns = np.meshgrid(
-            np.linspace(-0.8, 0.8, p.parts // 2) * high, x0 + np.array([0.012, 0.042]) * s
-        )
+        n = p.parts // 2
+        y, x = np.meshgrid(np.linspace(-0.8, 0.8, n) * high, x0 + np.array([0.012, 0.042]) * s)
         p.fill(rounded(x0 - 0.006, -0.95 * high, x1 + 0.004, 0.95 * high, 0.02), red.dark)
-        knobs(
-            p,
-            np.stack([columns.ravel(), rows.ravel()], 1),
-            0.30 * high / (p.parts // 2) + 0.006,
-            ivory,
-            0.002,
-        )
+        knobs(p, across(x.ravel(), y.ravel()), 0.30 * high / n + 0.006, ivory, 0.002)
         return
     n = p.parts * 7 // 10
     tall = 1.92 * high / n
@@ -313,11 +306,8 @@ def _bore(p, line):
     width = 0.034 * p.stout * (p.length / 0.6) ** 0.5
     width *= 1.0 if p.shape.coils < 0.5 else 0.7
     shape = 0.34 + 2.2 * at if row.resonator == "conical tube" else np.ones(48)
-    bell = (
-        p.shape.flare
-        * (2.4 if row.resonator == "conical tube" else 3.4)
-        * np.clip((at - 0.80) / 0.20, 0, 1) ** 2.2
-    )
+    opening = 2.4 if row.resonator == "conical tube" else 3.4
+    bell = p.shape.flare * opening * np.clip((at - 0.80) / 0.20, 0, 1) ** 2.2
     return width * (shape + bell) * min(1.0, 0.5 + 0.5 * way)
 
 
@@ -326,11 +316,9 @@ def pipe(p):
     row, tones = p.row, p.body
     ground = row.length > 1.15
     aside = row.exciter == "air jet" and p.shape.coils == 0 and abs(p.shape.bend) < 1
-    start = (
-        0.06
-        if aside or (row.exciter == "lip reed" and not ground)
-        else np.pi / 2 - (0.95 if ground else 0.30)
-    )
+    start = np.pi / 2 - (0.95 if ground else 0.30)
+    if aside or (row.exciter == "lip reed" and not ground):
+        start = 0.06
     line = _course(p, start)
     if aside:
         line = line - 0.16 * line[-1]
@@ -345,17 +333,18 @@ def pipe(p):
         _knots(p, line, width, along)
         _stopped(p, line, width, along)
         _mouthpiece(p, line, width, along, aside)
-        hold = [
-            p.to_own_frame(*line[k]) for k in ((20, 32) if aside else (12, 26) if not ground else (10, 15))
-        ]
+        where = (20, 32) if aside else (10, 15) if ground else (12, 26)
+        hold = [p.to_own_frame(*line[k]) for k in where]
     _piper(p, hold, aside)
 
 
 def _knots(p, line, width, along):
     """Joints of cane, ridges of bone, rings of metal on wood."""
     normal = np.stack([-along[:, 1], along[:, 0]], 1)
-    every = {"cane": (7, 0.010, p.body.line), "bone": (3, 0.005, p.body.dark),
-             "wood": (12, 0.012, p.finish("brass").light), "dark wood": (11, 0.011, p.finish("silver").glint)}  # fmt: skip
+    every = {
+        "cane": (7, 0.010, p.body.line), "bone": (3, 0.005, p.body.dark),
+        "wood": (12, 0.012, p.finish("brass").light), "dark wood": (11, 0.011, p.finish("silver").glint),
+    }  # fmt: skip
     if p.row.material in every:
         step, thick, color = every[p.row.material]
         rows = np.arange(5, 45, step)
@@ -380,19 +369,12 @@ def _stopped(p, line, width, along):
     elif p.shape.stops == "valves":
         depth, number = _valve_down(p)
         x, y = line[11] + (0.0, 0.5 * width[11])
-        for k in range(3):
-            tube(
-                p,
-                np.array([[x + 0.036 * k, y - 0.05], [x + 0.036 * k, y + 0.075]]),
-                0.027,
-                silver,
-                0.003,
-                side=1,
-            )
+        for k, at in enumerate(x + 0.036 * np.arange(3)):
+            tube(p, np.array([[at, y - 0.05], [at, y + 0.075]]), 0.027, silver, 0.003, side=1)
             with p.moving():
                 top = y - 0.070 + 0.013 * depth * (k == number)
-                p.lines([[x + 0.036 * k, y - 0.05]], [[x + 0.036 * k, top]], silver.dark, 0.007)
-                p.fill(ellipse(x + 0.036 * k, top, 0.011, 0.006, 10), p.finish("ivory").base)
+                p.lines([[at, y - 0.05]], [[at, top]], silver.dark, 0.007)
+                p.fill(ellipse(at, top, 0.011, 0.006, 10), p.finish("ivory").base)
 
 
 def _mouthpiece(p, line, width, along, aside):
@@ -411,10 +393,8 @@ def _mouthpiece(p, line, width, along, aside):
             p.fill(taper(0, -0.045, 0.016, 0, 0.0, 0.024), p.finish("cane").base)
     if p.row.exciter == "air jet":
         at = line[8] if aside else line[2]
-        p.fill(
-            ellipse(*at, 0.020, 0.5 * w + 0.003, 16),
-            silver.line if p.row.material != "silver" else black.base,
-        )
+        plate = black.base if p.row.material == "silver" else silver.line
+        p.fill(ellipse(*at, 0.020, 0.5 * w + 0.003, 16), plate)
         p.fill(ellipse(*at, 0.010, 0.006, 10), (18, 14, 14))
 
 
@@ -424,15 +404,9 @@ def _piper(p, hold, aside):
     wear = person(p, -0.02 if aside else 0.0, 0.0, facing=1 if aside else 0, puff=puff * p.energy)
     (x0, y0), (x1, y1) = hold
     if aside or p.row.exciter == "lip reed":
-        for shoulder, x, y, reach in ((0.18, x0, y0, 0.57), (-0.20, x1, y1, 0.76)):
-            arm(
-                p,
-                (shoulder, 0.27),
-                (x, y + 0.05),
-                wear,
-                forearm=BEHIND if shoulder > 0 else FRONT,
-                reach=reach,
-            )
+        arm(p, (0.18, 0.27), (x0, y0 + 0.05), wear, forearm=BEHIND)
+        arm(p, (-0.20, 0.27), (x1, y1 + 0.05), wear, reach=0.76)
+        for x, y in hold:
             hand(p, x, y + 0.045, wear, angle=-1.57, lifted=_phase(p), spread=0.9)
         return
     for shoulder, x, y, angle in ((0.20, x0 + 0.028, y0, 2.95), (-0.20, x1 - 0.024, y1, -0.25)):
@@ -443,44 +417,27 @@ def _piper(p, hold, aside):
 def raft(p):
     """Pipes side by side at the lips, blown across their ends, or standing in a cup with a reed in each."""
     n, tones, reeds = p.parts, p.body, p.row.exciter == "free reed"
-    high = p.length
+    high, band = p.length, p.finish("felt" if p.row.material != "cane" else "dark wood").base
     w = min(0.034, 0.36 / n) * p.stout * (high / 0.35) ** 0.5
     x = (np.arange(n) - (n - 1) / 2) * 1.12 * w
     share = np.linspace(1.0, 0.42, n)
-    if p.shape.bend:  # the longest in the middle
-        share = np.sort(share)[np.argsort(np.argsort(-np.abs(x), kind="stable"))]
-    up = -1.0 if reeds else 1.0
-    for grow, shift, tone in ((1.16, 0, tones.line), (0.98, 0, tones.dark), (0.70, -0.10, tones.base),
-                              (0.34, -0.18, tones.light), (0.12, -0.24, tones.glint)):  # fmt: skip
-        low, top = np.minimum(0, up * share * high), np.maximum(0, up * share * high)
-        p.fill(boxes(x + shift * w - grow * w / 2, low, x + shift * w + grow * w / 2, top), tone)
-    p.fill(
-        ellipses(across(x, up * share * high if reeds else 0.0), 0.5 * w, 0.16 * w), shade(tones.line, 0.5)
-    )
-    band = p.finish("felt" if p.row.material != "cane" else "dark wood")
-    for at in (0.14, 0.36):
-        p.lines(
-            [[x[0] - 0.6 * w, up * at * high]], [[x[-1] + 0.6 * w, up * at * high]], band.base, 0.05 * high
-        )
-    wide = x[-1] + 0.7 * w
+    ends = (-1.0 if reeds else 1.0) * high * (peaked(share) if p.shape.bend else share)
+    columns(p, x, w, np.minimum(0, ends), np.maximum(0, ends), tones)
+    p.fill(ellipses(across(x, ends if reeds else 0.0), 0.5 * w, 0.16 * w), shade(tones.line, 0.5))
+    wide = x[-1] + 0.6 * w
+    for y in np.array([0.14, 0.36]) * np.sign(ends[0]) * high:
+        p.stroke([(-wide, y), (wide, y)], band, 0.05 * high)
+    hx, hy = (-wide - 0.07, -0.03) if reeds else (0.0, -0.068)
     if reeds:
         cup = p.finish("gourd" if p.shape.under == "gourds" else "dark wood")
         dome(p, ellipse(0, 0.055, wide * 1.12, 0.085, 28), cup, 0.006, levels=4)
         p.fill(taper(-1.1 * wide, 0.045, 0.03, -wide - 0.06, 0.038, 0.022), p.finish("ivory").base)
-    hx = -wide - 0.07 if reeds else 0.0
-    wear = person(p, hx + 0.01 * p.stroke_phase, -0.03 if reeds else -0.068, facing=1 if reeds else 0,
-                  puff=0.4 * p.energy)  # fmt: skip
+    wear = person(p, hx + 0.01 * p.stroke_phase, hy, facing=int(reeds), puff=0.4 * p.energy)
     for side in (-1, 1):
-        y = 0.10 if reeds else 0.30 * high * (1.0 if side < 0 else 0.7)
-        arm(
-            p,
-            (hx + 0.20 * side, 0.22),
-            (side * (wide + 0.05), y + 0.05),
-            wear,
-            elbow=(side, 0.3),
-            forearm=BEHIND,
-        )
-        hand(p, side * (wide + 0.012), y, wear, angle=np.pi / 2 + side * 2.2, lifted=_phase(p), spread=0.9)
+        x, y = side * (wide + 0.012), 0.10 if reeds else 0.30 * high * (1.0 if side < 0 else 0.7)
+        at = (x + 0.038 * side, y + 0.05)
+        arm(p, (hx + 0.20 * side, 0.22), at, wear, elbow=(side, 0.3), forearm=BEHIND)
+        hand(p, x, y, wear, angle=np.pi / 2 + side * 2.2, lifted=_phase(p), spread=0.9)
 
 
 def vessel(p):
