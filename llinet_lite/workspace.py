@@ -24,7 +24,8 @@ from llinet_lite.files import alone_in, write_whole
 from llinet_lite.profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
-    from llinet_lite.data.store import Store
+    from llinet_lite.data.bandstand import WorldSet
+    from llinet_lite.data.store import JoinedStore, Store
 
 __all__ = ["WEIGHTS", "WEIGHTS_VERSION", "Workspace", "home", "runs_folder"]
 
@@ -95,6 +96,15 @@ class Workspace:
             has = ", ".join(store.splits)
             raise ValueError(f"{store.folder} has no split {', '.join(missing)}; it has {has}")
         return store
+
+    def many_classes(self) -> JoinedStore:
+        """The world and its invented classes as one store, to train on many; see `data.bandstand.MANY`."""
+        from llinet_lite.data.bandstand import INVENTED_SETS, MANY
+        from llinet_lite.data.store import JoinedStore
+
+        if not self.is_world or self.profile.name not in INVENTED_SETS:
+            raise ValueError(f"there are no invented classes beside {self.data or self.profile.name}")
+        return JoinedStore([self.store(), _built(INVENTED_SETS[self.profile.name])], MANY)
 
     def motion(self, splits: tuple[str, ...]) -> None:
         """Film the clips of these splits, 25 frames and ten flow fields each, where that is not done yet."""
@@ -219,11 +229,15 @@ def data_mark(profile: Profile, data: Path | None) -> str:
 
 def world(profile: Profile, **changes: object) -> Store:
     """The built-in world of a profile."""
+    return _built(_plan(profile, **changes))
+
+
+def _built(plan: WorldSet) -> Store:
     from llinet_lite.data import bandstand
 
-    plan = _plan(profile, **changes)
-    mark = digest(json.dumps(plan.plan(), sort_keys=True))
-    return _made(f"bandstand-{profile.name}-{mark[:8]}", lambda folder: bandstand.build(folder, plan))
+    mark, kind = digest(json.dumps(plan.plan(), sort_keys=True))[:8], plan.title.lower()
+    name = f"bandstand-{plan.name}-{mark}" if kind == "bandstand-32" else f"{kind}-{plan.name}-{mark}"
+    return _made(name, lambda folder: bandstand.build(folder, plan))
 
 
 def _plan(profile: Profile, **changes: object):

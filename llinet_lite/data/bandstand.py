@@ -185,6 +185,11 @@ WORLD_SETS = {
     "gpu": WorldSet("gpu", 256, 48000, 4.0, 4),
     "paper": WorldSet("paper", 256, 48000, 10.0, 4, held_out=40),
 }
+# Both as one: split -> number of the store, named or invented -> its split
+MANY = {
+    "train": {0: "train", 1: "train"}, "choose": {1: "val"}, "test": {0: "test"}, "unseen": {0: "unseen"},
+    "scenes_unseen": {0: "scenes_unseen"}, "invented": {1: "test"}, "scenes_invented": {1: "scenes"},
+}  # fmt: skip
 INVENTED_SETS = {
     "smoke": InventedSet("smoke", 72, 16000, 2.0, 2, mixed=12, classes=100, takes=3),
     "laptop": InventedSet("laptop"),

@@ -361,22 +361,25 @@ class ClassPairs:
 
     `image_crop` None: no image is read, and a batch's `index` is the row of the sound.
     `classes` are the labels that take part (None: all). `distinct`: no class twice in a batch; every
-    batch draws B classes, each as likely as it is frequent, and takes the next image of each. Control
+    batch draws B classes, each as likely as it is frequent, and takes the next image of each. `twice`: every
+    batch draws B / 2 classes, all equally likely, and takes the next two images of each. Control
     `shuffle_labels`: the labels of the sounds are permuted once, so that an image meets sounds of any class.
     """
 
     def __init__(
         self, store: Store, split: str, *, batch_size: int, image_crop: int | None,
-        seconds: float = 1.0, classes: Sequence[int] | None = None, distinct: bool = False,
+        seconds: float = 1.0, classes: Sequence[int] | None = None, distinct=False, twice=False,
         shuffle_labels: bool = False, seed: int = 0,
     ):  # fmt: skip
         self.source, self.batch_size, self.seed = Source(store, split, image_crop, seconds), batch_size, seed
         label = self.source.images.label
         self.pool = np.arange(len(label)) if classes is None else np.flatnonzero(np.isin(label, classes))
-        if distinct:
-            _fits(batch_size, 1, len(np.unique(label[self.pool])), f"the classes of {split}")
+        if distinct or twice:
+            most = len(np.unique(label[self.pool])) * (1 + twice)
+            _fits(batch_size, 1 + twice, most, f"the classes of {split}")
         _fits(batch_size, 1, len(self.pool), f"the images of {split}")
-        self.distinct, self.sound_label = distinct, np.asarray(self.source.sounds.label)
+        self.twice, self.by_class = twice, distinct or twice
+        self.sound_label = np.asarray(self.source.sounds.label)
         if shuffle_labels:
             taking_part = np.flatnonzero(np.isin(self.sound_label, label[self.pool]))
             order = _rng(seed, 0, _SHUFFLE).permutation(taking_part)
@@ -386,21 +389,22 @@ class ClassPairs:
     def epoch(self, e: int) -> Batches:
         """The batches of epoch ``e``, a function of (seed, e): every row matches, ``group`` is the class."""
         rng = _rng(self.seed, e, _ORDER)
-        image = self._one_of_a_class(rng) if self.distinct else rng.permutation(self.pool)
+        image = self._by_class(rng) if self.by_class else rng.permutation(self.pool)
         image = image[: len(image) // self.batch_size * self.batch_size]
         sound = self.source.same_class(self.source.images.label[image], rng, self.sound_label)
         rows = self.source.rows(image, sound, self.source.anywhere(sound, rng), rng)
         return Batches(self.source, rows, self.batch_size)
 
-    def _one_of_a_class(self, rng: np.random.Generator) -> np.ndarray:
-        """Rows of images, no two of a class within a batch; as many batches as the split fills."""
+    def _by_class(self, rng: np.random.Generator) -> np.ndarray:
+        """Rows of images, one or two of each class that a batch draws; as many batches as the split fills."""
         label = self.source.images.label[self.pool]
         names, count = np.unique(label, return_counts=True)
         decks = {name: rng.permutation(self.pool[label == name]) for name in names}
-        dealt, share = dict.fromkeys(names, 0), count / count.sum()
+        dealt, share, each = dict.fromkeys(names, 0), count / count.sum(), 1 + self.twice
         rows = []
         for _ in range(len(self.pool) // self.batch_size):
-            for name in rng.choice(names, self.batch_size, replace=False, p=share):
+            drawn = rng.choice(names, self.batch_size // each, replace=False, p=None if self.twice else share)
+            for name in np.repeat(drawn, each):
                 rows.append(decks[name][dealt[name] % len(decks[name])])
                 dealt[name] += 1
         return np.array(rows, np.int64)

@@ -59,6 +59,7 @@ __all__ = [
 ]  # fmt: skip
 
 HELD_OUT, PER_CLASS = 4, 40  # seen classes on which an epoch is chosen, and clips of each
+BATCH_OF_MANY = 4  # times the profile's batch, where there are many classes
 WARM_RATE = 0.3  # of the learning rate, where a trained network goes on
 IMPRINT = 2.0  # strength in the shortcut experiment: bursts of -39 dBFS
 LONGEST = 4  # times the profile's epochs, for a small data set
@@ -104,7 +105,8 @@ class Plan:
         Of its data. Correspondence: pairs ("all" or "sampled"), grid (seconds, or None: the shortcut),
         shuffled (control: every image has one fixed, wrong audio), blind (control: "image" or "audio" is
         switched off), imprint, view ("frame", "middle", "frames", "flow"). Retrieval: shuffled (labels of
-        the audio permuted once), distinct (no class twice in a batch).
+        the audio permuted once), distinct (no class twice in a batch), classes (number of them, the rest of
+        them invented; two items of each in a batch; without it: the named ones).
     start : str
         Name of the plan whose network is trained on; "": random weights.
     """
@@ -124,6 +126,11 @@ class Plan:
     def facts(self) -> dict:
         """What a checkpoint must agree with; a run may be prolonged."""
         return {key: value for key, value in asdict(self).items() if key != "epochs"}
+
+    @property
+    def classes(self) -> int:
+        """How many classes a retrieval method trains on, invented ones included; 0: the named ones alone."""
+        return self.batches.get("classes", 0)
 
     @property
     def pairs(self) -> str:
@@ -329,10 +336,11 @@ def class_batches(
     """Return the pairs on which a retrieval method trains, with activations where the profile keeps them."""
     keep = profile.keep_activations and plan.options.get("frozen_bn", "eval") == "eval"
     distinct, shuffled = plan.batches.get("distinct", False), plan.batches.get("shuffled", False)
+    batch_size = BATCH_OF_MANY * profile.batch_size if plan.classes else profile.batch_size
     pairs = ClassPairs(
-        store, "train", batch_size=min(profile.batch_size, len(classes)) if distinct else profile.batch_size,
+        store, "train", batch_size=min(batch_size, len(classes)) if distinct else batch_size,
         image_crop=None if keep else profile.llinet_crop, seconds=profile.llinet_seconds, classes=classes,
-        distinct=distinct, shuffle_labels=shuffled, seed=seed,
+        distinct=distinct, twice=bool(plan.classes), shuffle_labels=shuffled, seed=seed,
     )  # fmt: skip
     seen = activations(trunk, store, "train", crop=profile.llinet_crop, taps=method.needs) if keep else None
     return TrainingBatches(pairs, classes, plan.epochs, seen)
@@ -509,10 +517,15 @@ def _of_pairs(workspace: Workspace, plan: Plan, seed: int, start) -> tuple[nn.Mo
 def _of_classes(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear):
     """The same of LLINet or a rival; "unseen" shows what choosing by it would give."""
     store, profile = workspace.store(), workspace.profile
-    classes = np.setdiff1d(standins.seen_labels(store), held_out(store, seed))
+    classes, parts = np.setdiff1d(standins.seen_labels(store), held_out(store, seed)), watched(store, seed)
+    if plan.classes:
+        named = standins.seen_labels(store)
+        store = workspace.many_classes()
+        invented = np.setdiff1d(standins.seen_labels(store), named)[: plan.classes - len(named)]
+        classes = np.concatenate([named, invented])
+        parts = {"mAP": ("choose", items_of(store, "choose")), "unseen": parts["unseen"]}
     method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(classes))
     batches = class_batches(plan, store, profile, method, trunk, classes, seed)
-    parts = watched(store, seed)
 
     def validate(method: nn.Module) -> dict[str, float]:
         found = {}
