@@ -207,17 +207,11 @@ def stand_in(
     state = packed(network.state_dict(), 8 if method.hears else 16)
     network.load_state_dict(unpacked(state))  # what is judged is what is published
     if seed == 0:
-        workspace.publish(
-            f"{name}-seen",
-            state,
-            seed=0,
-            plan={"name": f"{name}-seen", "epochs": epochs},
-            curve=[{"accuracy": round(float(epoch["accuracy"]), 4)} for epoch in history.epochs],
-            chosen=history.best["epoch"],
-            minutes=history.minutes,
-            world=WORLD_VERSION,
-            weights_version=WEIGHTS_VERSION,
-        )
+        curve = [{"accuracy": round(float(epoch["accuracy"]), 4)} for epoch in history.epochs]
+        facts = {"curve": curve, "chosen": history.best["epoch"], "minutes": history.minutes}
+        versions = {"world": WORLD_VERSION, "weights_version": WEIGHTS_VERSION}
+        plan = {"name": f"{name}-seen", "epochs": epochs}
+        workspace.publish(plan["name"], state, seed=0, plan=plan, **facts, **versions)
     return network.eval()
 
 

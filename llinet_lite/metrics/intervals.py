@@ -204,8 +204,8 @@ def wilson(correct) -> Interval:
     return Interval(right / n, bounds.low, bounds.high, n)
 
 
-def drawn_weights(clips, n: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
-    """How often each of n items counts when clips are drawn, (up to 200, n) integers at a time."""
+def drawn_weights(clips, n: int) -> Iterator[np.ndarray]:
+    """How often each of n items counts when clips are drawn DRAWS times, (200, n) integers at a time."""
     clips = np.asarray(clips)
     clips = np.stack([clips, clips], axis=1) if clips.ndim == 1 else clips
     if clips.shape != (n, 2):
@@ -213,8 +213,8 @@ def drawn_weights(clips, n: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
     pairs = np.unique(clips, return_inverse=True)[1].reshape(n, 2)
     # a pair of clips drawn a and b times counts a * b times; a clip with itself, a times
     same, count, rng = pairs[:, 0] == pairs[:, 1], pairs.max() + 1, np.random.default_rng(0)
-    for start in range(0, draws, 200):
-        times = rng.multinomial(count, np.full(count, 1 / count), size=min(200, draws - start))
+    for _ in range(DRAWS // 200):
+        times = rng.multinomial(count, np.full(count, 1 / count), size=200)
         yield times[:, pairs[:, 0]] * np.where(same, 1, times[:, pairs[:, 1]])
 
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from llinet_lite import workspace as places
 from llinet_lite.experiments import embedding, methods, runs, standins
@@ -265,21 +264,11 @@ def test_one_batch_is_learned_by_heart(tiny_workspace, trunk, name, most):
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda path: path.stem)
-def test_packaged_weights_belong_to_a_plan_of_today_and_fit_it(card):
-    """Else a lesson would silently train for minutes what it has in the package."""
-    about, profile = json.loads(card.read_text()), PROFILES["laptop"]
+def test_cards_of_packaged_weights_are_of_today(card):
+    """Else a lesson would silently train for minutes what it has; test_frozen.py holds plans and answers."""
+    about = json.loads(card.read_text())
     assert (about["world"], about["weights_version"], about["seed"]) == (2, places.WEIGHTS_VERSION, 0)
     assert len(about["curve"]) == about["plan"]["epochs"] > about["chosen"]
-    if card.stem.endswith("-seen"):
-        return
-    plan = plans(profile)[card.stem]
-    assert about["plan"] == dataclasses.asdict(plan)
-    ear = SimpleNamespace(size=128) if plan.options.get("audio") else None
-    if plan.options.pop("audio", None) and ear:
-        return  # its ear is a network: see tests of the packaged outputs
-    trunk = Trunk("standin", width=profile.width, classes=24)
-    method = runs.build(plan, profile, 0, trunk=trunk, classes=about["classes"])
-    runs.restore(method, load_file(card.with_suffix(".safetensors")))
 
 
 # ---- stand-ins
