@@ -220,7 +220,7 @@ def _sound(exciter, resonator, material, length, parts, shape, rng) -> tuple[int
         decay = _DECAYS[resonator] * (itself if resonator in _ITSELF else over)
         decay *= rng.uniform(0.85, 1.2) * (own / reference) ** 0.3
     brightness = bright + {"bowed": 0.05, "lip reed": 0.2, "air jet": -0.15, "bag": 0.15}.get(exciter, 0.0)
-    brightness += rng.uniform(-0.08, 0.08)
+    brightness += rng.uniform(-0.05, 0.05)
     return (round(middle - half), round(middle + half), round(max(decay, 0.25 * (decay > 0)), 2),
             round(float(np.clip(brightness, 0.08, 0.95)), 2))  # fmt: skip
 
