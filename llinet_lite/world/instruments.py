@@ -1,4 +1,4 @@
-"""The 32 instruments of Bandstand-32: one row of physical attributes per class.
+"""The 32 instruments of Bandstand-32: one row of physical attributes, and of shape, per class.
 
 The voice (:mod:`~llinet_lite.world.voices`) and the drawing (:mod:`~llinet_lite.world.drawings`) of an
 instrument are both computed from its row and from one :class:`Individual`, the specimen that is played and

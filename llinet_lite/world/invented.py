@@ -211,16 +211,18 @@ def _sound(exciter, resonator, material, length, parts, shape, rng) -> tuple[int
     """Register, decay and brightness that follow from what an instrument is."""
     reference, middle, half = _REGISTERS[resonator]
     own = length / parts**0.5 if resonator in ("membrane", "plate") else length
-    middle += -15.0 * np.log2(own / reference) - 5.0 * shape.coils + rng.uniform(-3, 3)
+    middle += -15.0 * np.log2(own / reference) - 5.0 * shape.coils + rng.uniform(-1.5, 1.5)
+    middle -= 4.0 * np.log2(shape.depth)  # a deeper body is lower
     middle += 10.0 * (exciter == "air jet") - 6.0 * (exciter == "lip reed" and parts == 1)
     middle = float(np.clip(middle, 36 + half / 2, 92 - half / 2))
     bright, over, itself = _MATTER[material]
     decay = 0.0
     if exciter in ("plucked", "struck"):
         decay = _DECAYS[resonator] * (itself if resonator in _ITSELF else over)
-        decay *= rng.uniform(0.85, 1.2) * (own / reference) ** 0.3
+        decay *= rng.uniform(0.85, 1.2) * (own / reference) ** 0.3 * (0.5 if shape.under == "skin" else 1.0)
     brightness = bright + {"bowed": 0.05, "lip reed": 0.2, "air jet": -0.15, "bag": 0.15}.get(exciter, 0.0)
-    brightness += rng.uniform(-0.08, 0.08)
+    brightness += 0.15 * (shape.flare - 0.5) * (exciter == "lip reed")  # a wide bell lets the highs out
+    brightness += rng.uniform(-0.05, 0.05) - 0.12 * shape.hands
     return (round(middle - half), round(middle + half), round(max(decay, 0.25 * (decay > 0)), 2),
             round(float(np.clip(brightness, 0.08, 0.95)), 2))  # fmt: skip
 

@@ -58,7 +58,7 @@ def manner(row: Instrument) -> str:
     if row.exciter == "lip reed" and row.parts == 1:
         return "drone" if row.resonator == "cylindrical tube" and row.length > 1 else "natural"
     if row.exciter == "free reed":
-        return "chords" if row.length > 0.2 else "legato"
+        return "chords" if row.resonator == "reed bank" and row.length > 0.2 else "legato"
     return "ornaments" if row.exciter == "bag" else "legato"
 
 

@@ -530,7 +530,7 @@ def blown(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
 def bellows(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
     """Free reeds: in a box two per note, some cents apart, that beat; in the hand one, bent and cupped."""
     out, loud = _line(s, notes, _tongue)
-    if s.row.length > 0.2:
+    if manner(s.row) == "chords":
         second, _ = _line(s, notes, _tongue, cents=5.0 + 11.0 * s.touch.wobble)
         out += 0.9 * second
     out += 0.02 * _air(s, loud, 1500.0, 6000.0)
