@@ -136,18 +136,16 @@ def world_sheet(
     out: Annotated[Path, typer.Option(help="The image to write, .png or .jpg.")] = Path("sheet.png"),
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Side of one tile, pixels.", min=32, max=512)] = 128,
+    invented: Annotated[bool, typer.Option("--invented", help="96 invented instruments instead.")] = False,
 ) -> None:
-    """Write one image of all 32 instruments, four by eight, in the order of their labels."""
-    import numpy as np
-
+    """Write one image of all 32 instruments, in the order of their labels, or of 96 invented ones."""
+    from llinet_lite import world
     from llinet_lite.data import media
-    from llinet_lite.world import INSTRUMENTS, Scene
 
-    tiles = np.stack([Scene(row.name, seed).frame(1.5, size) for row in INSTRUMENTS])
-    sheet = tiles.reshape(4, 8, size, size, 3).swapaxes(1, 2).reshape(4 * size, 8 * size, 3)
+    rows = world.invented(96, seed) if invented else world.INSTRUMENTS
     out.parent.mkdir(parents=True, exist_ok=True)
-    media.write_image(out, sheet)
-    print(f"{out}: {', '.join(row.name for row in INSTRUMENTS)}")
+    media.write_image(out, world.sheet(rows, 12 if invented else 8, seed=seed, size=size))
+    print(f"{out}: {', '.join(row.name for row in rows)}")
 
 
 @world_app.command("build")
@@ -156,7 +154,7 @@ def world_build(
     out: Annotated[Path | None, _option(help="Folder; default: where the course looks.")] = None,
     workers: Workers = 0,
 ) -> None:
-    """Build the packed store of a profile; a killed build goes on where it stopped."""
+    """Build the packed stores of a profile; a killed build goes on where it stopped."""
     from llinet_lite.data import bandstand
     from llinet_lite.profiles import profile_named
     from llinet_lite.workspace import Workspace
@@ -165,6 +163,9 @@ def world_build(
     plan = bandstand.WORLD_SETS[profile]
     store = bandstand.build(out, plan, workers=workers or None) if out else place.store()
     print(f"{store.folder}: {_sizes(store)}")
+    if profile in bandstand.INVENTED_SETS and not out:
+        store = place.many_classes().stores[1]
+        print(f"{store.folder}: {_sizes(store)}")
 
 
 @app.command("import")
