@@ -145,27 +145,30 @@ def world_sheet(
     rows = world.invented(96, seed) if invented else world.INSTRUMENTS
     out.parent.mkdir(parents=True, exist_ok=True)
     media.write_image(out, world.sheet(rows, 12 if invented else 8, seed=seed, size=size))
-    print(f"{out}: {', '.join(row.name for row in rows)}")
+    print(f"{out}: {f'{rows[0].name} to {rows[-1].name}' if invented else ', '.join(r.name for r in rows)}")
 
 
 @world_app.command("build")
 def world_build(
     profile: ProfileName = "laptop",
     out: Annotated[Path | None, _option(help="Folder; default: where the course looks.")] = None,
+    invented: Annotated[bool, typer.Option("--invented", help="The invented classes instead.")] = False,
     workers: Workers = 0,
 ) -> None:
-    """Build the packed stores of a profile; a killed build goes on where it stopped."""
+    """Build the packed store of a profile; a killed build goes on where it stopped."""
     from llinet_lite.data import bandstand
     from llinet_lite.profiles import profile_named
     from llinet_lite.workspace import Workspace
 
-    place = Workspace(profile_named(profile))
-    plan = bandstand.WORLD_SETS[profile]
-    store = bandstand.build(out, plan, workers=workers or None) if out else place.store()
+    place, sets = (
+        Workspace(profile_named(profile)),
+        bandstand.INVENTED_SETS if invented else bandstand.WORLD_SETS,
+    )
+    if out:
+        store = bandstand.build(out, sets[profile], workers=workers or None)
+    else:
+        store = place.many_classes().stores[1] if invented else place.store()
     print(f"{store.folder}: {_sizes(store)}")
-    if profile in bandstand.INVENTED_SETS and not out:
-        store = place.many_classes().stores[1]
-        print(f"{store.folder}: {_sizes(store)}")
 
 
 @app.command("import")
