@@ -28,7 +28,7 @@ from llinet_lite.features import (
     to_waveform,
 )
 from llinet_lite.losses import avc_accuracy, avc_loss, cosines, llinet_loss
-from llinet_lite.rivals import RETRIEVAL
+from llinet_lite.rivals import MODERN, RETRIEVAL
 from llinet_lite.rivals.base import adam
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ CORRESPONDENCE = {
     "AVOL-Net": models.AVOLNet,
 }
 # Name -> the network's class, or that of the whole method.
-METHODS = CORRESPONDENCE | {LLINET: models.LLINet} | RETRIEVAL
+METHODS = CORRESPONDENCE | {LLINET: models.LLINet} | RETRIEVAL | MODERN
 
 
 class Inputs(nn.Module):
