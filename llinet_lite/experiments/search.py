@@ -101,7 +101,7 @@ def _aligned(
     for train, val, test in spaces:
         pairs = matched(train)
         size = min(128, len(pairs[0]) - 1, *(part.shape[1] for part in pairs))
-        paper.append(_align(CCA.paper(size).fit(*pairs), test))
+        paper.append(_align(CCA(size).fit(*pairs), test))
         best, _ = CCA.tuned(*pairs, *matched(val), components=size)
         tuned.append(_align(best, test))
         chosen.append(f"r = {best.regularization:g}, p = {best.power:g}")
