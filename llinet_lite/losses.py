@@ -269,8 +269,8 @@ def llinet_loss(
     .. math:: L = \gamma_m L_m(v', a') + \gamma_a L_a(\bar v, \bar a)
 
     As published both weights are 1. The released code does so for localization alone (its example has
-    `attention=0.8`); for retrieval and zero-shot recognition it trains `attention=0`, with which the
-    transformation W learns nothing. A loss of weight 0 is not computed, and its inputs may be None.
+    `attention=0.8`); for retrieval and recognition it trains `attention=0`, with which the transformation W
+    learns nothing. A loss of weight 0 is not computed, and its inputs may be None.
 
     Parameters
     ----------
