@@ -39,16 +39,7 @@ def _column(draws: Tensor, column: Draw, like: Tensor) -> Tensor:
 
 
 def to_image(images: Tensor) -> Tensor:
-    """Pixels of photographs to numbers in [0, 1], colors first.
-
-    Parameters
-    ----------
-    images : Tensor (B, H, W, 3) uint8
-
-    Returns
-    -------
-    Tensor (B, 3, H, W) float32 in [0, 1]; the memory order stays that of the input, which is channels_last
-    """
+    """Pixels of photographs (B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1], channels_last."""
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         found = f"{tuple(images.shape)} {images.dtype}"
         raise TypeError(f"to_image takes (B, H, W, 3) uint8 images, got {found}; reorder or convert them.")
@@ -88,30 +79,21 @@ def flip(image: Tensor, draws: Tensor) -> Tensor:
 class ImageAugment(nn.Module):
     """Flip, brightness and saturation, each decided by its column of `draws`.
 
-    Brightness adds up to `brightness` to every color, saturation moves each pixel from or to its gray value
-    by a factor in `saturation`; which of the two comes first is drawn too. The papers name these changes
-    without their strengths; +-32/255 and [0.5, 1.5] are those of the Inception networks of the same time.
-
-    Parameters
-    ----------
-    flip : bool, mirror half of the images
-    brightness : float, largest step, in units of the [0, 1] range
-    saturation : (float, float), smallest and largest factor
+    Brightness adds up to 32/255 to every color, saturation moves each pixel from or to its gray value by a
+    factor from 0.5 to 1.5; which of the two comes first is drawn too. The papers name these changes without
+    their strengths; these are those of the Inception networks of the same time.
     """
 
-    def __init__(self, flip: bool = True, brightness: float = 32 / 255, saturation=(0.5, 1.5)):
+    def __init__(self):
         super().__init__()
-        self.flip, self.brightness, self.saturation = flip, brightness, tuple(saturation)
         gray = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)  # ITU-R BT.601
         self.register_buffer("gray", gray, persistent=False)
 
     def forward(self, image: Tensor, draws: Tensor) -> Tensor:
         """Change images (B, 3, H, W) float in [0, 1] as `draws` (B, 8) say -> (B, 3, H, W) in [0, 1]."""
-        if self.flip:
-            image = flip(image, draws)
-        step = (2 * _column(draws, Draw.BRIGHTNESS, image) - 1) * self.brightness
-        low, high = self.saturation
-        factor = low + (high - low) * _column(draws, Draw.SATURATION, image)
+        image = flip(image, draws)
+        step = (2 * _column(draws, Draw.BRIGHTNESS, image) - 1) * (32 / 255)
+        factor = 0.5 + _column(draws, Draw.SATURATION, image)
         first = _column(draws, Draw.ORDER, image) < 0.5  # brightness first?
         image = (image + torch.where(first, step, 0.0)).clamp(0, 1)
         gray = (image * self.gray.to(image)).sum(1, keepdim=True)  # (B, 3, H, W) -> (B, 1, H, W)
@@ -131,11 +113,7 @@ def to_frames(frames: Tensor) -> Tensor:
 
 
 def to_flow(flow: Tensor) -> Tensor:
-    """Quantized optical flow (B, 2 n, H, W) int8 -> float32 in [-1, 1], in units of the largest flow kept.
-
-    Of each of the n fields u (to the right) comes before v (down); 127 stands for 20 pixels per frame in
-    images of 256 px.
-    """
+    """Quantized flow (B, 2 n, H, W) int8, u (right) before v (down), 127 = 20 px of 256 -> in [-1, 1]."""
     if flow.dtype != torch.int8 or flow.ndim != 4 or flow.shape[1] % 2:
         found = f"{tuple(flow.shape)} {flow.dtype}"
         raise TypeError(f"to_flow takes (B, 2 n, H, W) int8 fields, got {found}; quantize them first.")
@@ -191,9 +169,8 @@ def _window(length: int, n_fft: int, device: torch.device, dtype: torch.dtype) -
 def _spectra(waveform: Tensor, window: int, span: int, n_fft: int, hop: int, frames: int) -> Iterator[Tensor]:
     """Spectra of a few clips at a time, (b, T, n_fft // 2 + 1), of frames of `span` samples.
 
-    The transform runs in float64 as librosa's does: in float32 the quiet bins beside a pure tone are
-    rounding noise, which the logarithm brings up. A few clips at a time stay in the cache, so this costs a
-    third more, not three times.
+    In float64 as librosa's: in float32 the quiet bins beside a pure tone are rounding noise, which the
+    logarithm brings up. A few clips at a time stay in the cache, so this costs a third more, not three times.
     """
     dtype = torch.float32 if waveform.device.type == "mps" else torch.float64  # MPS has no float64
     hann = _window(window, span, waveform.device, dtype)
@@ -301,15 +278,11 @@ class LogMel(nn.Module):
 
 
 class AudioGain(nn.Module):
-    """One gain per clip, uniform in [1 - strength, 1 + strength]; 10 % in *Look, Listen and Learn*."""
-
-    def __init__(self, strength: float = 0.10):
-        super().__init__()
-        self.strength = strength
+    """One gain per clip, uniform in [0.9, 1.1], as in *Look, Listen and Learn*."""
 
     def forward(self, waveform: Tensor, draws: Tensor) -> Tensor:
         """Scale (B, samples) float by the gains of `draws` (B, 8); the result is not clipped."""
-        return waveform * (1 + self.strength * (2 * _column(draws, Draw.GAIN, waveform) - 1))
+        return waveform * (1 + 0.1 * (2 * _column(draws, Draw.GAIN, waveform) - 1))
 
 
 # ---- VGGish

@@ -58,30 +58,14 @@ def refuse_unequal(images: Tensor, audios: Tensor) -> None:
 
 
 def avc_loss(logits: Tensor, target: Tensor, pairs: str = "sampled", softmax: str = "once") -> Tensor:
-    r"""Audio-visual correspondence: two-way cross-entropy, class 1 = corresponds.
+    r"""Audio-visual correspondence: two-way cross-entropy in nats, class 1 = corresponds.
 
     .. math:: L = -\frac1B \sum_i \ln \mathrm{softmax}(z_i)_{y_i}
 
-    with `pairs="sampled"`, as published (*Look, Listen and Learn*, section 2: half of the pairs are drawn
-    matched, half mismatched). With `pairs="all"` every image of the batch is judged with every audio:
-    `all_pairs_avc_loss`.
-
-    Parameters
-    ----------
-    logits : Tensor (B, 2) if sampled, (B, B, 2) if all
-    target : Tensor (B,) integer: if sampled 1 = corresponds, 0 = does not; if all, the group of each pair
-    pairs : "sampled" or "all"
-    softmax : "once", or "twice", a known mistake: probabilities are given to a loss that takes logits, so no
-        decision can cost less than ln(1 + 1/e) = 0.313 nats
-
-    Returns
-    -------
-    Tensor, a scalar in nats; ln 2 = 0.693 for a network that cannot tell
-
-    Examples
-    --------
-    >>> avc_loss(torch.zeros(4, 2), torch.tensor([1, 0, 1, 0]))
-    tensor(0.6931)
+    Logits (B, 2) and target (B,), 1 = corresponds, with `pairs="sampled"`, as published (*Look, Listen and
+    Learn*, section 2: half of the pairs are drawn matched, half mismatched). Logits (B, B, 2) and groups (B,)
+    with `pairs="all"`: see `all_pairs_avc_loss`. `softmax="twice"` is a known mistake: the loss is given
+    probabilities in place of logits, so that no decision can cost less than ln(1 + 1/e) = 0.313.
     """
     if softmax not in ("once", "twice"):
         raise ValueError(f'softmax must be "once" or "twice", not {softmax!r}.')
@@ -116,9 +100,12 @@ def all_pairs_avc_loss(logits: Tensor, group: Tensor) -> Tensor:
     # -ln softmax(z)_1 = softplus(z_0 - z_1): one number per pair instead of two
     against = logits[..., 0] - logits[..., 1]  # (B, B)
     cost = F.softplus(torch.where(match, against, -against))
-    matched = match.to(cost.dtype)
-    halves = [(cost * half).sum() / half.sum().clamp(min=1) for half in (matched, 1 - matched)]
-    return 0.5 * (halves[0] + halves[1])
+    return _balanced(cost, match)
+
+
+def _balanced(values: Tensor, match: Tensor) -> Tensor:
+    """Mean over matched pairs and mean over mismatched ones, half of each; (B, B), (B, B) bool."""
+    return 0.5 * sum((values * kind).sum() / kind.sum().clamp(min=1) for kind in (match, ~match))
 
 
 def _check(logits: Tensor, labels: Tensor, wanted: str, name: str) -> None:
@@ -128,18 +115,14 @@ def _check(logits: Tensor, labels: Tensor, wanted: str, name: str) -> None:
 
 
 def avc_accuracy(logits: Tensor, target: Tensor, pairs: str = "sampled") -> Tensor:
-    """Share of right decisions, as a tensor on the device (no wait for it); arguments as `avc_loss`.
-
-    With `pairs="all"` the mean of the shares among matched and among mismatched pairs, where there are any:
-    0.5 is chance in both cases.
-    """
+    """Share of right decisions, 0.5 by chance; of all pairs the mean over matched and mismatched ones."""
     said = logits[..., 1] > logits[..., 0]
     if pairs == "sampled":
         return (said == target.bool()).float().mean()
     match = target[:, None] == target[None, :]  # (B, B)
     right = (said == match).float()
-    shares = torch.stack([(right * kind).sum() / kind.sum() for kind in (match, ~match)])
-    return shares.nanmean()  # a batch of one group has no mismatched pair
+    shares = [(right * kind).sum() / kind.sum() for kind in (match, ~match)]
+    return torch.stack(shares).nanmean()  # a batch of one group has no mismatched pair
 
 
 # ---- matching
@@ -148,10 +131,8 @@ def avc_accuracy(logits: Tensor, target: Tensor, pairs: str = "sampled") -> Tens
 def negatives(labels: Tensor, same_class: str = "mask") -> Tensor:
     """Which item j of a batch is a negative for item i: (B,) integer -> (B, B) bool, False on the diagonal.
 
-    Where an image is paired with any audio of its class, another pair of the same class is no wrong answer,
-    and a loss that only knows pairs is punished for seeing that. `same_class` is "all" (every other item, as
-    most papers have it), "mask" (items of other classes only) or "distinct" (every other item, and a batch
-    with two of a class is refused).
+    `same_class` is "all" (every other item, as most papers have it), "mask" (items of other classes only:
+    another pair of a class is no wrong answer) or "distinct" ("all", and two of a class are refused).
     """
     if same_class not in SAME_CLASS:
         raise ValueError(f"same_class must be one of {', '.join(SAME_CLASS)}, not {same_class!r}.")
@@ -327,46 +308,35 @@ def attention_loss(
 
     .. math:: L_a = L_m(\hat v, \bar a)
 
-    Every image is attended to by its own audio, and then compared with all. Arguments as of `attended` and
-    `similarity_matrix`. Source: LLINet (2020).
+    Every image is attended to by its own audio, and then compared with all. Source: LLINet (2020).
     """
     return matching_loss(attended(local, audio), audio, labels, scale=scale, same_class=same_class)
 
 
 def llinet_loss(
-    image: Tensor,
-    audio: Tensor,
-    local: Tensor | None,
-    transformed: Tensor | None,
-    labels: Tensor,
-    *,
-    matching: float = 1.0,
-    attention: float = 1.0,
-    scale: float = 10.0,
-    same_class: str = "mask",
-) -> tuple[Tensor, dict[str, Tensor]]:
+    image: Tensor, audio: Tensor, local: Tensor | None, transformed: Tensor | None, labels: Tensor, *,
+    matching: float = 1.0, attention: float = 1.0, scale: float = 10.0, same_class: str = "mask",
+) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
     r"""What LLINet is trained with.
 
     .. math:: L = \gamma_m L_m(v', a') + \gamma_a L_a(\bar v, \bar a)
 
     As published both weights are 1. The released code does so for localization alone (its example has
-    `attention=0.8`); for retrieval and zero-shot recognition it trains `attention=0`, with which the
-    transformation W learns nothing. A loss of weight 0 is not computed, and its inputs may be None.
+    `attention=0.8`); for retrieval and recognition it trains `attention=0`, with which the transformation W
+    learns nothing. A loss of weight 0 is not computed, and its inputs may be None.
 
     Parameters
     ----------
     image, audio : Tensor (B, D), the embeddings v' and a'
     local : Tensor (B, C, h, w), the local features
     transformed : Tensor (B, C), ReLU(W a')
-    labels : Tensor (B,) integer
+    labels, scale, same_class : of both losses, see `similarity_matrix`
     matching, attention : float, the weights
-    scale, same_class : of both losses, see `similarity_matrix`
 
     Returns
     -------
     loss : Tensor, a scalar in nats
-    parts : dict of str to Tensor, detached: "matching" and "attention" before they are weighted, without
-        what has weight 0
+    parts : dict, detached: "matching" and "attention" before they are weighted, without what has weight 0
     """
     weights = {"matching": matching, "attention": attention}
     if not all(0 <= weight < float("inf") for weight in weights.values()) or not any(weights.values()):

@@ -14,9 +14,9 @@ from sklearn.metrics import average_precision_score
 
 from llinet_lite.experiments import differences as module
 from llinet_lite.experiments import runs
-from llinet_lite.experiments.embedding import Embedded
+from llinet_lite.experiments.embedding import Embedded, items_of
 from llinet_lite.experiments.maps import LocalizationMaps, localize
-from llinet_lite.experiments.runs import ABLATIONS, held_out, items_of
+from llinet_lite.experiments.runs import ABLATIONS, held_out
 from llinet_lite.experiments.zero_shot import CHOICES
 from llinet_lite.metrics.intervals import Cell, Interval
 from llinet_lite.metrics.localization import evaluate

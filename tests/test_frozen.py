@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from llinet_lite.experiments import runs, standins
+from llinet_lite.experiments.methods import look
 from llinet_lite.models import VGGish
 from llinet_lite.models.trunks import build_trunk
 from llinet_lite.models.vggish import Ear
@@ -94,7 +95,7 @@ def test_a_packaged_network_answers_as_recorded(name, answers, given, trunk, ear
 
 def stand_in(name, given, trunk, ear) -> dict[str, torch.Tensor]:
     if name == "trunk-seen":
-        return runs.look(trunk, given["image"], ("pooled", "teacher"))
+        return look(trunk, given["image"], ("pooled", "teacher"))
     if name == "vggish-seen":
         return {"ear": ear(given["waveform"])}
     network = VGG16(24, LAPTOP.width, max(32, min(LAPTOP.image_crop, 4 * LAPTOP.width)))
@@ -111,6 +112,6 @@ def answered(method, plan, given, trunk, ear) -> dict[str, torch.Tensor]:
         return {"image": image, "audio": audio, "pairs": method.network.pairs(image, audio)}
     own = getattr(getattr(method, "network", None), "trunk", trunk)
     heard = ear(given["waveform"]) if plan.options.get("audio") == "vggish" else given["logmel"]
-    image = method.embed_image(runs.look(own, given["image"], method.needs))
+    image = method.embed_image(look(own, given["image"], method.needs))
     audio = method.embed_audio(heard)
     return {"image": image, "audio": audio, "scores": method.scores(image, audio)}

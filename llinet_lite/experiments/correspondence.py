@@ -59,16 +59,7 @@ def evaluate(
 ) -> Score:
     """Judge the fixed pairs of a split, clean and on the grid unless told otherwise.
 
-    Parameters
-    ----------
-    run : Run
-        Of a correspondence network.
-    store : Store
-    split : str
-    grid : float or None
-        None: naive mismatched audio, which starts anywhere.
-    imprint : float
-        Strength of the recorder imprint in the audio.
+    With the `grid` None mismatched audio starts anywhere; `imprint` is the strength of the recorder's trace.
     """
     pairs = pair_list(store, split, run.profile, grid=grid, imprint=imprint, view=run.plan.view)
     return Score(judge(run.method, run.inputs, pairs), pairs)

@@ -19,9 +19,9 @@ import torch
 
 from llinet_lite.data.store import Store
 from llinet_lite.experiments import correspondence
-from llinet_lite.experiments.embedding import Embedded, Items, items_of
+from llinet_lite.experiments.embedding import Embedded, Items, embed, items_of
 from llinet_lite.experiments.maps import PROTOCOL, LocalizationMaps, LocalizationTable, shown_in_all
-from llinet_lite.experiments.runs import IMPRINT, Run, embed, held_out, pair_list, plans, train_or_load
+from llinet_lite.experiments.runs import IMPRINT, Run, held_out, pair_list, plans, train_or_load
 from llinet_lite.experiments.standins import seen_labels
 from llinet_lite.experiments.zero_shot import CHOICES
 from llinet_lite.metrics.intervals import Cell, Interval
@@ -111,8 +111,7 @@ def _mean(values, clips, weights: Sequence[float] | None = None, lowest: float =
 def trained(workspace: Workspace, trunk: Trunk, seeds: Sequence[int]) -> list[Effect]:
     """Train or load every variant of LLINET, and compare it with "brief" of the same seeds.
 
-    For every difference one effect per split of METRICS that the store has: mean of the mAP of both
-    directions, paired over queries and seeds. On `test` every seed searches the classes it trained on.
+    One effect per split of METRICS that the store has: mAP of both directions, paired over queries and seeds.
     """
     store, known = workspace.store(("train", "val", "unseen")), plans(workspace.profile)
 
@@ -134,6 +133,7 @@ def _search(runs: Iterable[Run], store: Store) -> tuple[dict[str, np.ndarray], f
     values, minutes = {split: [] for split in METRICS if split in store.splits}, 0.0
     for run in runs:  # one at a time: networks need not be kept
         minutes += run.minutes
+        # on `test` every seed searches the classes that it trained on
         own = np.setdiff1d(seen_labels(store), held_out(store, run.seed))
         for split, of in values.items():
             items = items_of(store, split, own if split == "test" else None)

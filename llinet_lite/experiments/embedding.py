@@ -38,23 +38,9 @@ def activations(
 ) -> dict[str, np.ndarray]:
     """Return what a frozen trunk makes of the images of a split, computed once and kept beside the store.
 
-    Kept as float16 and mapped into memory, they take the trunk out of the training step. The price is
-    augmentation: images are cropped in the middle and never mirrored.
-
-    Parameters
-    ----------
-    trunk : Trunk
-        With `frozen_bn="eval"`: else an activation depends on the batch.
-    crop : int
-        Side of the crop from the middle, pixels.
-    taps : sequence of str
-        See :func:`look`.
-    rows : (n,) int array, optional
-        Only these images are computed, unless all of them are there. Default: all.
-
-    Returns
-    -------
-    dict of str to array (N, ...) float16, in the order of the image table, or of `rows`
+    Arrays (N, ...) float16 by tap, see :func:`look`, in the order of the image table or of `rows` (n,). Read
+    from a mapped file, they take the trunk out of the training step. The price is augmentation: images are
+    cropped in the middle, to `crop` pixels, and never mirrored. The trunk must have frozen_bn="eval".
     """
     if trunk.frozen_bn != "eval":
         raise ValueError('activations of a trunk with frozen_bn="train" depend on the batch: none are kept.')
@@ -182,10 +168,9 @@ class Embedded:
 def embed(run: Run, store: Store, split: str, items: Items | None = None, *, every: bool = False) -> Embedded:
     """Embed the items of a split with any method, on the CPU.
 
-    Retrieval methods: `items`, by default one image of every clip and every audio, crops from the middle and
-    whole audio (as much as the shortest of the split has), in float32. Correspondence networks: of each clip
-    one image, or with `every` all of them, as the plan's view shows it, and the second around it; photos and
-    recordings that share classes only one by one.
+    Retrieval methods: `items`, by default one image of every clip and every audio, as long as the shortest of
+    the split. Correspondence networks: of each clip one image, or with `every` all, as the plan's view shows
+    it, and the second around it; photos and recordings that share classes only one by one.
     """
     if run.plan.method not in CORRESPONDENCE:
         return embedded(run.method, run.trunk, store, split, run.profile, items)

@@ -226,8 +226,6 @@ def locate(run: Run, store: Store, split: str) -> LocalizationMaps:
     which opens the image's own path, if there is one; else m, of the frozen trunk's features. How the
     published Baseline makes its map is not stated; released code has the branch m. No sound takes part in g
     and m. Where images and sounds share classes only, each image hears a random one of its class.
-
-    Notebook: 03, 07
     """
     network, images, paired = _asked(run, store), store.images(split), matching(store, split) == "clip"
     cells, rows, sounds = network.cells(store, split), np.arange(len(images)), _sounds(network, store, split)
@@ -265,8 +263,6 @@ def localizer(run: Run, store: Store, *, title: str = "") -> dict:
     """Return what `show.explorer.Localizer` takes, by name: the maps of :func:`locate`, for any sound.
 
     AVOL-Net: image and sound match as well as the best cell says. LLINet: by the cosine of their embeddings.
-
-    Notebook: 07, 10
     """
     if store.sample_rate != run.profile.sample_rate:
         raise ValueError(f"the network hears {run.profile.sample_rate} Hz, the store has {store.sample_rate}")
@@ -318,8 +314,6 @@ def duets(run: Run, store: Store, split: str, solos: str) -> Duets:
     """Try the duets of a split with solo sounds of their two classes, and of a third.
 
     The recordings are from the split `solos`, of other instruments of the class than those in the image.
-
-    Notebook: 03, 07
     """
     scenes = locate(run, store, split)
     both = [(scenes.objects == k).any((1, 2)) for k in (1, 2)]
@@ -340,15 +334,10 @@ def duets(run: Run, store: Store, split: str, solos: str) -> Duets:
 def follows(tried: Mapping[str, Sequence[Duets]], runs: Mapping[str, Sequence[Run]] = {}) -> Table:
     """Measure, over the networks of several seeds, whether the heat goes where the sound is.
 
-    Returns
-    -------
-    Table
-        A row per network. With the sound of either instrument, the highest cell lies "on its box", "on its
-        outline", "nearer to it" than to the other instrument; "moves": both answers are right in one image.
-        "on either box, a third class's sound". "mean map, own sound" and "mean map, silence": the mean of
-        all cells, of maps that are probabilities; and their ratio, below 1 where silence darkens the map.
-
-    Notebook: 03, 07
+    A row per network. With the sound of either instrument, the highest cell lies "on its box", "on its
+    outline", "nearer to it" than to the other instrument; "moves": both answers are right in one image.
+    "on either box, a third class's sound". "mean map, own sound" and "mean map, silence": the mean of all
+    cells, of maps that are probabilities; and their ratio, below 1 where silence darkens the map.
     """
     values = {}
     for name, of in tried.items():
@@ -492,8 +481,6 @@ def localize(
         Default: k is 5 for all, and disc and mean mask are made from the test masks.
     runs : mapping of method to sequence of Run
         For seeds and minutes.
-
-    Notebook: 07, 09
     """
     shown = shown_in_all(located)
     judged, constants = {}, {}  # row -> of every seed what both rules say

@@ -15,18 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from llinet_lite import models
-from llinet_lite.features import (
-    AudioGain,
-    ImageAugment,
-    augment_frames,
-    flip,
-    flip_flow,
-    to_flow,
-    to_frames,
-    to_image,
-    to_waveform,
-)
+from llinet_lite import features, models
 from llinet_lite.losses import avc_accuracy, avc_loss, cosines, llinet_loss
 from llinet_lite.rivals import MODERN, RETRIEVAL
 from llinet_lite.rivals.base import adam
@@ -91,21 +80,12 @@ class Correspondence(nn.Module):
 class LLINetMethod(nn.Module):
     """LLINet as a method: its losses, its optimizer.
 
-    Parameters
-    ----------
-    attention : float
-        Weight of the attention loss; 0 trains the matching loss alone, as the released code does for
-        retrieval and recognition.
-    scale, same_class : float, {"mask", "zero", "all", "distinct"}
-        Of the losses, see :func:`llinet_lite.losses.matching_loss`; scale is 10 as released, 1 as printed.
-    solver : {"sgd", "adam"}
-        "sgd": as published, rate 1e-3, momentum 0.9, weight decay 1e-3. "adam": rate 1e-3, for short runs.
-    decay : float
-        Factor on the learning rate after every tenth of the run: 0.5 as released, 0.1 as documented there.
-    decayed : {"all", "image"}
-        Whose rate falls; the released code lowers that of the image's path alone.
-    ear : Module, optional
-        Frozen; waveforms (B, n) -> what the network's audio part takes. Default: log-mel spectrograms.
+    `attention` is the weight of the attention loss; 0 trains the matching loss alone, as the released code
+    does for retrieval and recognition. `scale` and `same_class` are those of
+    :func:`llinet_lite.losses.matching_loss`; scale is 10 as released, 1 as printed. The solver "sgd" is as
+    published, "adam" is for short runs. `decay` multiplies the rate after every tenth of the run: 0.5 as
+    released, 0.1 as documented there; `decayed` "image": of the image's path alone, as released. A frozen
+    `ear` makes of waveforms (B, n) what the network's audio part takes. Default: log-mel spectrograms.
     """
 
     needs = ("early", "late")
@@ -192,7 +172,7 @@ class Inputs(nn.Module):
         super().__init__()
         self.hearing, self.trunk, self.needs = audio, trunk, tuple(needs)
         self.augment, self.blind = augment, blind
-        self.image_augment, self.gain = ImageAugment(), AudioGain()
+        self.image_augment, self.gain = features.ImageAugment(), features.AudioGain()
 
     def image(self, batch: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
         """Images (B, 3, H, W) in [0, 1]; frames (B, 3, T, H, W); flow stacked onto the image; activations."""
@@ -200,23 +180,23 @@ class Inputs(nn.Module):
             return {tap: batch[tap].float() for tap in self.needs}
         draws = batch["draws"] if self.augment else None
         if "frames" in batch:
-            frames = to_frames(batch["frames"])
-            return frames if draws is None else augment_frames(self.image_augment, frames, draws)
-        image = to_image(batch["image"])
+            frames = features.to_frames(batch["frames"])
+            return frames if draws is None else features.augment_frames(self.image_augment, frames, draws)
+        image = features.to_image(batch["image"])
         if self.needs:
-            return look(self.trunk, image if draws is None else flip(image, draws), self.needs)
+            return look(self.trunk, image if draws is None else features.flip(image, draws), self.needs)
         if draws is not None:
             image = self.image_augment(image, draws)
         if self.blind == "image":
             image = torch.zeros_like(image)
         if "flow" not in batch:
             return image
-        flow = to_flow(batch["flow"])
-        return torch.cat([image, flow if draws is None else flip_flow(flow, draws)], dim=1)
+        flow = features.to_flow(batch["flow"])
+        return torch.cat([image, flow if draws is None else features.flip_flow(flow, draws)], dim=1)
 
     def audio(self, batch: dict[str, Tensor]) -> Tensor:
         """Log-spectrograms (B, 1, F, T), log-mel (B, T, 40), or VGGish's embeddings."""
-        waveform = to_waveform(batch["audio"])
+        waveform = features.to_waveform(batch["audio"])
         if self.augment and not self.needs:
             waveform = self.gain(waveform, batch["draws"])
         return self.hearing(torch.zeros_like(waveform) if self.blind == "audio" else waveform)

@@ -16,18 +16,7 @@ from torch import Tensor, nn
 from llinet_lite import models
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import ClassPairs, PairBatches, evaluation_pairs
-from llinet_lite.experiments import standins
-from llinet_lite.experiments.embedding import (
-    Items,
-    activations,
-    at_once,
-    embed,
-    embedded,
-    items_of,
-    looks,
-    matching,
-    vectors,
-)  # fmt: skip
+from llinet_lite.experiments import embedding, standins
 from llinet_lite.experiments.methods import (
     CORRESPONDENCE,
     LLINET,
@@ -35,7 +24,6 @@ from llinet_lite.experiments.methods import (
     Correspondence,
     Inputs,
     LLINetMethod,
-    look,
     own_trunk,
 )  # fmt: skip
 from llinet_lite.features import LogMel, LogSpectrogram
@@ -51,12 +39,6 @@ if TYPE_CHECKING:
     from llinet_lite.data.store import Store
     from llinet_lite.models.trunks import Trunk
     from llinet_lite.profiles import Profile
-
-__all__ = [
-    "ABLATIONS", "PAIRS_ONLY", "Plan", "Run", "activations", "build", "embed", "fresh", "held_out",
-    "inputs_of", "items_of", "judge", "look", "one_batch", "overfit", "pair_list", "plans", "publish",
-    "train_or_load", "training_pairs", "vectors", "watched",
-]  # fmt: skip
 
 HELD_OUT, PER_CLASS = 4, 40  # seen classes on which an epoch is chosen, and clips of each
 BATCH_OF_MANY = 4  # times the profile's batch, where there are many classes
@@ -89,34 +71,22 @@ ABLATIONS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """One training.
+    """One training: a method, its data and its epochs.
 
-    Attributes
-    ----------
-    name : str
-        Of its weights, as "avenet-all", "llinet", "cmpm".
-    method : str
-        Key of :data:`METHODS`.
-    epochs : int
-    options : dict
-        Of the method, as gate="batch", same_class="all", softmax="twice"; `rate` is a factor on its learning
-        rate.
-    batches : dict
-        Of its data. Correspondence: pairs ("all" or "sampled"), grid (seconds, or None: the shortcut),
-        shuffled (control: every image has one fixed, wrong audio), blind (control: "image" or "audio" is
-        switched off), imprint, view ("frame", "middle", "frames", "flow"). Retrieval: shuffled (labels of
-        the audio permuted once), distinct (no class twice in a batch), classes (number of them, the rest of
-        them invented; two items of each in a batch; without it: the named ones).
-    start : str
-        Name of the plan whose network is trained on; "": random weights.
+    `options` are the method's, as gate="batch", same_class="all", softmax="twice"; `rate` is a factor on its
+    learning rate. `batches` are its data's. Correspondence: pairs ("all" or "sampled"), grid (seconds, or
+    None: the shortcut), shuffled (control: every image has one fixed, wrong audio), blind (control: "image"
+    or "audio" is switched off), imprint, view ("frame", "middle", "frames", "flow"). Retrieval: shuffled
+    (labels of the audio permuted once), distinct (no class twice in a batch), classes (how many, most of them
+    invented, and two items of each in a batch; without it the named ones).
     """
 
-    name: str
-    method: str
+    name: str  # of its weights, as "avenet-all", "llinet", "cmpm"
+    method: str  # key of METHODS
     epochs: int
     options: dict = field(default_factory=dict)
     batches: dict = field(default_factory=dict)
-    start: str = ""
+    start: str = ""  # name of the plan whose network is trained on; "": random weights
 
     def __post_init__(self):
         if self.method not in METHODS:
@@ -150,16 +120,10 @@ class Plan:
 
 
 def plans(profile: Profile, store: Store | None = None) -> dict[str, Plan]:
-    """Return every plan of the lessons by name.
+    """Return every plan of the lessons by name, with the profile's numbers of epochs.
 
-    Parameters
-    ----------
-    profile : Profile
-        Its numbers of epochs. LLINet's rivals learn at multiples of their published rates where they have
-        fewer than 30, see RATES.
-    store : Store, optional
-        One's own data: a small set has short epochs, so correspondence gets more of them, up to four times as
-        many, to come nearer to the same number of steps.
+    A `store` of one's own data that is small has short epochs, so correspondence gets more of them, up to
+    four times as many, to come nearer to the same number of steps.
     """
     times = 1
     if store is not None:
@@ -169,17 +133,14 @@ def plans(profile: Profile, store: Store | None = None) -> dict[str, Plan]:
 
 
 def _correspondence_plans(profile: Profile, times: int) -> list[Plan]:
-    """L3-Net, AVE-Net and AVOL-Net, their controls, the shortcut's, those of motion and of lesson 09.
-
-    Where the profile is small, the networks of motion and their one-frame control go on from "avenet-all": a
-    network of three dimensions does not learn from scratch in its budget.
-    """
+    """L3-Net, AVE-Net and AVOL-Net, their controls, the shortcut's, those of motion and of lesson 09."""
     sampled, shuffled, warm = {"pairs": "sampled"}, {"shuffled": True}, {"rate": WARM_RATE}
     traced = sampled | {"imprint": IMPRINT}
     naive = traced | {"grid": None}
     control, few = profile.epochs_control * times, profile.epochs_sampled * times
     short, motion = profile.epochs_shortcut, profile.epochs_motion
     brief = 3 * profile.epochs_audit // 2 * times
+    # a network of three dimensions does not learn from scratch in a small budget
     rate, start = (warm, "avenet-all") if profile.motion_starts_warm else ({}, "")
     return [
         Plan("l3net-all", "L3-Net", profile.epochs * times),
@@ -205,11 +166,7 @@ def _correspondence_plans(profile: Profile, times: int) -> list[Plan]:
 
 
 def _retrieval_plans(profile: Profile) -> list[Plan]:
-    """LLINet, its control and its variants; the rivals, those that know pairs only also unmasked.
-
-    SIR's own encoder costs five times as much as that of the others; below paper size it gets half the width,
-    but eight channels at least.
-    """
+    """LLINet, its control and its variants; the rivals, those that know pairs only also unmasked."""
     solver = {"solver": "adam" if profile.epochs_llinet < 30 else "sgd"}
     long, brief = profile.epochs_llinet, profile.epochs_audit
     rows = [
@@ -224,7 +181,7 @@ def _retrieval_plans(profile: Profile) -> list[Plan]:
     for method in RETRIEVAL:
         quick = profile.epochs_rivals < 30 and method in RATES
         options = {"rate": RATES[method]} if quick else {}
-        if method == "SIR" and profile.width < 64:
+        if method == "SIR" and profile.width < 64:  # its encoder costs five times as much as the others'
             options |= {"width": max(8, profile.width // 2)}
         rows.append(Plan(method.lower(), method, profile.epochs_rivals, options))
         if method in PAIRS_ONLY:
@@ -237,11 +194,9 @@ def build(
     plan: Plan, profile: Profile, seed: int, *, start: nn.Module | None = None, trunk: Trunk | None = None,
     ear: nn.Module | None = None, classes: int = 0,
 ) -> nn.Module:  # fmt: skip
-    """Return a plan's method with fresh weights, which are a function of the seed alone.
+    """Return a plan's method with fresh weights, a function of the seed alone, or with those of `start`.
 
-    A correspondence network may begin with the weights of `start`, turned into the plan's where that differs.
-    Retrieval methods need the frozen `trunk`, the number of training `classes` and, with the option
-    audio="vggish", an `ear`.
+    Retrieval methods need the frozen `trunk`, the number of training `classes` and, hearing VGGish, an `ear`.
     """
     options = {name: value for name, value in plan.options.items() if name != "rate"}
     kind = METHODS[plan.method]
@@ -288,16 +243,13 @@ def training_pairs(
     """Return the pairs on which a correspondence network trains; `batch_size` 0 is the profile's."""
     return PairBatches(
         store, split, batch_size=batch_size or profile.batch_size, image_crop=profile.image_crop,
-        pairs=plan.pairs, match=matching(store, split), seed=seed,
+        pairs=plan.pairs, match=embedding.matching(store, split), seed=seed,
         shuffle_pairs=plan.batches.get("shuffled", False), **plan.sampling,
     )  # fmt: skip
 
 
 class TrainingBatches:
-    """Class pairs for a retrieval method, with labels 0 to K - 1 and the share of the training done.
-
-    Pairs that read no images get the activations `seen` of the split's images, tap -> (N, ...).
-    """
+    """Class pairs with labels 0 to K - 1, the run's progress, and activations `seen`, tap -> (N, ...)."""
 
     def __init__(self, pairs: ClassPairs, classes: np.ndarray, epochs: int = 1, seen: dict | None = None):
         self.pairs, self.epochs, self.seen = pairs, epochs, seen or {}
@@ -342,15 +294,18 @@ def class_batches(
         image_crop=None if keep else profile.llinet_crop, seconds=profile.llinet_seconds, classes=classes,
         distinct=distinct, twice=bool(plan.classes), shuffle_labels=shuffled, seed=seed,
     )  # fmt: skip
-    seen = activations(trunk, store, "train", crop=profile.llinet_crop, taps=method.needs) if keep else None
+    seen = (
+        embedding.activations(trunk, store, "train", crop=profile.llinet_crop, taps=method.needs)
+        if keep
+        else None
+    )
     return TrainingBatches(pairs, classes, plan.epochs, seen)
 
 
 def held_out(store: Store, seed: int) -> np.ndarray:
-    """Return the labels (4,) of the seen classes that a seed does not train on, rising.
+    """Return the labels (4,) of the seen classes that a seed does not train on; of few classes a fifth.
 
-    A fifth of the classes where there are fewer than 20. One permutation is dealt out, so seeds 0 to 4 hold
-    out different classes where there are 20 or more.
+    One permutation is dealt out, so seeds 0 to 4 hold out different classes where there are 20 or more.
     """
     classes = standins.seen_labels(store)
     count = min(HELD_OUT, max(1, len(classes) // 5))
@@ -358,12 +313,12 @@ def held_out(store: Store, seed: int) -> np.ndarray:
     return np.sort(np.take(order, np.arange(seed * count, (seed + 1) * count), mode="wrap"))
 
 
-def watched(store: Store, seed: int) -> dict[str, tuple[str, Items]]:
+def watched(store: Store, seed: int) -> dict[str, tuple[str, embedding.Items]]:
     """What is searched after every epoch: "mAP", which chooses it, and "unseen" -> (split, items)."""
     out = held_out(store, seed)
-    parts = {"mAP": ("train", items_of(store, "train", classes=out, most=PER_CLASS))}
+    parts = {"mAP": ("train", embedding.items_of(store, "train", classes=out, most=PER_CLASS))}
     if "unseen" in store.splits:
-        parts["unseen"] = ("unseen", items_of(store, "unseen", most=PER_CLASS // 2))
+        parts["unseen"] = ("unseen", embedding.items_of(store, "unseen", most=PER_CLASS // 2))
     return parts
 
 
@@ -373,14 +328,10 @@ def watched(store: Store, seed: int) -> dict[str, tuple[str, Items]]:
 def pair_list(
     store: Store, split: str, profile: Profile, *, grid: float | None = 0.04, imprint=0.0, view="frame"
 ) -> Batches:
-    """Return the fixed, balanced list of pairs of a split; half of them match.
-
-    With the grid None mismatched audio starts anywhere, as in naive sampling; `imprint` is the strength of
-    the recorder imprint in the audio.
-    """
+    """Return the fixed list of pairs of a split, half of them matching; `grid` None is naive sampling."""
     return evaluation_pairs(
-        store, split, batch_size=at_once(view), image_crop=profile.image_crop, match=matching(store, split),
-        grid=grid, imprint=imprint, view=view,
+        store, split, batch_size=embedding.at_once(view), image_crop=profile.image_crop,
+        match=embedding.matching(store, split), grid=grid, imprint=imprint, view=view,
     )  # fmt: skip
 
 
@@ -427,28 +378,15 @@ _NOT_IN_CURVE = ("epoch", "step", "lr", "samples_per_second", "seconds", "bad_st
 
 
 def train_or_load(
-    workspace: Workspace,
-    plan: Plan,
-    seed: int = 0,
-    *,
-    trunk: Trunk | None = None,
+    workspace: Workspace, plan: Plan, seed: int = 0, *, trunk: Trunk | None = None,
     vggish: models.VGGish | None = None,
-) -> Run:
+) -> Run:  # fmt: skip
     """Load the packaged weights of a plan, or train it where there are none.
 
     The best epoch of a correspondence network is chosen on the validation pairs, that of a retrieval method
     on seen classes that are held out of its training, other ones for every seed. The unseen classes take no
-    part in any choice.
-
-    Parameters
-    ----------
-    workspace : Workspace
-    plan : Plan
-    seed : int
-        Packaged weights are those of seed 0.
-    trunk, vggish : Trunk, VGGish, optional
-        What retrieval methods stand on; by default the workspace's own, see
-        :mod:`llinet_lite.experiments.standins`.
+    part in any choice. Packaged weights are those of seed 0. Retrieval methods stand on `trunk`, and on
+    `vggish` if the plan says so; by default the workspace's own, see :mod:`llinet_lite.experiments.standins`.
     """
     profile, paired = workspace.profile, plan.method in CORRESPONDENCE
     store, ear = workspace.store(("train", "val")), None
@@ -469,14 +407,8 @@ def train_or_load(
     calibrated = isinstance(getattr(method, "network", None), models.AVENet)
     calibration = [(method.network.slope, method.network.threshold)] if calibrated else []
     print(f"training {plan.name}, seed {seed}: {plan.epochs} epochs", flush=True)
-    history = fit(
-        method,
-        **how,
-        epochs=plan.epochs,
-        run_dir=workspace.training_dir(f"{plan.name}{mark}-{length}-{seed}"),
-        seed=seed,
-        rate=plan.options.get("rate", 1.0),
-    )
+    folder, rate = workspace.training_dir(f"{plan.name}{mark}-{length}-{seed}"), plan.options.get("rate", 1.0)
+    history = fit(method, **how, epochs=plan.epochs, run_dir=folder, seed=seed, rate=rate)
     history.load_best(method)
     restore(method, packaged(method))  # what is judged is what is published
     curve = [
@@ -504,13 +436,9 @@ def _of_pairs(workspace: Workspace, plan: Plan, seed: int, start) -> tuple[nn.Mo
             found |= {"slope": method.network.slope, "threshold": method.network.threshold}
         return found
 
-    how = {
-        "inputs": inputs_of(plan, profile, augment=True),
-        "batches": training_pairs(plan, store, profile, seed),
-        "validate": validate,
-        "select": "accuracy",
-        "settings": {"data": store.content_hash, "plan": plan.facts, "batch_size": profile.batch_size},
-    }
+    facts = {"data": store.content_hash, "plan": plan.facts, "batch_size": profile.batch_size}
+    how = {"inputs": inputs_of(plan, profile, augment=True), "validate": validate, "settings": facts}
+    how |= {"batches": training_pairs(plan, store, profile, seed), "select": "accuracy"}
     return build(plan, profile, seed, start=start), how, ""
 
 
@@ -523,27 +451,22 @@ def _of_classes(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear):
         store = workspace.many_classes()
         invented = np.setdiff1d(standins.seen_labels(store), named)[: plan.classes - len(named)]
         classes = np.concatenate([named, invented])
-        parts = {"mAP": ("choose", items_of(store, "choose")), "unseen": parts["unseen"]}
+        parts = {"mAP": ("choose", embedding.items_of(store, "choose")), "unseen": parts["unseen"]}
     method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(classes))
     batches = class_batches(plan, store, profile, method, trunk, classes, seed)
 
     def validate(method: nn.Module) -> dict[str, float]:
         found = {}
         for name, (split, items) in parts.items():
-            both = embedded(method, trunk, store, split, profile, items).retrieval()
+            both = embedding.embedded(method, trunk, store, split, profile, items).retrieval()
             found[name] = sum(one.mean_average_precision for one in both.values()) / 2
         return found
 
     direct = None if batches.seen else own_trunk(method, trunk)
     facts = {"data": store.content_hash, "plan": plan.facts, "batch_size": batches.pairs.batch_size}
     facts |= {"classes": [int(c) for c in classes], "trunk": trunk.title}
-    how = {
-        "inputs": inputs_of(plan, profile, method, direct, augment=True),
-        "batches": batches,
-        "validate": validate,
-        "select": "mAP",
-        "settings": facts,
-    }
+    inputs = inputs_of(plan, profile, method, direct, augment=True)
+    how = {"inputs": inputs, "batches": batches, "validate": validate, "select": "mAP", "settings": facts}
     heard = f"-{standins.fingerprint(ear.vggish)}" if ear else ""
     return method, how, f"-{trunk.name}-{standins.fingerprint(trunk)}{heard}"
 
@@ -606,31 +529,20 @@ def publish(workspace: Workspace, run: Run, results) -> None:
     if run.loaded or run.seed:
         return
     store, calibration = workspace.store(), {"calibration": run.calibration} if run.calibration else {}
+    classes = 0 if run.trunk is None else len(standins.seen_labels(store)) - len(held_out(store, 0))
     workspace.publish(
-        run.plan.name,
-        packaged(run.method),
-        seed=run.seed,
-        results=results,
-        plan=asdict(run.plan),
-        world=WORLD_VERSION,
-        weights_version=WEIGHTS_VERSION,
+        run.plan.name, packaged(run.method), seed=run.seed, results=results, plan=asdict(run.plan),
+        world=WORLD_VERSION, weights_version=WEIGHTS_VERSION, classes=classes,
         trunk=grown_on(run.trunk, getattr(run.method, "ear", None)),
-        classes=0 if run.trunk is None else len(standins.seen_labels(store)) - len(held_out(store, 0)),
-        curve=run.curve,
-        chosen=run.chosen,
-        minutes=run.minutes,
-        **calibration,
-    )
+        curve=run.curve, chosen=run.chosen, minutes=run.minutes, **calibration,
+    )  # fmt: skip
 
 
 # ---- one batch learned by heart
 
 
 def one_batch(workspace: Workspace, trunk: Trunk, *, split: str, size: int, seed=0) -> dict[str, Tensor]:
-    """Return one batch of class pairs, no class twice, with the activations that LLINet needs, by class.
-
-    It has `size` pairs, but no more than there are seen classes.
-    """
+    """One batch of `size` class pairs at most, no class twice, with LLINet's activations, sorted by class."""
     store, profile = workspace.store(), workspace.profile
     classes = standins.seen_labels(store)
     pairs = ClassPairs(
@@ -640,7 +552,9 @@ def one_batch(workspace: Workspace, trunk: Trunk, *, split: str, size: int, seed
     batch = TrainingBatches(pairs, classes).epoch(0)[0]
     del batch["progress"]
     rows = pairs.epoch(0).rows.image[: len(batch["label"])]  # of these alone: a split takes half a minute
-    seen = list(looks(Inputs(nn.Identity(), trunk, LLINetMethod.needs), store, split, profile, rows))
+    seen = list(
+        embedding.looks(Inputs(nn.Identity(), trunk, LLINetMethod.needs), store, split, profile, rows)
+    )
     batch |= {tap: torch.cat([part[tap] for part in seen]) for tap in LLINetMethod.needs}
     order = batch["label"].argsort(stable=True)
     return {name: value[order] for name, value in batch.items()}
@@ -663,13 +577,8 @@ def overfit(
 ) -> tuple[list[float], float]:  # fmt: skip
     """Learn one batch of validation pairs by heart: a method and a loss that are wired rightly reach zero.
 
-    Returns
-    -------
-    losses : list of float
-        Before each step.
-    right : float
-        After the last step, share of right decisions on the pairs; of a retrieval method, whose pairs are of
-        distinct classes, share of the images whose nearest audio is their own.
+    Return the losses before each step, and after the last the share of right decisions on the pairs; of a
+    retrieval method, whose pairs are of distinct classes, of the images whose nearest audio is their own.
     """
     method, inputs = fresh(workspace, plan, seed, trunk=trunk, vggish=vggish)
     if plan.method in CORRESPONDENCE:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from llinet_lite.data.store import Store
-from llinet_lite.experiments.embedding import Embedded
-from llinet_lite.experiments.runs import Run, embed, plans, train_or_load, vectors
+from llinet_lite.experiments.embedding import Embedded, embed, vectors
+from llinet_lite.experiments.runs import Run, plans, train_or_load
 from llinet_lite.experiments.standins import chosen_vgg16
 from llinet_lite.features import to_image
 from llinet_lite.metrics.relevance import Relevance
@@ -40,24 +40,12 @@ class Method:
 
 
 def ndcg_methods(
-    workspace: Workspace,
-    networks: Mapping[str, Sequence[Run]],
-    *,
-    vgg_weights: str = "",
-    split: str = "test",
+    workspace: Workspace, networks: Mapping[str, Sequence[Run]], *, vgg_weights: str = "", split: str = "test"
 ) -> dict[str, Method]:
     """Train or load every rival of the table and embed a split with it.
 
-    Parameters
-    ----------
-    workspace : Workspace
-    networks : mapping of str to sequence of Run
-        AVE-Nets by the name they have in the table, one per seed; rivals use the same seeds.
-    vgg_weights : str
-        File of ImageNet's weights of VGG16, or "" to look in the usual places.
-    split : str
-
-    Notebook: 02
+    `networks` are AVE-Nets by the name they have in the table, one per seed; rivals use the same seeds.
+    `vgg_weights` is a file of ImageNet's weights of VGG16, or "" to look in the usual places.
     """
     parts = ("train", "val", split)
     profile, store = workspace.profile, workspace.store(parts)
@@ -101,7 +89,7 @@ def _aligned(
     for train, val, test in spaces:
         pairs = matched(train)
         size = min(128, len(pairs[0]) - 1, *(part.shape[1] for part in pairs))
-        paper.append(_align(CCA.paper(size).fit(*pairs), test))
+        paper.append(_align(CCA(size).fit(*pairs), test))
         best, _ = CCA.tuned(*pairs, *matched(val), components=size)
         tuned.append(_align(best, test))
         chosen.append(f"r = {best.regularization:g}, p = {best.power:g}")
@@ -137,25 +125,8 @@ def _align(cca: CCA, found: Embedded) -> Embedded:
 def ndcg_table(methods: Mapping[str, Method], relevance: Relevance, *, gain: str = "exponential") -> Table:
     """Score every method in the four directions, under the rows of a random ranking and of the same class.
 
-    Parameters
-    ----------
-    methods : mapping of str to Method
-        All of the same items.
-    relevance : Relevance
-    gain : {"exponential", "linear"}
-
-    Returns
-    -------
-    Table
-        Columns "nDCG@30 exponential, im-aud" and so on; every query is a clip of its own. A ranking by the
-        relevance itself has 1 everywhere.
-
-    Raises
-    ------
-    ValueError
-        If two methods are of different items.
-
-    Notebook: 02
+    Columns "nDCG@30 exponential, im-aud" and so on; every query is a clip of its own. A ranking by the
+    relevance itself has 1 everywhere. The gain is "exponential" or "linear".
     """
     directions = _directions(methods, relevance, gain)
     known, first = directions.references(), next(iter(methods.values())).vectors[0]
@@ -196,21 +167,8 @@ def class_table(
 ) -> tuple[Table, dict[str, list[Embedded]]]:
     """Embed a split with every network, and search it in both directions: Table 1 of LLINet.
 
-    Parameters
-    ----------
-    runs : mapping of str to sequence of Run
-        Networks by the name of their row, one per seed.
-    store : Store
-    split : str
-
-    Returns
-    -------
-    table : Table
-        Columns COLUMNS, on the same items; chance is that of a random ranking, exactly.
-    found : dict of str to list of Embedded
-        Of every seed, by the name of the row.
-
-    Notebook: 05, 06
+    `runs` are networks by the name of their row, one per seed. Return the table with columns COLUMNS, where
+    chance is that of a random ranking, exactly; and what every seed embedded, by the name of the row.
     """
     found = {name: [embed(run, store, split) for run in of] for name, of in runs.items()}
     values, chance = {}, {}

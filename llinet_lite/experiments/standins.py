@@ -194,15 +194,11 @@ def stand_in(
         sizes["image_crop"] = image_crop
         batches = ImageBatches(store, "train", **sizes, seed=seed)
     history = fit(
-        method,
-        nn.Identity(),
-        batches,
-        epochs=epochs,
+        method, nn.Identity(), batches, epochs=epochs, seed=seed,
         run_dir=workspace.training_dir(f"{name}-{epochs}-{seed}"),
-        seed=seed,
         validate=lambda method: {"accuracy": method.hits(store, "val", image_crop).mean()},
         settings={"data": store.content_hash, "epochs": epochs, **sizes},
-    )
+    )  # fmt: skip
     history.load_best(method)
     state = packed(network.state_dict(), 8 if method.hears else 16)
     network.load_state_dict(unpacked(state))  # what is judged is what is published
@@ -258,22 +254,11 @@ def _public(workspace: Workspace, what: str, patterns: Sequence[str], named: str
 
 @functools.lru_cache(maxsize=2)
 def chosen_trunk(workspace: Workspace, name: str = "", weights: str = "") -> Trunk:
-    """Return the frozen trunk of LLINet and its rivals, on the device that trains.
+    """Return the frozen trunk of LLINet and its rivals; its `title` says what it was trained on.
 
-    Parameters
-    ----------
-    workspace : Workspace
-    name : str
-        A name of :class:`llinet_lite.models.trunks.Trunk`, or "" for the profile's own. "auto" is ResNet-101
-        if ImageNet's weights of it are at hand, else the stand-in; which of the two is printed.
-    weights : str
-        File or folder of ImageNet's weights; "" looks in the workspace's places. FileNotFoundError if a trunk
-        or a place was named, and its weights are not there.
-
-    Returns
-    -------
-    Trunk
-        In eval mode; its `title` says what it was trained on.
+    `name` is one of :class:`llinet_lite.models.trunks.Trunk`, or "" for the profile's own. "auto" is
+    ResNet-101 if ImageNet's weights of it are at hand, else the stand-in, which is printed. `weights` is a
+    file or folder; "" looks in the workspace's places. What is named and not there is a FileNotFoundError.
     """
     name, path = name or workspace.profile.trunk, None
     kind = PAPER if name == "auto" else name

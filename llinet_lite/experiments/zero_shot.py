@@ -288,8 +288,6 @@ def choices_table(ours: Mapping[str, Sequence[Pair]], seeds: Sequence[int]) -> T
     """Ask LLINet's networks in every way of CHOICES: rows "<row of ours>: <choice>".
 
     Columns are "acc", and "worth", its difference from the honest choice on the same images.
-
-    Notebook: 08, 09
     """
     values, chance = {}, {}
     for name, pairs in ours.items():

@@ -82,8 +82,8 @@ class Cell:
         """Mean over seeds."""
         return float(self.each.mean())
 
-    def interval(self, limits: tuple[float, float] | None = None) -> Interval:
-        """Mean over seeds with its 95 % interval, cut to what is possible (`limits`, by default the cell's).
+    def interval(self) -> Interval:
+        """Mean over seeds with its 95 % interval, cut to what is possible.
 
         Of one seed only the clips are drawn; without draws the interval is Student's over seeds, and with
         neither the bounds are NaN.
@@ -100,7 +100,7 @@ class Cell:
 
             half = student.ppf(0.975, seeds - 1) * error if seeds > 1 else np.nan
             bounds = [value - half, value + half]
-        low, high = (float(bound) for bound in np.clip(bounds, *(limits or self.limits)))
+        low, high = (float(bound) for bound in np.clip(bounds, *self.limits))
         # where all draws are alike, rounding must not leave the value outside its own interval
         return Interval(value, min(low, value), max(high, value), self.n)
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from llinet_lite.metrics.intervals import UNBOUNDED, Cell, Interval, drawn_weights
+from llinet_lite.metrics.recognition import harmonic_mean
 
 PIXELS = 2**22  # of one block: about 80 maps of 224 x 224
 KS = (2, 3, 4, 5, 6)  # LLINet's thresholds, in tenths of the maximum
@@ -83,16 +84,12 @@ def resize(
 
 
 def shrunk(masks: np.ndarray, size: tuple[int, int], how: str = "nearest") -> np.ndarray:
-    """Bring masks (N, H, W) bool to a size: by nearest pixel, or "bicubic", which takes every touched cell.
-
-    The second is what Pillow does by default from version 7 on, cut above zero.
-    """
+    """Masks (N, H, W) bool of a size, by nearest pixel, or "bicubic" (Pillow's from 7 on), cut above 0."""
     if masks.shape[1:] == tuple(size):
         return masks
     if how == "nearest":
-        rows, columns = (
-            (2 * np.arange(n) + 1) * of // (2 * n) for n, of in zip(size, masks.shape[1:], strict=True)
-        )
+        sides = zip(size, masks.shape[1:], strict=True)
+        rows, columns = ((2 * np.arange(n) + 1) * of // (2 * n) for n, of in sides)
         return masks[:, rows][:, :, columns]
     white = torch.from_numpy(masks).float()[:, None]
     small = F.interpolate(white, size=size, mode="bicubic", antialias=True)[:, 0]
@@ -101,9 +98,8 @@ def shrunk(masks: np.ndarray, size: tuple[int, int], how: str = "nearest") -> np
 
 def overlap(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Intersection and union, two (n,) in pixels, of predictions with masks (n, H, W) bool."""
-    return np.count_nonzero(prediction & truth, axis=(1, 2)), np.count_nonzero(
-        prediction | truth, axis=(1, 2)
-    )
+    inside, union = prediction & truth, prediction | truth
+    return np.count_nonzero(inside, axis=(1, 2)), np.count_nonzero(union, axis=(1, 2))
 
 
 def points(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -153,9 +149,7 @@ def rank(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def success_curve(ious, count: int = 21) -> tuple[np.ndarray, np.ndarray]:
-    """Share of images (N,) with IoU >= t: thresholds and shares, both (count,).
-
-    21 thresholds (every .05) in most papers, 51 in LLINet's code.
+    """Thresholds and share of images (N,) with IoU >= t, both (count,); LLINet's code has 51.
 
     Notebook: 03, 07
     """
@@ -237,27 +231,6 @@ def _mean(values: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray
         return (weights[:, valid] @ values[valid]) / weights[:, valid].sum(1)
 
 
-def _success(r: Localization, w: np.ndarray) -> np.ndarray:
-    return _mean(r.success.astype(float), r.positive, w)
-
-
-def _mean_iou(r: Localization, w: np.ndarray) -> np.ndarray:
-    return _mean(r.iou, r.positive, w)
-
-
-def _auc(r: Localization, w: np.ndarray) -> np.ndarray:
-    return _mean(trapezoid_share(r.iou, 21), r.positive, w)
-
-
-def _left_dark(r: Localization, w: np.ndarray) -> np.ndarray:
-    return 1 - _mean(r.predicted, ~r.positive, w)
-
-
-def _negative_auc(r: Localization, w: np.ndarray) -> np.ndarray:
-    """Area under the share of negatives whose predicted share is at most t, 21 thresholds."""
-    return _mean(_area(r.predicted[:, None] <= np.linspace(0, 1, 21)), ~r.positive, w)
-
-
 def _by_confidence(r: Localization, w: np.ndarray, number: str) -> np.ndarray:
     """AP of the images, or the best F1 with its precision and recall, (D,).
 
@@ -276,7 +249,7 @@ def _by_confidence(r: Localization, w: np.ndarray, number: str) -> np.ndarray:
     if number == "AP":
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         return (best[:, :-1] * np.diff(recall, axis=1)).sum(1)
-    f1 = _f1(precision, recall)
+    f1 = harmonic_mean(precision, recall)
     best = f1.argmax(1)[:, None]
     of = {"max-F1": f1, "precision": precision, "recall": recall}[number]
     return np.take_along_axis(of, best, axis=1)[:, 0]
@@ -305,21 +278,21 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 1.0)
 
 
-def _f1(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    both = precision + recall
-    return np.where(both == 0, 0.0, 2 * precision * recall / np.where(both == 0, 1, both))
-
-
+# name -> function of a result and of weights of its images (D, N) -> (D,)
 MEASURES: dict[str, Callable[[Localization, np.ndarray], np.ndarray]] = {
-    **dict.fromkeys(("pointing", "cIoU", "IIoU", "success"), _success),
-    **dict.fromkeys(("mIoU", "max-IoU", "mAP"), _mean_iou),
-    **dict.fromkeys(("AUC", "IAUC"), _auc),
+    **dict.fromkeys(
+        ("pointing", "cIoU", "IIoU", "success"),
+        lambda r, w: _mean(r.success.astype(float), r.positive, w),
+    ),
+    **dict.fromkeys(("mIoU", "max-IoU", "mAP"), lambda r, w: _mean(r.iou, r.positive, w)),
+    **dict.fromkeys(("AUC", "IAUC"), lambda r, w: _mean(trapezoid_share(r.iou, 21), r.positive, w)),
     "AUC51": lambda r, w: _mean(step_share(r.iou, 51), r.positive, w),
     **{name: partial(_by_confidence, number=name) for name in ("AP", "max-F1", "precision", "recall")},
-    "1 - pIA": _left_dark,
-    "AUC-N": _negative_auc,
-    "F-LOC": lambda r, w: _f1(_success(r, w), _left_dark(r, w)),
-    "F-AUC": lambda r, w: _f1(_auc(r, w), _negative_auc(r, w)),
+    "1 - pIA": lambda r, w: 1 - _mean(r.predicted, ~r.positive, w),
+    # area under the share of negatives whose predicted share is at most t
+    "AUC-N": lambda r, w: _mean(_area(r.predicted[:, None] <= np.linspace(0, 1, 21)), ~r.positive, w),
+    "F-LOC": lambda r, w: harmonic_mean(MEASURES["cIoU"](r, w), MEASURES["1 - pIA"](r, w)),
+    "F-AUC": lambda r, w: harmonic_mean(MEASURES["AUC"](r, w), MEASURES["AUC-N"](r, w)),
 }
 
 
@@ -396,15 +369,11 @@ def _llinet2020(task: Task, k="test", mask_resize="nearest") -> Localization:
     (ious,) = task.over(lambda maps, masks: (_of_tenths(maps, masks, task.rule),))
     said = {"cut": "map > k/10 of its maximum", "k": k, **task.settings(*SHAPE)}
     if k == "test":
-        k = _best_k(ious)
+        shares = [step_share(column, 51).mean() for column in ious.T]
+        k = KS[int(np.argmax(shares))]  # the smallest of equals
         said |= {"k": k, "chosen on": "the test set"}
     said |= {"mask_resize": mask_resize, "AUC51": "plain mean of success at 0, .02, ... 1"}
     return task.result(("mIoU", "AUC51", "success"), said, ious[:, KS.index(k)])
-
-
-def _best_k(ious: np.ndarray) -> int:
-    """The k whose 51-point success mean is highest; the smallest of equals."""
-    return KS[int(np.argmax([float(step_share(column, 51).mean()) for column in ious.T]))]
 
 
 def _of_tenths(maps: np.ndarray, masks: np.ndarray, rule: Rule) -> np.ndarray:
@@ -412,18 +381,15 @@ def _of_tenths(maps: np.ndarray, masks: np.ndarray, rule: Rule) -> np.ndarray:
     if maps.min() < 0:
         raise ValueError("llinet2020 cuts at a share of the maximum: no negative values; take a ReLU.")
     cuts = (replace(rule, level=k / 10, of_maximum=True).predict(maps, masks) for k in KS)
-    pairs = [overlap(prediction, masks) for prediction in cuts]
+    pairs = (overlap(prediction, masks) for prediction in cuts)
     return np.stack([inside / (union + 1e-5) for inside, union in pairs], axis=1)
 
 
 def _detected(task: Task) -> Localization:
     iou, share, confidence = task.over(lambda m, t: (*task.outcome(m, t), _top_quarter(m)))
     strict = task.protocol == "strict"
-    settings = {
-        **task.settings(*CUT),
-        "success": "IoU >= .5",
-        "confidence": "mean of the map's highest quarter",
-    }
+    settings = task.settings(*CUT) | {"success": "IoU >= .5"}
+    settings["confidence"] = "mean of the map's highest quarter"
     settings["recall"] = "TP / all positives" if strict else "TP / (TP + positives not detected)"
     settings["thresholds"] = "every confidence" if strict else "about 200 for AP, about 10 for max-F1"
     names = ("AP", "max-F1", "precision", "recall", "cIoU", "AUC")
@@ -585,9 +551,8 @@ def _positive(there: np.ndarray, protocol: str, empty: str) -> np.ndarray:
             raise ValueError(f"In {protocol} an empty mask means that nothing sounds; leave empty alone.")
         return there
     if not there.all() and empty == "refuse":
-        raise ValueError(
-            f"{protocol}: {(~there).sum()} masks are empty; empty='fail' counts them as failures."
-        )
+        empty = (~there).sum()
+        raise ValueError(f"{protocol}: {empty} masks are empty; empty='fail' counts them as failures.")
     return np.ones(len(there), bool)
 
 
@@ -651,11 +616,7 @@ def _mean_mask(truth: np.ndarray, train) -> np.ndarray:
 
 
 def oracle_maps(masks: np.ndarray) -> np.ndarray:
-    """Maps (n, H, W) float32 that put every pixel of the object above every other, without ties.
-
-    Values from .875 inside and below .125 outside; within each part they fall off with the distance from the
-    image's center.
-    """
+    """Maps (n, H, W) without ties: from .875 inside, below .125 outside, falling from the center outward."""
     order = np.argsort(-_distance(masks.shape[1:]), axis=None, kind="stable")
     ramp = np.empty(order.size, np.float32)  # all different values in [0, 1)
     ramp[order] = np.arange(order.size) / order.size

@@ -122,8 +122,6 @@ class GZSLCurve:
 def confidence(logits, temperature: float = 1.0) -> np.ndarray:
     r"""Highest probability (N,) of logits (N, S), :math:`\max_c \mathrm{softmax}(x / T)_c`.
 
-    A temperature above 1 tells the sure from the very sure.
-
     Notebook: 08
     """
     return _probabilities(logits, temperature).max(1)

@@ -35,9 +35,8 @@ class Relevance:
         if d.shape != (n, n) or (d < 0).any() or (d != d.T).any() or np.diagonal(d).any():
             raise ValueError(f"distances must be ({n}, {n}), symmetric, 0 on the diagonal; got {d.shape}.")
         if d.max(initial=1) > self.C:
-            raise ValueError(
-                f"C = {self.C} is below the longest distance, {d.max()}; the paper has {PAPER_C}."
-            )
+            longest = f"the longest distance, {d.max()}; the paper has {PAPER_C}"
+            raise ValueError(f"C = {self.C} is below {longest}.")
 
     def between(self, query_labels, database_labels) -> Tensor:
         """Relevance of every clip of the database to every query, (Q, N) float32, 0 to C; integer labels."""
@@ -59,10 +58,9 @@ def relevance_of(
     ----------
     names : sequence of n str, in the order of their labels; case, hyphens and underscores do not matter
     ontology : path-like, optional
-        AudioSet's ``ontology.json``. Without it, classes of the built-in world are graded by its family tree
-        (the same distances), and others by :func:`same_class`.
-    C : int
-        Relevance of the same class. It decides much with linear gain, hardly anything with exponential gain.
+        AudioSet's ``ontology.json``; without it the built-in world's family tree (the same distances), and
+        :func:`same_class` for other classes.
+    C : int, relevance of the same class; it decides much with linear gain, hardly anything with exponential
 
     Examples
     --------

@@ -206,12 +206,8 @@ def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") ->
     with pi the ranking by score, and R the number of relevant items. A query without any is refused: its AP
     is 0 / 0, and leaving it out, or calling it 0, would change the mean.
 
-    Parameters
-    ----------
-    scores, relevant : Tensor (Q, N), finite floats; bool
-    ties : "stable" or "average"
-        Equal scores are ranked in the order of the database, or AP is its mean over all their orders. A
-        network that gives every pair one score then gets chance.
+    `scores` are finite floats, `relevant` is bool, (Q, N) each; `ties` as of :func:`ndcg`: with "average", a
+    network that gives every pair one score gets chance.
 
     Examples
     --------
@@ -223,9 +219,8 @@ def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") ->
     _check(scores, relevant, "relevant", ties)
     empty = (~relevant.any(1)).nonzero()[:, 0].tolist()
     if relevant.dtype != torch.bool or empty:
-        raise ValueError(
-            f"relevant must be bool, with some for each query; {len(empty)} have none: {empty[:1]}."
-        )
+        none = f"{len(empty)} have none: {empty[:1]}"
+        raise ValueError(f"relevant must be bool, with some for each query; {none}.")
     scores, relevant = scores.detach().cpu(), relevant.cpu()
     scores = scores if scores.dtype == torch.float64 else scores.float()
     step, own = max(1, CELLS // scores.shape[1]), _expected_precision if ties == "average" else _precision
@@ -377,9 +372,8 @@ class ReleasedMap:
 def released_map(image: Tensor, audio: Tensor, labels, drop_last: int | None = 32) -> ReleasedMap:
     """LLINet's mAP as its released code measures it, of embeddings (N, D) of N pairs.
 
-    There is one query per class, its first item (the released sort is not stable: the choice is arbitrary).
-    The names of the two directions are exchanged, which the recall at 1 of the same code does not do. The
-    loader of the test set drops the last batch of `drop_last`, if it is not full.
+    One query per class, its first item (arbitrary: the released sort is not stable); the names of the two
+    directions are exchanged; the test loader drops the last batch of `drop_last`, if it is not full.
     """
     if len(image) != len(audio):
         raise ValueError(f"image and audio must be pairs; got {len(image)} images and {len(audio)} sounds.")
@@ -406,9 +400,8 @@ def released_map_of_scores(scores: Tensor, labels, drop_last: int | None = 32) -
 def _of_one_space(queries: Tensor, database: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings (Q, D) and (N, D) in float64."""
     if queries.ndim != 2 or database.ndim != 2 or queries.shape[1] != database.shape[1]:
-        raise ValueError(
-            f"not of one space: {queries.shape}, {database.shape}. Two sizes need a common space: CCA."
-        )
+        shapes = f"{tuple(queries.shape)}, {tuple(database.shape)}"
+        raise ValueError(f"not of one space: {shapes}. Two sizes need a common space: CCA.")
     queries, database = queries.double(), database.double()
     if not (torch.isfinite(queries).all() and torch.isfinite(database).all()):
         raise ValueError("an embedding is NaN or infinite; find its item before you rank anything.")

@@ -18,9 +18,8 @@ EPSILON = 1e-8  # under the root: moves a distance of 0.1 by 5e-8
 class Calibration(nn.Linear):
     """AVE-Net's fc3: a distance (...) -> two logits (..., 2), z_c = w_c d + b_c, in float32 at least.
 
-    With `sign_init` the logits start at -3 d + 3.9 for "corresponds" and 3 d - 3.9 for "does not", which are
-    equal at the distance 1.3; two random unit vectors are about sqrt(2) = 1.41 apart. The signs are not
-    constrained later. Without, as PyTorch starts a linear layer: with any sign.
+    With `sign_init` the logits start at -3 d + 3.9 for "corresponds" and 3 d - 3.9 for "does not", equal at
+    the distance 1.3; two random unit vectors are about 1.41 apart. The signs are not constrained later.
     """
 
     def __init__(self, sign_init: bool = True):
@@ -31,7 +30,6 @@ class Calibration(nn.Linear):
                 self.bias.copy_(torch.tensor([-3.9, 3.9]))
 
     def forward(self, distance: Tensor) -> Tensor:
-        """Distance (...) -> logits (..., 2)."""
         return full_precision(distance)[..., None] * self.weight[:, 0] + self.bias
 
 
@@ -58,7 +56,6 @@ class AVENet(nn.Module):
         Start the calibration layer with the sign "small distance = corresponds". Nothing else asks for it:
         from the other sign the network can learn to put matching pairs far apart, as good for the loss and
         useless for retrieval. False shows that. The paper states the sign alone; the size is ours.
-
     """
 
     vision_tower: type[Tower] = VisionTower
@@ -93,10 +90,6 @@ class AVENet(nn.Module):
         """
         return _euclidean(image_embeddings[:, None], audio_embeddings[None])  # (B, 1, size), (1, C, size)
 
-    def calibrate(self, distance: Tensor) -> Tensor:
-        """Distance (...) -> logits (..., 2); class 1 = corresponds."""
-        return self.fc3(distance)
-
     @property
     def slope(self) -> float:
         """Logit of "corresponds" less that of "does not", per unit of distance; negative: near = match."""
@@ -110,11 +103,11 @@ class AVENet(nn.Module):
 
     def pairs(self, image_embeddings: Tensor, audio_embeddings: Tensor) -> Tensor:
         """Judge pair i = (image i, audio i): two times (B, size) -> logits (B, 2)."""
-        return self.calibrate(self.distance(image_embeddings, audio_embeddings))
+        return self.fc3(self.distance(image_embeddings, audio_embeddings))
 
     def all_pairs(self, image_embeddings: Tensor, audio_embeddings: Tensor) -> Tensor:
         """Judge every image with every audio: (B, size), (C, size) -> logits (B, C, 2)."""
-        return self.calibrate(self.distances(image_embeddings, audio_embeddings))
+        return self.fc3(self.distances(image_embeddings, audio_embeddings))
 
     def forward(self, image: Tensor, spectrogram: Tensor) -> Tensor:
         """Judge pair i: (B, 3, H, W) in [0, 1], (B, 1, F, T) -> logits (B, 2); class 1 = corresponds."""
@@ -123,7 +116,6 @@ class AVENet(nn.Module):
 
 
 def _euclidean(one: Tensor, other: Tensor) -> Tensor:
-    """Distance along the last axis; the others broadcast."""
     if one.shape[-1] != other.shape[-1]:
         raise ValueError(f"Embeddings of {one.shape[-1]} and {other.shape[-1]} numbers have no distance.")
     return ((one - other).square().sum(-1) + EPSILON).sqrt()
@@ -174,10 +166,8 @@ class _TwoStreams(nn.Module):
 class AVENetMF(AVENet):
     """AVE-Net on several frames: `embed_image` takes (B, 3, T, H, W), T = 25 in the paper (one second).
 
-    Source: *Objects that Sound* (2018), section 3.2 "Multi-frame"; temporal sizes are ours, see
-    :class:`VideoTower`. Arguments as for :class:`~llinet_lite.models.AVENet`. 18.9 million
-    parameters at width 64.
-
+    Source: *Objects that Sound* (2018), section 3.2 "Multi-frame"; temporal sizes are ours, see `VideoTower`.
+    18.9 million parameters at width 64.
     """
 
     vision_tower = VideoTower
@@ -186,9 +176,8 @@ class AVENetMF(AVENet):
     def from_single_frame(cls, network: AVENet) -> AVENetMF:
         """Return a copy of an AVE-Net that takes frames and, at first, answers as if it saw one.
 
-        Each 2-D kernel becomes the middle of the 3-D one, with zeros before and after: 25 times the same
-        frame gives what `network` gives for that frame. (A kernel spread evenly over time would not: at both
-        ends of the clip it would take in the zeros of the padding.) The paper trains from scratch.
+        Each 2-D kernel becomes the middle of the 3-D one, with zeros before and after. (Spread evenly over
+        time it would take in the zeros of the padding at both ends.) The paper trains from scratch.
         """
         copy = _like(cls, network)
         single = network.vision.state_dict()
@@ -207,9 +196,8 @@ class AVENetOF(AVENet):
     Channels 0 to 2 are the image in [0, 1]; channels 3 + 2k and 4 + 2k the horizontal and vertical part of
     flow field k = 0 ... 9. The flow's unit is free: batch normalization follows conv1_1.
 
-    Source: *Objects that Sound* (2018), section 3.2 "Optical flow" and appendix B; see :class:`FlowTower`.
-    11.9 million parameters at width 64.
-
+    Source: *Objects that Sound* (2018), section 3.2 "Optical flow" and appendix B; see `FlowTower`. 11.9
+    million parameters at width 64.
     """
 
     vision_tower = FlowTower
@@ -218,9 +206,8 @@ class AVENetOF(AVENet):
     def from_single_frame(cls, network: AVENet) -> AVENetOF:
         """Return a copy of an AVE-Net that takes flow, too, and at first answers as if it did not.
 
-        The flow stream starts with He's weights (from torch's generator), but conv4_1 takes it in with zeros,
-        so the answer for any flow is that of `network`. The zeros have a gradient: after the first step the
-        flow stream has one, too. The paper trains from scratch.
+        The flow stream starts with He's weights, but conv4_1 takes it in with zeros. These have a gradient:
+        after the first step the flow stream has one, too. The paper trains from scratch.
         """
         copy = _like(cls, network)
         single, streams = network.vision.trunk, copy.vision.trunk

@@ -12,18 +12,14 @@ from llinet_lite.models.towers import AudioTower, VisionTower, center_rows, init
 
 
 class ScaleAndShift(nn.Conv2d):
-    """AVOL-Net's conv7, a 1x1 convolution of one channel: w x + b for maps of any shape, in float32 at least.
-
-    It starts at w = 1 / sqrt(size), b = -1, see the notes of :class:`AVOLNet`.
-    """
+    """AVOL-Net's conv7, a 1x1 convolution of one channel: w x + b of any shape, in float32 at least."""
 
     def __init__(self, size: int):
         super().__init__(1, 1, 1)
-        nn.init.constant_(self.weight, size**-0.5)
+        nn.init.constant_(self.weight, size**-0.5)  # see the notes of AVOLNet
         nn.init.constant_(self.bias, -1.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(...) -> (...)."""
         return full_precision(x) * self.weight.squeeze() + self.bias
 
 
@@ -37,8 +33,7 @@ class AVOLNet(nn.Module):
     with ReLU and conv6, both 1x1), a the audio's (tower, fc1 with ReLU, fc2), and w, b the scale and shift of
     conv7. Nothing is normalized to length 1, so that background may answer weakly. Training asks for p = 1
     where image and audio correspond and 0 where not: some cell must match, or none may (multiple-instance
-    learning), and the map m shows which. A target the other way round would ask every cell of a matched
-    image to stay low.
+    learning), and the map m shows which.
 
     Source: Arandjelovic and Zisserman, *Objects that Sound* (2018), Fig. 4 and section 4; sigmoid and
     logistic loss as in its second version (the text of the first speaks of a softmax, its figure shows the
@@ -57,7 +52,6 @@ class AVOLNet(nn.Module):
     product shall mean "corresponds"; 1 / sqrt(size), since the products start with a standard deviation of 4
     to 6 and a mean maximum over 49 cells of 9 to 12; bias -1, so that training begins undecided, with p near
     0.5. Its sign is not constrained later.
-
     """
 
     def __init__(self, variant: str = "2018", width: int = 64, size: int = 128):

@@ -36,7 +36,6 @@ class L3Net(nn.Module):
     the same large positive mean. With He's weights alone that mean decides which hidden units are on, the
     same ones for every pair. So each row of W_1 starts with mean zero over the image part and over the audio
     part: the mean cancels and the units answer to the pair.
-
     """
 
     def __init__(self, variant: str = "2018", width: int = 64, hidden: int = 128):

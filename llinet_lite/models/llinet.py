@@ -12,17 +12,13 @@ from torch import Tensor, nn
 
 from llinet_lite.losses import full_precision, refuse_unequal
 from llinet_lite.models.towers import image_head, initialize
-from llinet_lite.models.trunks import FROZEN_BN, NORMALIZATIONS, Trunk, refuse_unknown
+from llinet_lite.models.trunks import OPTIONS, Trunk, refuse_unknown
 
 GATES = {"spatial": 2, "batch": 0, "none": None}  # axis of the softmax over local features (B, C, h w)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch normalization, and a shortcut around them.
-
-    The shortcut is a 1x1 convolution (with a bias) and a batch normalization where the block changes the
-    size, else the input as it is.
-    """
+    """Two 3x3 convolutions with batch normalization; a 1x1 in the shortcut where the size changes."""
 
     def __init__(self, inside: int, outside: int, stride: int = 1):
         super().__init__()
@@ -35,7 +31,6 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, stride), nn.BatchNorm2d(outside))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inside, T, M) -> (B, outside, T / stride, M / stride), not negative."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
@@ -54,7 +49,6 @@ class AudioEncoder(nn.Module):
     ----------
     width : int, channels of the first convolution; 64 in the paper
     size : int, of the embedding; 1024 in the paper
-
     """
 
     def __init__(self, width: int = 64, size: int = 1024):
@@ -109,9 +103,8 @@ class LLINet(nn.Module):
     Parameters
     ----------
     trunk : str or Trunk
-        Name of an architecture, which then starts from random weights and whose title says so: weights are
-        loaded on purpose, by :func:`llinet_lite.models.trunks.build_trunk`. A Trunk is copied and the copy
-        frozen, so that several networks can start from one.
+        Name of an architecture, with random weights: others come from `build_trunk`. A Trunk is copied and
+        the copy frozen, so that several networks can start from one.
     gate : "spatial", "batch" or "none"
         The axis of the softmax. "spatial": over the cells of each channel, as meant. "batch": over the
         images of the batch, as in the released code, whose softmax names no axis and so takes the first; an
@@ -121,38 +114,25 @@ class LLINet(nn.Module):
         Channels of the audio encoder's first convolution, and of a stand-in made by name; 64 in the paper.
     size : int
         Of the embeddings; 1024 in the paper.
-    frozen_bn : "eval" or "train", optional
-        See :class:`llinet_lite.models.trunks.Trunk`; "train" is the released code. Default: as the Trunk
-        has it, "eval" for a name.
-    normalization : "imagenet" or "released", optional
-        Likewise; the colours are normalized as the weights expect ("imagenet") unless the Trunk says
-        otherwise. The released code takes 0.5 for all with ImageNet's weights ("released").
+    frozen_bn, normalization : str, optional
+        See `Trunk`; the released code has "train" and "released". Default: as the Trunk has them.
     audio : Module, optional
         What is heard (B, ...) -> (B, size). Default: the paper's encoder of log-mel (B, T, bands).
-
     """
 
     def __init__(
         self,
-        trunk: str | Trunk = "resnet101",
-        gate: str = "spatial",
-        *,
-        width: int = 64,
-        size: int = 1024,
-        frozen_bn: str | None = None,
-        normalization: str | None = None,
-        audio: nn.Module | None = None,
-    ):
+        trunk: str | Trunk = "resnet101", gate: str = "spatial", *, width: int = 64, size: int = 1024,
+        frozen_bn: str | None = None, normalization: str | None = None, audio: nn.Module | None = None,
+    ):  # fmt: skip
         super().__init__()
         refuse_unknown("gate", gate, GATES)
         self.gate, self.width, self.size = gate, width, size
         self.trunk = copy.deepcopy(trunk) if isinstance(trunk, Trunk) else Trunk(trunk, width=width)
-        if frozen_bn is not None:
-            refuse_unknown("frozen_bn", frozen_bn, FROZEN_BN)
-            self.trunk.frozen_bn = frozen_bn
-        if normalization is not None:
-            refuse_unknown("normalization", normalization, NORMALIZATIONS)
-            self.trunk.normalization = normalization
+        for name, value in (("frozen_bn", frozen_bn), ("normalization", normalization)):
+            if value is not None:
+                refuse_unknown(name, value, OPTIONS[name])
+                setattr(self.trunk, name, value)
         self.attention = copy.deepcopy(self.trunk.stages[1]).requires_grad_(True)
         self.trunk.freeze()
         self.image_head = image_head(self.trunk.features, size)
@@ -202,13 +182,10 @@ class LLINet(nn.Module):
         return full_precision(torch.einsum("bchw,bc->bhw", local, self.transform(audio)))
 
     def parameter_groups(self) -> list[dict]:
-        """Return what is trained, in three groups for an optimizer: "image", "audio", "transform".
-
-        The released code has an optimizer for each, and lowers the learning rate of the first alone.
-        """
-        parts = {
-            "image": [*self.attention.parameters(), *self.image_head.parameters()],
-            "audio": [*self.audio.parameters()],
-            "transform": [*self.transformation.parameters()],
-        }
-        return [{"name": name, "params": parameters} for name, parameters in parts.items()]
+        """What is trained: the released code has three optimizers, and lowers the rate of "image" alone."""
+        image = [*self.attention.parameters(), *self.image_head.parameters()]
+        return [
+            {"name": "image", "params": image},
+            {"name": "audio", "params": [*self.audio.parameters()]},
+            {"name": "transform", "params": [*self.transformation.parameters()]},
+        ]

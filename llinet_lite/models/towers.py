@@ -21,21 +21,15 @@ _CONVOLUTIONS = nn.Conv2d | nn.Conv3d
 
 
 class GlobalMax(nn.Module):
-    """The largest value of each channel, (B, C, H, W) or (B, C, T, H, W) -> (B, C).
-
-    `amax` and not adaptive max pooling: its gradient is deterministic on every device (shared among ties).
-    """
+    """The largest value of each channel, (B, C, H, W) or (B, C, T, H, W) -> (B, C)."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C)."""
+        # not adaptive max pooling: the gradient of amax is deterministic on every device (shared among ties)
         return maps.amax(dim=tuple(range(2, maps.ndim)))
 
 
 def _convolution(inside: int, outside: int, axes: int, stride: int = 1, padding=1) -> nn.Sequential:
-    """3x3 convolution, batch normalization, ReLU; the normalization's shift takes the place of a bias.
-
-    With `axes` = 3 it is 3x3x3, over time, height and width.
-    """
+    """3x3 (3 axes: 3x3x3) convolution, batch normalization, whose shift takes the place of a bias, ReLU."""
     convolution, normalization = (nn.Conv2d, nn.BatchNorm2d) if axes == 2 else (nn.Conv3d, nn.BatchNorm3d)
     layers = OrderedDict(
         conv=convolution(inside, outside, 3, stride, padding, bias=False),
@@ -78,7 +72,6 @@ def center_rows(layer: nn.Module, parts: int = 1) -> nn.Module:
 
     For inputs that come out of a ReLU or a maximum: what they share, a positive mean, then cancels, and the
     units answer to what differs. With `parts` each of so many equal shares of the inputs is centered.
-
     """
     with torch.no_grad():
         shares = layer.weight.view(len(layer.weight), parts, -1)
@@ -92,7 +85,6 @@ def linear_head(features: int, size: int) -> nn.Sequential:
     Both start with He's weights and centered rows, as both take numbers that come out of a ReLU. On fresh
     networks the mean cosine of two embeddings of one kind is 0.92 to 0.97 without centering, 0.01 to 0.05
     with it: all pairs would begin at nearly one distance. It does not speed up AVE-Net's training.
-
     """
     layers = OrderedDict(fc1=nn.Linear(features, size), relu=nn.ReLU(), fc2=nn.Linear(size, size))
     head = initialize(nn.Sequential(layers))
@@ -102,15 +94,11 @@ def linear_head(features: int, size: int) -> nn.Sequential:
 
 
 def image_head(features: int, size: int = 1024) -> nn.Sequential:
-    """Pooled features of a trunk (B, features) -> (B, size): fc1 with ReLU, fc2 without, not normalized.
-
-    2048 - 2048 - 1024 in LLINet, whose released code starts both weights uniformly in [-0.1, 0.1].
-
-    """
+    """Pooled features of a trunk (B, features) -> (B, size): fc1 with ReLU, fc2 without, not normalized."""
     layers = OrderedDict(fc1=nn.Linear(features, features), relu=nn.ReLU(), fc2=nn.Linear(features, size))
     head = nn.Sequential(layers)
     for layer in (head.fc1, head.fc2):
-        nn.init.uniform_(layer.weight, -0.1, 0.1)
+        nn.init.uniform_(layer.weight, -0.1, 0.1)  # as LLINet's released code starts them
     return head
 
 
@@ -145,7 +133,6 @@ class Tower(nn.Module):
         return self.trunk(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, 8 width)."""
         return self.pool4(self.maps(x))
 
 
@@ -155,7 +142,6 @@ class VisionTower(Tower):
     At 224 x 224 and width 64: conv4_2 is 28 x 28 x 512 with `variant="2017"` (*Look, Listen and Learn*, Fig.
     2) and 14 x 14 x 512 with `variant="2018"` (*Objects that Sound*, Fig. 2a: stride 2 in conv1_1, a quarter
     of the cost).
-
     """
 
     channels = 3
@@ -168,7 +154,6 @@ class AudioTower(Tower):
     At 257 bins and width 64: conv4_2 is 32 x 24 x 512 for 199 frames with `variant="2017"` and 16 x 12 x 512
     for 200 frames with `variant="2018"`. There conv1_1 pads time but not frequency: the figure's 128 x 100
     needs it so, padding both axes would give 129 x 100 (*Objects that Sound*, Fig. 2b).
-
     """
 
     channels = 1
@@ -190,15 +175,9 @@ def _multiplications(layer: nn.Module, output: Tensor) -> int:
 def layer_table(model: nn.Module, *inputs: Tensor) -> pd.DataFrame:
     """The size of every layer's output, as the figures of the papers list them.
 
-    Parameters
-    ----------
-    model : Module, left as it was; on the "meta" device nothing is computed and paper size costs nothing
-    inputs : Tensor, what `model` takes
-
-    Returns
-    -------
-    DataFrame, one row per convolution (after its ReLU), pool and linear layer: `layer`, `output` (without
-    the batch axis), `parameters`, `macs` (multiply-accumulates for one sample)
+    One row per convolution (after its ReLU), pool and linear layer: `layer`, `output` (without the batch
+    axis), `parameters`, `macs` (multiply-accumulates for one sample). `inputs` is what `model` takes; on the
+    "meta" device nothing is computed and paper size costs nothing.
 
     Examples
     --------
@@ -206,7 +185,6 @@ def layer_table(model: nn.Module, *inputs: Tensor) -> pd.DataFrame:
     ...     table = layer_table(VisionTower(), torch.empty(1, 3, 224, 224))
     >>> table.output.iloc[-2]
     (512, 14, 14)
-
     """
     from pandas import DataFrame  # here, so that networks start without it
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from llinet_lite.features import standardize
 
-FROZEN_BN = ("eval", "train")
 NORMALIZATIONS = {  # mean and standard deviation of red, green, blue
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "released": ([0.5] * 3, [0.5] * 3),
     "lite": ([127 / 255] * 3, [128 / 255] * 3),  # of EfficientNet-Lite: (pixel - 127) / 128
 }
+OPTIONS = {"normalization": NORMALIZATIONS, "frozen_bn": ("eval", "train")}
 LITE = "efficientnet_lite0"
 TITLES = {
     "resnet18": "ResNet-18",
@@ -67,38 +67,31 @@ class Trunk(nn.Module):
     image -> `early` -> `late` -> `top` -> `pool`. In a ResNet `early` ends with layer2, `late` is layer3,
     whose cells LLINet's attention layer answers for, `top` is layer4. At 244 px, LLINet's size, ResNet-101
     gives 512 x 31 x 31, 1024 x 16 x 16, 2048 x 8 x 8, 2048; at 112 px the stand-in of width 16 gives
-    32 x 28 x 28, 64 x 14 x 14, 128 x 7 x 7, 128. SqueezeNet is cut before features.7 and features.11,
-    MobileNet v2 before features.7 and features.14, EfficientNet-Lite0 after blocks 4 and 10 of 16: at 112 px
-    40 x 14 x 14, 112 x 7 x 7, 1280 x 4 x 4. Both have `early` and `late` that may be negative, the others do
-    not. Weights are random until `load_trunk_weights`; `build_trunk` does both.
+    32 x 28 x 28, 64 x 14 x 14, 128 x 7 x 7, 128; EfficientNet-Lite0, cut after blocks 4 and 10 of 16,
+    40 x 14 x 14, 112 x 7 x 7, 1280 x 4 x 4. Its and MobileNet's `early` and `late` may be negative, those of
+    the others are not. Weights are random until `load_trunk_weights`; `build_trunk` does both.
 
     Parameters
     ----------
     name : str
-        "resnet18", "resnet34", "resnet50", "resnet101", "squeezenet1_0" or "mobilenet_v2", torchvision's
-        own; "efficientnet_lite0", whose weights are installed with this package; or "standin": ResNet-18
-        for small images, trained on the seen classes where ImageNet's weights are not at hand.
+        One of `TITLES`: torchvision's own; "efficientnet_lite0", whose weights are installed with this
+        package; or "standin", ResNet-18 for small images, trained on the seen classes.
     width : int
         Channels of the stand-in's first stage; the other networks have theirs.
-    classes : int
-        Of the classifier; 1000 in ImageNet.
     normalization : "", "imagenet", "released" or "lite"
         "imagenet": mean and deviation of the colors as torchvision's weights were trained. "released": 0.5
         for all, as LLINet's released code has it, with the same weights. "lite": as EfficientNet-Lite0's
         were. "": the network's own.
     frozen_bn : "eval" or "train"
-        What the batch normalizations do in training once the trunk is frozen. "eval": they keep their
-        statistics. "train": they use those of the batch and go on averaging, as in LLINet's released code,
-        so the features drift although no weight changes.
+        Of the batch normalizations in training once the trunk is frozen. "train": they go on averaging, as
+        in LLINet's released code, so the features drift although no weight changes.
 
     Attributes
     ----------
     network : Module, torchvision's or of efficientnet_lite_pytorch, whose parameters keep its names
-    stages : tuple of three Modules, the layers of `network` that `early`, `late` and `top` run
     title : str, for tables: the network and what its weights are; to be set by who trains it
     early_channels, local_channels, features : int, channels of `early`, `late` and `top`
     classes : int, 0 if the weights came without a classifier
-    frozen : bool
 
     Examples
     --------
@@ -107,20 +100,12 @@ class Trunk(nn.Module):
     torch.Size([1, 32, 28, 28])
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        width: int = 16,
-        classes: int = 1000,
-        normalization: str = "",
-        frozen_bn: str = "eval",
-    ):
+    def __init__(self, name: str, *, width=16, classes: int = 1000, normalization="", frozen_bn="eval"):
         super().__init__()
         refuse_unknown("trunk", name, TITLES)
         normalization = normalization or ("lite" if name == LITE else "imagenet")
-        refuse_unknown("normalization", normalization, NORMALIZATIONS)
-        refuse_unknown("frozen_bn", frozen_bn, FROZEN_BN)
+        refuse_unknown("normalization", normalization, OPTIONS["normalization"])
+        refuse_unknown("frozen_bn", frozen_bn, OPTIONS["frozen_bn"])
         self.name, self.classes, self.frozen = name, classes, False
         self.normalization, self.frozen_bn = normalization, frozen_bn
         self.kind = f"stand-in of width {width}" if name == "standin" else TITLES[name]
@@ -229,12 +214,7 @@ def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
 
     `title` then names the file, or ImageNet if it is a published one, whose sha256 begins as its name says.
     Without the classifier `classes` becomes 0, and `logits` refuses. Counts of batches in batch normalization
-    may be missing: no result depends on them.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, or holds another network or a part of it; the trunk is then as it was.
+    may be missing: no result depends on them. Another network, or a part of it, is refused.
     """
     path, files = Path(path), published_files(trunk.name)
     if path.name in files:
@@ -256,11 +236,7 @@ def load_trunk_weights(trunk: Trunk, path: str | Path) -> Trunk:
 
 
 def published_files(name: str) -> dict[str, str]:
-    """File names of a network's published weights -> what they were trained on, the oldest first.
-
-    {"resnet101-63fe2227.pth": "ImageNet", "resnet101-cd907fc2.pth": "ImageNet V2"}. The authors of LLINet had
-    the first kind. None of "standin".
-    """
+    """{"resnet101-63fe2227.pth": "ImageNet", ...}: files of a network's weights, first those LLINet had."""
     refuse_unknown("trunk", name, TITLES)
     if name == "standin":
         return {}

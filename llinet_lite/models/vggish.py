@@ -35,18 +35,9 @@ class VGGish(nn.Module):
 
     Parameters
     ----------
-    width : int
-        Channels of the first block; 64 in the release. The hidden linear layers have width squared units,
-        4096 in the release, so that a narrow network stays a small file.
-    size : int
-        Of the embeddings; 128 in the release.
-    classes : int
-        Of a linear classifier on the embeddings; 0: none, as in the release.
-
-    Attributes
-    ----------
-    title : str, for tables: what the weights are; to be set by who trains it
-
+    width : int, channels of the first block; the hidden linear layers have width squared units
+    size : int, of the embeddings
+    classes : int, of a linear classifier on the embeddings; 0: none, as in the release
     """
 
     def __init__(self, width: int = 64, size: int = 128, classes: int = 0):
@@ -93,20 +84,7 @@ class VGGish(nn.Module):
 
 
 class Ear(nn.Module):
-    """Waveforms to VGGish's embeddings, the mean over the examples of a sound; frozen, and always evaluating.
-
-    Parameters
-    ----------
-    vggish : VGGish
-        Is frozen, not copied.
-    sample_rate : int, Hz
-
-    Attributes
-    ----------
-    size : int
-    title : str
-
-    """
+    """Waveforms to VGGish's embeddings, the mean over a sound's examples; frozen, always evaluating."""
 
     def __init__(self, vggish: VGGish, sample_rate: int):
         super().__init__()
@@ -116,7 +94,7 @@ class Ear(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Ear:
-        """Stay in evaluation, whatever `mode` is."""
+        """Stay in evaluation."""
         return super().train(False)
 
     @torch.no_grad()
@@ -128,14 +106,8 @@ class Ear(nn.Module):
 def load_vggish_weights(vggish: VGGish, path: str | Path) -> VGGish:
     """Give VGGish the weights of a file, .pth or .safetensors; returns the network.
 
-    The names are those of the public port: `features.N`, `embeddings.N`, and `classifier` if the network has
-    one. What begins with `pproc.` is the PCA of the 8-bit embeddings, which is not applied, and is left out.
-    `title` then names the file, or the release if it is the public one.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or holds another network; the network is then as it was.
+    The names are those of the public port; its PCA (`pproc.`) of the 8-bit embeddings is left out. `title`
+    then names the file, or the release if it is the public one.
     """
     path = Path(path)
     state = {key: value for key, value in read_weights(path).items() if not key.startswith("pproc.")}

@@ -28,20 +28,8 @@ def hinge_costs(scores: Tensor, allowed: Tensor, margin: float) -> tuple[Tensor,
 
     .. math:: c^{I \to A}_{ij} = [m + S_{ij} - S_{ii}]_+, \qquad c^{A \to I}_{ij} = [m + S_{ij} - S_{jj}]_+
 
-    where (i, j) is allowed, else 0. DAR, ULSLVC, SIR and SCAN sum or average these, or pick among them.
-
-    Parameters
-    ----------
-    scores : Tensor (B, B), [i, j] of image i and audio j; the diagonal are the pairs
-    allowed : Tensor (B, B) bool, symmetric and False on the diagonal: see `losses.negatives`
-    margin : float, m
-
-    Examples
-    --------
-    >>> scores = torch.tensor([[0.9, 0.8], [0.3, 0.4]])
-    >>> hinge_costs(scores, ~torch.eye(2, dtype=torch.bool), 0.2)[0]
-    tensor([[0.0000, 0.1000],
-            [0.1000, 0.0000]])
+    where (i, j) is allowed, see `losses.negatives`, else 0; S (B, B) with the pairs on the diagonal. DAR,
+    ULSLVC, SIR and SCAN sum or average these costs, or pick among them.
     """
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or scores.shape != allowed.shape:
         found = f"{tuple(scores.shape)} and {tuple(allowed.shape)}"
@@ -65,21 +53,15 @@ class Rival(nn.Module):
     classes : int, K: training classes
     width : int, of the audio encoder; 64 in the paper
     size : int, D: of the embeddings; 1024 in the paper
-    same_class : see `losses.negatives`; of rivals that know pairs, not labels
 
-    Attributes
-    ----------
-    title : str, for tables
-    needs : tuple of str, of "pooled" (B, F), "map" (B, F, h, w), "teacher" (B, T) class probabilities
-    learning_rate, weight_decay : float, as published
-    clip_norm : float or None, largest norm of the gradient
+    Those that know pairs, not labels, also take `same_class`, see `losses.negatives`; all publish "all".
     """
 
     title: ClassVar[str]
-    needs: ClassVar[tuple[str, ...]] = ("pooled",)
-    learning_rate: ClassVar[float]
+    needs: ClassVar[tuple[str, ...]] = ("pooled",)  # (B, F); or "map" (B, F, h, w), "teacher" (B, T)
+    learning_rate: ClassVar[float]  # as published, like the next two
     weight_decay: ClassVar[float] = 0.0
-    clip_norm: ClassVar[float | None] = None
+    clip_norm: ClassVar[float | None] = None  # largest norm of the gradient
 
     def __init__(self, *, features: int, classes: int, width: int = 64, size: int = 1024):
         super().__init__()
@@ -101,11 +83,8 @@ class Rival(nn.Module):
     def loss(self, inputs: tuple[dict, Tensor], batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch of pairs, and its terms and what should be watched by name, detached.
 
-        Parameters
-        ----------
-        inputs : what `embed_image` and what `embed_audio` take
-        batch : "label", Tensor (B,) integer, 0 to K - 1; "progress", float in [0, 1), share of the training
-            that is done, 0 where it is missing
+        `inputs` is what `embed_image` and `embed_audio` take; `batch` has "label" (B,), 0 to K - 1, and may
+        have "progress" in [0, 1), the share of the training that is done.
         """
         raise NotImplementedError
 
@@ -138,22 +117,12 @@ class Recognizer(nn.Module):
     An image is F numbers of a frozen trunk, pooled. A class is a vector of D numbers that says how it sounds
     (the mean embedding of its clips), scaled to length 1 here: means of unit vectors are of unequal length.
 
-    Parameters
-    ----------
-    features : int, F: of an image; 2048 in the papers
-    semantics : int, D: of a class vector
-
-    Attributes
-    ----------
-    title : str, for tables
-    grid : tuple of dict, options to choose among on classes held out of training; the first is as published
-    needs_unseen : bool, whether `learn` reads the class vectors of unseen classes, though none of their
-        images: to be said beside the method's result
+    `features` is F, 2048 in the papers, `semantics` is D.
     """
 
     title: ClassVar[str]
-    grid: ClassVar[tuple[dict, ...]]
-    needs_unseen: ClassVar[bool] = False
+    grid: ClassVar[tuple[dict, ...]]  # options to choose among on held-out classes; the first as published
+    needs_unseen: ClassVar[bool] = False  # whether `learn` reads the vectors of unseen classes: to be said
 
     def __init__(self, *, features: int, semantics: int):
         super().__init__()
@@ -169,34 +138,27 @@ class Recognizer(nn.Module):
     ) -> Self:  # fmt: skip
         """Train from the beginning, on the device of the images, and return this recognizer in eval mode.
 
-        Parameters
-        ----------
-        images : Tensor (N, F)
-        labels : Tensor (N,) integer, 0 to K - 1
-        classes : Tensor (K, D), class vectors of the training classes
-        unseen : Tensor (U, D), class vectors of unseen classes; read where `needs_unseen`
-        sounds : Tensor (M, D) and Tensor (M,), vectors of single clips of the training classes, and their
-            labels; read by LDE if asked
-        epochs : int, passes over the images; a closed form takes none
-        seed : int, of weights, order and dropout: the same seed gives the same result on the same device
+        Images (N, F) with labels (N,), 0 to K - 1; class vectors (K, D) of the training classes and, where
+        `needs_unseen`, (U, D) of unseen ones. `sounds` are vectors (M, D) of single clips and their labels
+        (M,), which LDE reads if asked. A closed form takes no epochs. The same seed, of weights, order and
+        dropout, gives the same result on the same device.
         """
         if epochs < 1:
             raise ValueError(f"epochs must be 1 or more, not {epochs}.")
         if self.needs_unseen and unseen is None:
             raise ValueError(f"{self.title} reads the class vectors of unseen classes: give learn `unseen`.")
         images = _finite(images, "images", self.features).detach().float()
-        device = images.device
-        classes = self._vectors(classes, "classes").detach().to(device, torch.float32)
+        classes = self._vectors(classes, "classes").detach().to(images)
         labels = _labels(labels, "labels", images, classes)
         if unseen is not None:
-            unseen = self._vectors(unseen, "unseen").detach().to(device, torch.float32)
+            unseen = self._vectors(unseen, "unseen").detach().to(images)
         if sounds is not None:
-            clips = self._vectors(sounds[0], "the clips of sounds").detach().to(device, torch.float32)
+            clips = self._vectors(sounds[0], "the clips of sounds").detach().to(images)
             sounds = clips, _labels(sounds[1], "the labels of sounds", clips, classes)
-        with torch.random.fork_rng(), torch.autocast(device.type, enabled=False):
+        with torch.random.fork_rng(), torch.autocast(images.device.type, enabled=False):
             torch.manual_seed(seed)
             self.cpu().float().start()  # drawn on the CPU: the same weights for every device
-            self.to(device)
+            self.to(images.device)
             with torch.no_grad():
                 self.measure(images)
                 images = self.standardized(images)
@@ -206,10 +168,7 @@ class Recognizer(nn.Module):
 
     @torch.no_grad()
     def scores(self, images: Tensor, classes: Tensor) -> Tensor:
-        """How well images (B, F) and classes (C, D), seen in training or not, fit -> (B, C).
-
-        Higher is better, the unit is the method's own. There is no dropout, whatever the mode.
-        """
+        """How well images (B, F) and classes (C, D), seen or not, fit -> (B, C); in a unit of the method."""
         if not self.learned:
             raise RuntimeError(f"This {self.title} knows nothing yet: call learn first, or load a state.")
         images = _finite(images, "images", self.features).to(self.shift.dtype)
@@ -247,10 +206,9 @@ def descend(
     optimizer: torch.optim.Optimizer, loss: Callable[[Tensor], Tensor], examples: Examples, *, epochs: int,
     batch: int = 64, decay: Callable[[int, int], float] | None = None,
 ) -> None:  # fmt: skip
-    """Minimize a loss over examples in memory, in a new order every epoch.
+    """Minimize `loss` (indices of examples -> scalar), in a new order and about equal parts every epoch.
 
-    `loss` takes indices (b,) of examples, b = `batch` or a few less: an epoch is cut into steps of about the
-    same size. `decay` (step, steps of the run) gives a factor on the learning rate.
+    `decay` (step, steps of the run) gives a factor on the learning rate.
     """
     count, device = len(examples.images), examples.images.device
     parts = math.ceil(count / batch)
@@ -276,11 +234,12 @@ def one_scale(values: Tensor) -> Tensor:
     return torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
-def positive(**values: float) -> None:
-    """Raise ValueError unless these are finite numbers above 0."""
+def positive(*, or_zero: bool = False, **values: float) -> None:
+    """Raise ValueError unless these are finite numbers above 0, or 0 where that is allowed."""
     for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be a finite number above 0, not {value}.")
+        if not 0 <= value < math.inf or (value == 0 and not or_zero):
+            least = "0 or more" if or_zero else "above 0"
+            raise ValueError(f"{name} must be a finite number, {least}, not {value}.")
 
 
 def _finite(vectors: Tensor, name: str, size: int) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from llinet_lite.rivals.base import positive
+
 PAPER = 1e-8  # regularization of the published variant: against rounding only
 GRID = (PAPER, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 POWERS = (0.0, 1.0)
@@ -32,15 +34,14 @@ class CCA:
 
     Parameters
     ----------
-    components : int, k, at most d_x, d_y and N - 1
+    components : int, k, at most d_x, d_y and N - 1; 128 as published
     regularization : float, 0 or more. Too little of it, and the training pairs correlate perfectly but no
-        others do
+        others do. 1e-8, against rounding, stands for the published variant
     power : float, p, weight of a component by its correlation: 0 as published; 1 counts on what correlates
 
     Attributes
     ----------
-    correlations : Tensor (components,) float64, D_k, falling, 0 to 1: of the training pairs, lowered by the
-        regularization
+    correlations : Tensor (components,) float64, D_k, falling, of the training pairs
 
     Examples
     --------
@@ -53,16 +54,9 @@ class CCA:
     def __init__(self, components: int = 128, regularization: float = PAPER, *, power: float = 0.0):
         if components < 1:
             raise ValueError(f"components must be 1 or more, not {components}.")
-        for name, value in (("regularization", regularization), ("power", power)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must be a finite number, 0 or more, not {value}.")
+        positive(regularization=regularization, power=power, or_zero=True)
         self.components, self.regularization, self.power = components, regularization, power
         self.correlations = None
-
-    @classmethod
-    def paper(cls, components: int = 128) -> Self:
-        """The published variant, not yet fitted: r = 1e-8, p = 0."""
-        return cls(components)
 
     @classmethod
     def tuned(
@@ -86,23 +80,14 @@ class CCA:
         return fitted[best], tried
 
     def fit(self, images: Tensor, audios: Tensor) -> Self:
-        """Find the maps that suit pairs (N, d_x), (N, d_y), row i of both one pair; returns this CCA.
-
-        Raises
-        ------
-        ValueError
-            If these are no pairs of finite features, if there are fewer features or pairs than components,
-            or if the features span too little to do without regularization.
-        """
+        """Find the maps that suit pairs (N, d_x), (N, d_y), row i of both one pair; returns this CCA."""
         return self._solve(_Pairs(images, audios))
 
     def _solve(self, pairs: "_Pairs") -> Self:
         limits = {"d_x": len(pairs.image.mean), "d_y": len(pairs.audio.mean), "N - 1": pairs.count - 1}
         if self.components > min(limits.values()):
             said = ", ".join(f"{name} = {value}" for name, value in limits.items())
-            raise ValueError(
-                f"{self.components} components are too many: ask for at most the least of {said}."
-            )
+            raise ValueError(f"{self.components} components are too many: at most the least of {said}.")
         image, audio = (view.whitening(self.regularization) for view in (pairs.image, pairs.audio))
         left, correlations, right = torch.linalg.svd(image.T @ pairs.cross @ audio, full_matrices=False)
         k = self.components
@@ -112,11 +97,11 @@ class CCA:
 
     def transform_image(self, images: Tensor) -> Tensor:
         """Project image features (M, d_x) to (M, components) float32, of length 1."""
-        return F.normalize(self._projected(images, 0, "images"), dim=1).float()
+        return self._projected(images, 0, "images")
 
     def transform_audio(self, audios: Tensor) -> Tensor:
         """Project audio features (M, d_y) to (M, components) float32, of length 1."""
-        return F.normalize(self._projected(audios, 1, "audios"), dim=1).float()
+        return self._projected(audios, 1, "audios")
 
     def _projected(self, features: Tensor, side: int, name: str) -> Tensor:
         if self.correlations is None:
@@ -124,7 +109,8 @@ class CCA:
         features, mean = _double(features, name), self._means[side]
         if features.shape[1] != len(mean):
             raise ValueError(f"{name} have {features.shape[1]} features, fit saw {len(mean)}.")
-        return (features - mean) @ self._maps[side] * self.correlations**self.power
+        projected = (features - mean) @ self._maps[side] * self.correlations**self.power
+        return F.normalize(projected, dim=1).float()
 
 
 def paired_rank(images: Tensor, audios: Tensor) -> float:
@@ -133,8 +119,7 @@ def paired_rank(images: Tensor, audios: Tensor) -> float:
     .. math:: \frac{1}{2M} \sum_i \left( \frac{1}{\mathrm{rank}(a_i | v_i)} +
         \frac{1}{\mathrm{rank}(v_i | a_i)} \right)
 
-    by the cosine of images and audios (M, k), row i of both one pair; among equals the partner comes last. 1
-    if every partner comes first; about ln(M) / M by chance.
+    by the cosine of images and audios (M, k); among equals the partner comes last. About ln(M) / M by chance.
     """
     images, audios = _double(images, "images"), _double(audios, "audios")
     similarity = F.normalize(images, dim=1) @ F.normalize(audios, dim=1).T  # (M, M)

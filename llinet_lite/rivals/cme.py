@@ -21,10 +21,7 @@ SMALL = 1e-8  # under the root, whose slope is infinite at zero
 
 
 def draw_pairs(labels: Tensor, negative_share: float = 0.6) -> tuple[Tensor, Tensor]:
-    """Give every image its own audio, or, `round(negative_share * B)` of them, any of another class.
-
-    Returns the audio of each image (B,), and whether it is of another class (B,); of one class none is.
-    """
+    """Which audio each image gets (B,): its own, or, for a share of them, one of another class (B,) bool."""
     count, device = len(labels), labels.device
     allowed = negatives(labels, "mask")  # (B, B)
     chosen = torch.randperm(count, device=device) < round(negative_share * count)
@@ -88,14 +85,8 @@ class CME(Rival):
     work by its own account, and raises it later. The paper does not say how the layers start: here with He's
     weights and centered rows, see `towers.linear_head`.
 
-    Parameters
-    ----------
-    features, classes, width : see `Rival`
-    size : int, 1024 for the layers of the paper; all scale with it, rounded up, the embedding too: 63 at 256
-    margin : float, m
-    negative_share : float, share of mismatched pairs
-    classification : float, lambda once it is raised; from memory of the paper, not confirmed
-    classification_from : float, the progress at which it is raised from 0; not known
+    `size` is 1024 for the layers of the paper; all scale with it, the embedding too: 63 at 256. lambda is
+    `classification` (from memory of the paper) from the progress `classification_from` on (not known).
     """
 
     title = "CME"

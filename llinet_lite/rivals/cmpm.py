@@ -3,15 +3,13 @@
 Notebook: 06
 """
 
-import warnings
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.losses import full_precision, refuse_unequal, unit
 from llinet_lite.models.towers import image_head
-from llinet_lite.rivals.base import Rival
+from llinet_lite.rivals.base import Rival, positive
 
 SMALL = 1e-8  # inside the logarithm and under its fraction, as in the authors' code
 
@@ -28,7 +26,7 @@ def projection_loss(anchor: Tensor, other: Tensor, labels: Tensor) -> Tensor:
     right class may go without.
 
     Source: Zhang and Lu, *Deep Cross-Modal Projection Learning for Image-Text Matching* (2018), with epsilon
-    = 1e-8 in both places as in their code. Parameters as of `cmpm_loss`.
+    = 1e-8 in both places as in their code.
     """
     refuse_unequal(anchor, other)
     with torch.autocast(anchor.device.type, enabled=False):
@@ -43,19 +41,13 @@ def cmpm_loss(image: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
 
     Parameters
     ----------
-    image, audio : Tensor (B, D), embeddings, not normalized
+    image, audio : Tensor (B, D), embeddings, not normalized: of length 1 their projections lie in [-1, 1],
+        the softmax stays nearly flat and the loss cannot fall
     labels : Tensor (B,) integer
 
     Returns
     -------
     Tensor, a scalar in nats; 2 x 13.85 for uniform p at B = 32 with two items of a class
-
-    Warns
-    -----
-    UserWarning
-        If every embedding has length 1 (within 1e-3): the projections then lie in [-1, 1], the softmax stays
-        nearly flat (16 classes of two items, each as far from the others as can be: 16 % of its mass on the
-        right two), and the loss cannot fall.
 
     Examples
     --------
@@ -63,13 +55,6 @@ def cmpm_loss(image: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
     >>> bool(cmpm_loss(apart, apart, torch.arange(3)).abs() < 1e-6)
     True
     """
-    lengths = torch.cat([full_precision(image), full_precision(audio)]).detach().norm(dim=1)
-    if bool(((lengths - 1).abs() < 1e-3).all()):
-        warnings.warn(
-            "cmpm_loss got embeddings of length 1: their softmax stays nearly flat and the loss cannot fall. "
-            "Leave out the normalization before this loss.",
-            stacklevel=2,
-        )
     return projection_loss(image, audio, labels) + projection_loss(audio, image, labels)
 
 
@@ -81,7 +66,7 @@ def cmpc_loss(image: Tensor, audio: Tensor, labels: Tensor, weight: Tensor) -> T
             - \frac1B \sum_i \ln \mathrm{softmax}(\bar W \hat z_i)_{y_i}
 
     and z-hat likewise, with the rows of W (K, D), one per class, scaled to length 1; no bias, no factor.
-    2 ln K for a classifier that cannot tell. Source and other parameters as of `projection_loss`.
+    2 ln K for a classifier that cannot tell. Source: Zhang and Lu (2018).
     """
     refuse_unequal(image, audio)
     with torch.autocast(image.device.type, enabled=False):
@@ -102,24 +87,18 @@ class CMPM(Rival):
 
     Source: Zhang and Lu (2018) and their code. Encoders there: ResNet-152 or MobileNet and a bidirectional
     LSTM, each with one linear layer to 512. Left out is their moving average of the weights (0.9999), which
-    needs more than 10 000 steps to forget how it began.
-
-    Parameters
-    ----------
-    features, classes, width, size : see `Rival`
-    cmpc : bool or float, weight of the classification; 1 is the sum as published, but LLINet's table says
-        CMPM alone
+    needs more than 10 000 steps to forget how it began. `cmpc` = 1 is the sum as published, but LLINet's
+    table says CMPM alone.
     """
 
     title = "CMPM"
     learning_rate = 2e-4
     weight_decay = 4e-5
 
-    def __init__(self, *, cmpc: bool | float = False, **sizes: int):
+    def __init__(self, *, cmpc: float = 0.0, **sizes: int):
         super().__init__(**sizes)
-        if not 0 <= cmpc < float("inf"):
-            raise ValueError(f"cmpc is the weight of the classification, 0 or more, not {cmpc}.")
-        self.cmpc = float(cmpc)
+        positive(cmpc=cmpc, or_zero=True)
+        self.cmpc = cmpc
         self.image = image_head(self.features, self.size)
         if self.cmpc:
             self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(self.classes, self.size)))
@@ -133,7 +112,7 @@ class CMPM(Rival):
         return self.audio(audio)
 
     def matching(self, image: Tensor, audio: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of embeddings and its parts: not by `cmpm_loss`, whose check would make a GPU wait."""
+        """Loss of embeddings (B, D) and its parts, with their mean lengths."""
         parts = {
             "image_to_audio": projection_loss(image, audio, labels),
             "audio_to_image": projection_loss(audio, image, labels),

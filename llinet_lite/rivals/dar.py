@@ -28,8 +28,7 @@ def ranking_loss(image: Tensor, audio: Tensor, allowed: Tensor, margin: float = 
 
     .. math:: L_{I \to A} = \frac1B \sum_i \sum_{j \ne i} [m - \cos(h^v_i, h^a_i) + \cos(h^v_i, h^a_j)]_+
 
-    `allowed` (B, B) says which j counts for i, see `losses.negatives`. Returns both directions; each is
-    (B - 1) m if all activations are equal and none is masked.
+    Both directions; each is (B - 1) m if all activations are equal and every j is `allowed`.
     """
     first, second = hinge_costs(cosines(image, audio), allowed, margin)
     return first.sum() / len(first), second.sum() / len(second)
@@ -44,14 +43,9 @@ class DAR(Rival):
     hidden layers h of the tail. An embedding is the tail's last hidden layer, of length 1.
 
     Source: Aytar, Vondrick and Torralba, *See, Hear, and Read* (2017). No code of the authors is public;
-    margin, weight, layers and optimizer are not confirmed by a public source: the values here are
-    assumptions. Sums over the batch are divided by B, both losses alike.
-
-    Parameters
-    ----------
-    features, classes, width, size, same_class : see `Rival`; published is same_class="all"
-    teacher_classes : int, T: of the frozen trunk as a classifier, the tail's outputs; 1000 for ImageNet
-    margin, weight : float, m and lambda; assumptions
+    margin, weight lambda, layers and optimizer are not confirmed by a public source: the values here are
+    assumptions. Sums over the batch are divided by B, both losses alike. The tail has `teacher_classes`
+    outputs, those of the frozen trunk as a classifier.
     """
 
     title = "DAR"

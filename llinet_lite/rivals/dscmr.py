@@ -68,11 +68,6 @@ class DSCMR(Rival):
 
     Source: Zhen, Hu et al., *Deep Supervised Cross-Modal Retrieval* (2019) and their code, with 1e-8 added
     under the roots. Sizes there, kept at `size` 1024: 2048 hidden units, 1024 in the common space.
-
-    Parameters
-    ----------
-    features, classes, width, size : see `Rival`; 2 `size` hidden units
-    alpha, beta : float, weights of J2 and J3
     """
 
     title = "DSCMR"
@@ -88,11 +83,9 @@ class DSCMR(Rival):
         self.classifier = nn.Linear(self.size, self.classes)
 
     def embed_image(self, image: dict[str, Tensor]) -> Tensor:
-        """Pooled features (B, F) -> embeddings (B, D), not normalized."""
         return self.common(F.relu(self.image_fc(image["pooled"])))
 
     def embed_audio(self, audio: Tensor) -> Tensor:
-        """Log-mel (B, T, 40) -> embeddings (B, D), not normalized."""
         return self.common(F.relu(self.audio_fc(self.audio.pooled(audio))))
 
     def loss(self, inputs: tuple[dict, Tensor], batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
@@ -110,7 +103,6 @@ class DSCMR(Rival):
         return loss, {name: value.detach() for name, value in parts.items()}
 
     def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
-        """Adam with betas (0.5, 0.999)."""
         return lambda parameters: torch.optim.Adam(
             parameters, rate * self.learning_rate, betas=(0.5, 0.999), fused=True
         )

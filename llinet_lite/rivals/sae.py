@@ -9,15 +9,15 @@ from torch import Tensor
 
 from llinet_lite.rivals.base import Examples, Recognizer, positive
 
-RIDGE = 1e-6
+RIDGE = 1e-6  # epsilon
 
 
-def sae_matrix(images: Tensor, classes: Tensor, lam: float, ridge: float = RIDGE) -> Tensor:
-    r"""The matrix that encodes and decodes with least error: the solution of a Sylvester equation.
+def sae_matrix(images: Tensor, classes: Tensor, lam: float) -> Tensor:
+    r"""The matrix W (k, d) that encodes and decodes with least error, for images (N, d) and classes (N, k).
 
     .. math:: L(W) = \|X - W^T S\|^2 + \lambda \|W X - S\|^2 + \epsilon \|W\|^2
 
-    is least where
+    with X the images and S their class vectors, transposed, is least where
 
     .. math:: (S S^T + \epsilon I)\, W + W\, (\lambda X X^T) = (1 + \lambda)\, S X^T
 
@@ -30,24 +30,13 @@ def sae_matrix(images: Tensor, classes: Tensor, lam: float, ridge: float = RIDGE
     keeps the sums above 0.
 
     Source: Kodirov, Xiang and Gong, *Semantic Autoencoder for Zero-Shot Learning* (2017); epsilon is ours.
-
-    Parameters
-    ----------
-    images : Tensor (N, d), X transposed
-    classes : Tensor (N, k), S transposed: the class vector of every image
-    lam, ridge : float, lambda and epsilon, above 0
-
-    Returns
-    -------
-    Tensor (k, d) float64, W
     """
-    positive(lam=lam, ridge=ridge)
     images, classes = images.double(), classes.double()
     a, u = torch.linalg.eigh(classes.T @ classes)  # (k,), (k, k)
     b, v = torch.linalg.eigh(lam * (images.T @ images))  # (d,), (d, d)
     right = (1 + lam) * u.T @ (classes.T @ images) @ v  # (k, d)
     # no eigenvalue is below 0 but by rounding
-    return u @ (right / (a.clamp(min=0)[:, None] + b.clamp(min=0)[None] + ridge)) @ v.T
+    return u @ (right / (a.clamp(min=0)[:, None] + b.clamp(min=0)[None] + RIDGE)) @ v.T
 
 
 class SAE(Recognizer):
@@ -61,45 +50,36 @@ class SAE(Recognizer):
 
     Parameters
     ----------
-    features, semantics : see `Recognizer`
     lam : float, lambda. Published: 5e5 (AwA), 0.2 (CUB, attributes reduced before), 5 (ImageNet); another
         implementation finds 0.08 to 80. It belongs to the size of both sides: to be chosen on held-out
         classes, for each direction by itself
     direction : "S->V", clearly better in published generalized recognition, or "V->S"
     scaled : bool, divide images by one number, their root mean square length, so that they are as long as
         class vectors: W and W^T can only both fit where lengths agree. Ours; False: as they are
-    centered : bool, subtract the training images' mean image, and from class vectors the mean over training
-        images. Ours; False as published
     """
 
     title = "SAE"
     grid = tuple({"lam": lam, "direction": way} for lam in (0.2, 5.0, 80.0) for way in ("S->V", "V->S"))
 
-    def __init__(
-        self, *, lam: float = 0.2, direction: str = "S->V", scaled: bool = True, centered=False, **sizes: int
-    ):
+    def __init__(self, *, lam: float = 0.2, direction: str = "S->V", scaled: bool = True, **sizes: int):
         super().__init__(**sizes)
         positive(lam=lam)
         if direction not in ("V->S", "S->V"):
             raise ValueError(f'direction must be "V->S" or "S->V", not {direction!r}.')
-        self.lam, self.direction, self.scaled, self.centered = lam, direction, scaled, centered
+        self.lam, self.direction, self.scaled = lam, direction, scaled
         self.register_buffer("matrix", torch.zeros(self.semantics, self.features))  # W as found, (D, F)
-        self.register_buffer("middle", torch.zeros(self.semantics))
 
     def measure(self, images: Tensor) -> None:
-        """Mean image and mean length of the training images (N, F), where asked."""
-        self.shift[:] = images.mean(0) if self.centered else 0.0
-        length = (images - self.shift).square().sum(1).mean().sqrt()
+        length = images.square().sum(1).mean().sqrt()
         self.spread[:] = length if self.scaled and length > 0 else 1.0
 
     def fit(self, examples: Examples, epochs: int) -> None:
         """Solve for W; on the CPU, since not every accelerator has float64."""
         classes = examples.classes[examples.labels]  # (N, D)
-        self.middle[:] = classes.mean(0) if self.centered else 0.0
-        self.matrix[:] = sae_matrix(examples.images.cpu(), (classes - self.middle).cpu(), self.lam).float()
+        self.matrix[:] = sae_matrix(examples.images.cpu(), classes.cpu(), self.lam).float()
 
     def compare(self, images: Tensor, classes: Tensor) -> Tensor:
         """Cosines (B, C), among class vectors or among images."""
-        rows, classes = F.normalize(self.matrix, dim=1), classes - self.middle
+        rows = F.normalize(self.matrix, dim=1)
         left, right = (images @ rows.T, classes) if self.direction == "V->S" else (images, classes @ rows)
         return F.normalize(left, dim=1) @ F.normalize(right, dim=1).T

@@ -16,9 +16,7 @@ SHARPNESS = {"t-i": 9.0, "i-t": 4.0}  # lambda
 BLOCK = 2**22  # numbers of an attention map at a time, 16 MB; about six such tensors exist
 
 
-def attention_scores(
-    query: Tensor, context: Tensor, sharpness: float = 9.0, *, slope: float = 0.1, block: int = BLOCK
-) -> Tensor:
+def attention_scores(query: Tensor, context: Tensor, sharpness=9.0, *, block: int = BLOCK) -> Tensor:
     r"""How well a set of vectors is explained by what it finds in another set; for all pairs of sets.
 
     .. math:: s_{qc} = x_q \cdot y_c, \quad
@@ -26,36 +24,26 @@ def attention_scores(
         \quad \alpha_{qc} = \mathrm{softmax}_c(\lambda \bar s_{qc}), \quad
         R = \frac1Q \sum_q \cos\Big(x_q, \sum_c \alpha_{qc} y_c\Big)
 
-    The attended vector itself is not formed: its length comes from the products of the context with itself.
+    with queries x (N, Q, D) and contexts y (M, C, D), both scaled to length 1 here -> R (N, M). The attended
+    vector itself is not formed: its length comes from the products of the context with itself. Queries are
+    taken in parts, so that only `block` numbers of a map are in memory.
 
     Source: Lee et al., *Stacked Cross Attention* (2018), and the authors' code: of their two ways to pool,
-    the mean.
-
-    Parameters
-    ----------
-    query : Tensor (N, Q, D), x; scaled to length 1 here, as is the context
-    context : Tensor (M, C, D), y
-    sharpness : float, lambda
-    slope : float, of the ReLU where it is negative: 0.1 in the code; 0, perhaps, in the paper
-    block : int, queries are taken in parts, so that a map of so many numbers fits in memory
-
-    Returns
-    -------
-    Tensor (N, M), R in [-1, 1]; float32, float64 if given, also under autocast
+    the mean; the LeakyReLU's slope is 0.1 there, in the paper perhaps 0.
     """
     with torch.autocast(query.device.type, enabled=False):
         query, context = unit(query), unit(context)
         products = context @ context.mT  # (M, C, C)
         rows = max(1, block // (query.shape[1] * context.shape[0] * context.shape[1]))
-        parts = [_relevance(part, context, products, sharpness, slope) for part in query.split(rows)]
+        parts = [_relevance(part, context, products, sharpness) for part in query.split(rows)]
         return torch.cat(parts).mean(1)  # (N, Q, M) -> (N, M)
 
 
-def _relevance(query: Tensor, context: Tensor, products: Tensor, sharpness: float, slope: float) -> Tensor:
+def _relevance(query: Tensor, context: Tensor, products: Tensor, sharpness: float) -> Tensor:
     """Cosine of every query with what it attends to, (N, Q, D), (M, C, D), (M, C, C) -> (N, Q, M)."""
     (n, q, _), (m, c, _) = query.shape, context.shape
     fit = query.flatten(0, 1) @ context.flatten(0, 1).T  # (N, Q, D), (M, C, D) -> (N Q, M C)
-    sharp = F.leaky_relu(fit, slope).view(n, q, m, c)
+    sharp = F.leaky_relu(fit, 0.1).view(n, q, m, c)
     sharp = F.normalize(sharp, dim=1, eps=SHORTEST)  # over the queries, for each of the context
     weight = (sharpness * sharp).softmax(3).view(n * q, m, c)
     dot = (weight * fit.view(n * q, m, c)).sum(2)  # x . attended, (N Q, M)
@@ -69,7 +57,7 @@ def sum_hinge(scores: Tensor, allowed: Tensor, margin: float = 0.2) -> Tensor:
 
     .. math:: L = \sum_{i \ne j} [m + S_{ij} - S_{ii}]_+ + [m + S_{ij} - S_{jj}]_+
 
-    Parameters as of `hinge_costs`; 2 B (B - 1) m if all scores are equal and none is masked.
+    2 B (B - 1) m if all scores are equal and none is masked, see `hinge_costs`.
     """
     first, second = hinge_costs(scores, allowed, margin)
     return first.sum() + second.sum()
@@ -81,8 +69,7 @@ def hardest_hinge(scores: Tensor, allowed: Tensor, margin: float = 0.2) -> Tenso
     .. math:: L = \sum_i \left[m + \max_{j \ne i} S_{ij} - S_{ii}\right]_+
                 + \left[m + \max_{j \ne i} S_{ji} - S_{ii}\right]_+
 
-    Parameters as of `hinge_costs`; an item without a negative costs nothing. 2 B m if all scores are equal:
-    a loss that stays there has collapsed.
+    2 B m if all scores are equal: a loss that stays there has collapsed. See `hinge_costs`.
     """
     first, second = hinge_costs(scores, allowed, margin)
     return first.amax(1).sum() + second.amax(0).sum()
@@ -100,13 +87,9 @@ class SCAN(Rival):
     Source: Lee et al., *Stacked Cross Attention for Image-Text Matching* (2018), and the authors' code, for
     Flickr30K; there an image has 36 regions of a detector, and words come from a recurrent network.
 
-    Parameters
-    ----------
-    features, classes, width, size, same_class : see `Rival`; published is same_class="all", but between
-        pairs made by class the hardest negative is then nearly always of the same class
-    attention : "t-i", steps of the audio attend to cells (lambda 9), or "i-t", cells to steps (4)
-    margin : float, m
-    warm_up : float in [0, 1]; 0 as published
+    `attention` is "t-i", steps of the audio attend to cells (lambda 9), or "i-t", cells to steps (4);
+    `warm_up` is 0 as published. With same_class="all", as published, the hardest negative between pairs made
+    by class is nearly always of the same class.
     """
 
     title = "SCAN"
@@ -136,7 +119,7 @@ class SCAN(Rival):
         return unit(self.audio.fc(steps))
 
     def scores(self, image: Tensor, audio: Tensor) -> Tensor:
-        """Attention scores, images (N, R, D), audios (M, W, D) -> (N, M)."""
+        """`attention_scores` of images (N, R, D) and audios (M, W, D) -> (N, M)."""
         sharpness = SHARPNESS[self.attention]
         if self.attention == "t-i":
             return attention_scores(audio, image, sharpness).T

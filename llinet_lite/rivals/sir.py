@@ -22,7 +22,6 @@ def mean_hinge(scores: Tensor, allowed: Tensor, margin: float = 0.2) -> tuple[Te
 
     The diagonal and what is masked count as 0 in the mean. Their sum is 2 m (B - 1) / B, 0.39 for m = 0.2
     and B = 32, if all embeddings are equal and none is masked: a loss that stays there has collapsed.
-    Parameters as of `hinge_costs`.
     """
     first, second = hinge_costs(scores, allowed, margin)
     return first.mean(), second.mean()
@@ -62,7 +61,6 @@ class RecurrentEncoder(nn.Module):
         self.attention = VectorialAttention(self.size, 2 * width)
 
     def forward(self, logmel: Tensor) -> Tensor:
-        """Log-mel (B, T, bands) -> (B, 32 width)."""
         frames = self.conv(logmel.transpose(1, 2))  # (B, bands, T) -> (B, width, T')
         # under autocast cuDNN's recurrent networks take float16, in which most gradients here are zero
         on_gpu = frames.device.type == "cuda"
@@ -82,13 +80,7 @@ class SIR(Rival):
 
     Source: Merkx, Frank and Ernestus, *Language learning using Speech to Image retrieval* (2019), and the
     authors' code. Left out are their mean over the networks at the end of every cycle of the learning rate,
-    and "importance sampling", the largest costs alone.
-
-    Parameters
-    ----------
-    features, classes, width, same_class : see `Rival`; published is same_class="all"
-    size : int, not used: embeddings have 32 width numbers
-    margin : float, m
+    and "importance sampling", the largest costs alone. Embeddings have 32 width numbers; `size` is not used.
     """
 
     title = "SIR"

@@ -11,28 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.losses import full_precision, unit
+from llinet_lite.rivals.base import positive
 from llinet_lite.rivals.cmpm import CMPM
 
 
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: float) -> Tensor:
-        ctx.weight = weight
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return -ctx.weight * gradient, None
-
-
 def reverse_gradient(x: Tensor, weight: float) -> Tensor:
-    r"""`x` as it is; its gradient times -`weight`.
-
-    .. math:: R(x) = x, \qquad \frac{\partial R}{\partial x} = -w I
-
-    Source: Ganin and Lempitsky, *Unsupervised Domain Adaptation by Backpropagation* (2015).
-    """
-    return _Reverse.apply(x, weight)
+    """`x` as it is; its gradient times -`weight` (Ganin and Lempitsky, 2015)."""
+    x = x.view_as(x)
+    if x.requires_grad:
+        x.register_hook(lambda gradient: -weight * gradient)
+    return x
 
 
 def discriminator_loss(image_logits: Tensor, audio_logits: Tensor) -> Tensor:
@@ -41,8 +29,7 @@ def discriminator_loss(image_logits: Tensor, audio_logits: Tensor) -> Tensor:
     .. math:: L_D = -\frac1B \sum_i \ln \sigma(d(v_i)) - \frac1B \sum_i \ln(1 - \sigma(d(a_i)))
 
     2 ln 2 = 1.386 nats for a discriminator that cannot tell. Behind `reverse_gradient` the encoders maximize
-    it. To let them minimize L_D with exchanged labels would pull a logit the same way, with a gradient that
-    does not fade where the discriminator is right and sure, but needs a second pass.
+    it.
     """
     return F.softplus(-full_precision(image_logits)).mean() + F.softplus(full_precision(audio_logits)).mean()
 
@@ -50,7 +37,7 @@ def discriminator_loss(image_logits: Tensor, audio_logits: Tensor) -> Tensor:
 class TIMAM(CMPM):
     r"""Text-image modality adversarial matching, with audios in place of texts.
 
-    .. math:: L = L_M + w_{ID} L_{ID} + L_D \quad\text{with the gradient of } L_D \text{ times } -w
+    .. math:: L = L_M + L_{ID} + L_D \quad\text{with the gradient of } L_D \text{ times } -w
         \text{ where it enters the encoders}
 
     L_M is `cmpm_loss`, L_ID `cmpc_loss`, L_D `discriminator_loss` of embeddings of length 1, else lengths
@@ -59,24 +46,15 @@ class TIMAM(CMPM):
     Source: Sarafianos, Xu and Kakadiaris, *Adversarial Representation Learning for Text-to-Image Matching*
     (2019). Only its abstract and introduction were at hand, with the kinds of losses; their forms, the
     discriminator (256 units, LeakyReLU 0.2) and every number are from memory and not confirmed.
-
-    Parameters
-    ----------
-    features, classes, width, size : see `Rival`
-    identity : float, w_ID
-    adversarial : float, w at the end of training (0.1 to 1); it grows from 0 in proportion to the progress
-    discriminator_rate : float, its learning rate in Adam; the encoders have 2e-4
+    `adversarial` is w at the end of training (0.1 to 1); it grows from 0 in proportion to the progress.
     """
 
     title = "TIMAM"
 
-    def __init__(
-        self, *, identity: float = 1.0, adversarial: float = 0.1, discriminator_rate=1e-4, **sizes: int
-    ):
-        super().__init__(cmpc=identity, **sizes)
-        if not 0 <= adversarial < float("inf"):
-            raise ValueError(f"adversarial is the weight of a loss, 0 or more, not {adversarial}.")
-        self.adversarial, self.discriminator_rate = adversarial, discriminator_rate
+    def __init__(self, *, adversarial: float = 0.1, **sizes: int):
+        super().__init__(cmpc=1.0, **sizes)
+        positive(adversarial=adversarial, or_zero=True)
+        self.adversarial = adversarial
         layers = OrderedDict(fc1=nn.Linear(self.size, 256), relu=nn.LeakyReLU(0.2), fc2=nn.Linear(256, 1))
         self.discriminator = nn.Sequential(layers)
 
@@ -96,15 +74,13 @@ class TIMAM(CMPM):
         return matching + deciding, parts
 
     def optimizer(self, rate: float = 1.0) -> Callable[[list], torch.optim.Optimizer]:
-        """Adam: encoders and classes 2e-4, discriminator `discriminator_rate`, both times `rate`."""
+        """Adam: encoders and classes 2e-4, discriminator 1e-4, both times `rate`."""
 
         def make(parameters: list) -> torch.optim.Optimizer:
             judge = list(self.discriminator.parameters())
             known = {id(weight) for weight in judge}
-            groups = [
-                {"params": [weight for weight in parameters if id(weight) not in known]},
-                {"params": judge, "lr": rate * self.discriminator_rate},
-            ]
+            others = [weight for weight in parameters if id(weight) not in known]
+            groups = [{"params": others}, {"params": judge, "lr": rate * 1e-4}]
             return torch.optim.Adam(groups, rate * self.learning_rate, fused=True)
 
         return make

@@ -29,7 +29,7 @@ def impostor_hinge(
 
     with a (B,) the impostor of every image, v (B,) that of every audio; one that is not allowed costs
     nothing. Between unit vectors, with m = 1 as published, the hinge is at work until a pair's cosine is
-    larger by 1: a loss of 1 to 2 is no sign of failure. Parameters as of `hinge_costs`.
+    larger by 1: a loss of 1 to 2 is no sign of failure. See `hinge_costs`.
     """
     first, second = hinge_costs(scores, allowed, margin)
     return first.gather(1, audios[:, None]).mean(), second.gather(0, images[None, :]).mean()
@@ -45,11 +45,6 @@ class ULSLVC(Rival):
     Source: Harwath, Torralba and Glass (2016); loss and optimizer as in the authors' later DAVEnet code, as
     the first paper's (batch 128, rate 1e-5, 50 epochs) are not confirmed. The variants that match parts of an
     image with frames of an audio belong to the later papers.
-
-    Parameters
-    ----------
-    features, classes, width, size, same_class : see `Rival`; published is same_class="all"
-    margin : float, m
     """
 
     title = "ULSLVC"

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from llinet_lite.models.trunks import read_weights, refuse_another
+from llinet_lite.features import standardize
+from llinet_lite.models.trunks import NORMALIZATIONS, read_weights, refuse_another
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # channels / width; 2x2 maxima after each block
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the colors of ImageNet
 
 
 class VGG16(nn.Module):
@@ -23,17 +23,10 @@ class VGG16(nn.Module):
 
     Parameters
     ----------
-    classes : int
-    width : int, channels of the first block
+    width : int, channels of the first block; both hidden linear layers have 64 width units
     size : int, side of the images, pixels, 32 or more; other images are resized to it
     batch_norm : bool, batch normalization after every convolution: later than the paper, and what lets
         thirteen layers learn from random weights in a few epochs
-    dropout : float, after both hidden linear layers, which have 64 width units: 4096 in the paper
-
-    Examples
-    --------
-    >>> VGG16(24, width=2, size=64).embed_image(torch.rand(3, 3, 80, 80)).shape
-    torch.Size([3, 128])
     """
 
     def __init__(self, classes: int, width=64, size: int = 224, *, batch_norm=True, dropout: float = 0.5):
@@ -71,8 +64,7 @@ class VGG16(nn.Module):
             found = f"{tuple(image.shape)} {image.dtype}"
             raise TypeError(f"VGG16 takes (B, 3, H, W) floats in [0, 1], got {found}: see features.to_image.")
         image = resize(image, [self.size, self.size], antialias=True)
-        middle, spread = (image.new_tensor(colors).reshape(3, 1, 1) for colors in (_MEAN, _STD))
-        image = (image - middle) / spread
+        image = standardize(image, *NORMALIZATIONS["imagenet"])
         return self.features(image).flatten(1)  # (B, 8 width, n, n) -> (B, 8 width n^2)
 
 

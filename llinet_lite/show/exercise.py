@@ -14,12 +14,6 @@ from typing import Any
 class Exercise:
     """One exercise: the reader's answer and the hidden solution go through the same check.
 
-    Attributes
-    ----------
-    name : str
-    verdict : callable
-        Takes an answer; returns None when it is right, else a sentence that says what is wrong.
-
     Examples
     --------
     >>> half = Exercise("Exercise 1", lambda x: None if x == 0.5 else "think of a coin")
@@ -30,7 +24,9 @@ class Exercise:
     """
 
     name: str
-    verdict: Callable[[Any], str | None]
+    verdict: Callable[
+        [Any], str | None
+    ]  # of an answer: None if right, else a sentence that says what is wrong
 
     def __call__(self, answer: Any) -> None:
         """Judge the reader's answer; None or ``...`` counts as not answered yet."""

@@ -26,16 +26,12 @@ from llinet_lite.world.instruments import instrument
 
 PALETTE = sns.color_palette("colorblind")
 CHANCE = {"color": "0.35", "linestyle": "--", "linewidth": 1}
-HOLLOW = {
-    "linestyle": "",
-    "marker": "D",
-    "markersize": 6,
-    "markerfacecolor": "none",
-    "markeredgecolor": "0.1",
-}
+HOLLOW = {"linestyle": "", "marker": "D", "markersize": 6}
+HOLLOW |= {"markerfacecolor": "none", "markeredgecolor": "0.1"}
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 Measured = tuple[float, float, float]  # value, low and high end of its interval; nan where not known
 Row = Mapping[str, float]  # column -> value
+Curve = tuple[Sequence[float], Sequence[float]]  # x and y
 
 
 def use_style() -> None:
@@ -72,29 +68,17 @@ def table(
 
     Parameters
     ----------
-    rows : mapping of row to mapping of column to (value, low, high)
+    rows : row -> column -> (value, low, high)
         Shares, 0 to 1; a missing number is a dash. Or a `results.Table`, which also brings chance and paper.
-    columns : mapping of column to axis label, optional
-        Columns to draw, left to right; default: all.
-    chance : mapping of column to float, optional
-        A dashed line in every panel.
-    paper : mapping of row to mapping of column to float, optional
+    columns : column -> label of its axis; default: all columns
+    chance : column -> value, a dashed line
+    paper : row -> column -> value
         Published values, hollow diamonds; measured on other data, so compare the order, not the height.
-    beside : mapping of name to (mapping of row to mapping of column to float), optional
-        Other values to mark row by row, as the accuracy of pointing at the centre.
-    constants : mapping of name to mapping of column to float, optional
-        What needs no network (a centre disc): dotted and dashed lines.
-    controls : collection of rows, optional
-        Drawn lighter: a network asked with another clip's sound.
-    percent : bool
-        Whether axes are in percent.
-    top : float, optional
-        End of the axes; default: a tenth above all that is drawn.
-
-    Raises
-    ------
-    ValueError
-        If there is no row, or a value is no share (36.8 stands for 0.368).
+    beside : name -> row -> column -> value, marked beside the bars, as the accuracy of pointing at the centre
+    constants : name -> column -> value, lines for what needs no network (a centre disc)
+    controls : rows that are drawn lighter, as a network asked with another clip's sound
+    percent : bool, whether axes are in percent
+    top : float, end of the axes; default: a tenth above all that is drawn
 
     Examples
     --------
@@ -185,14 +169,8 @@ def effects(
     rows : sequence of (name, value, low, high) or (name, value, low, high, unit, group)
         Differences of shares, -1 to 1; low and high may be nan. With units, value and unit stand at the
         right; the rows of a group stand together under its name.
-    limit : float, optional
-        End of the axis on both sides, a share; what lies beyond becomes an arrowhead there.
+    limit : float, end of the axis on both sides, a share; what lies beyond becomes an arrowhead there
     xlabel : str
-
-    Raises
-    ------
-    ValueError
-        If there is no row, or a value is no difference of shares or lies outside its interval.
 
     Examples
     --------
@@ -284,20 +262,14 @@ def curves(
 
 
 def success_curves(
-    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    paper: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
-    constants: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    curves: Mapping[str, Curve],
+    paper: Mapping[str, Curve] | None = None,
+    constants: Mapping[str, Curve] | None = None,
 ) -> Figure:
     """Draw the share of images whose overlap with the truth reaches a threshold, beside the paper's.
 
-    Parameters
-    ----------
-    curves : mapping of name to (thresholds, shares)
-        Two sequences of one length, 0 to 1; the first curve is drawn strongest.
-    paper : mapping of name to (thresholds, shares), optional
-        Published points, hollow, in the color of the curve of the same name.
-    constants : mapping of name to (thresholds, shares), optional
-        Curves of what needs no network, in grey.
+    All are name -> (thresholds, shares), 0 to 1. The first of `curves` is drawn strongest; points of `paper`
+    are hollow, in the color of their curve; `constants`, which need no network, are grey.
 
     Source: LLINet (2020), its success plot.
     """
@@ -345,13 +317,8 @@ def family_of(name: str) -> str:
 def confusion(shares: np.ndarray, names: Sequence[str], families: Sequence[str] | None = None) -> Figure:
     """Draw which class the queries of each class get as their top answer, in percent of the row.
 
-    Parameters
-    ----------
-    shares : (K, K) array
-        Row: class of the query; column: class of the top answer. Each row sums to 1.
-    names : sequence of K str
-    families : sequence of K str, optional
-        Puts the classes of a family beside each other, outlines them and names them at the right.
+    `shares` (K, K): a row for each class of the query, which sums to 1, a column for each class of the top
+    answer. `families`, one per class, puts those of a family together, outlines and names them.
     """
     shares, count = np.asarray(shares, np.float64), len(names)
     if shares.shape != (count, count) or not np.allclose(shares.sum(1), 1, atol=1e-3):
@@ -420,19 +387,15 @@ def overlay(
 ) -> None:
     """Draw a map over its image, in grey, so that color says probability only.
 
-    The map is interpolated bilinearly between the centers of its cells. With a mask, its contour is drawn,
-    and a cross at the center of the largest cell; the title says whether that is a hit.
+    The map is interpolated bilinearly between the centers of its cells. With a mask that is not empty, its
+    contour is drawn, and a cross at the center of the largest cell; the title says whether that is a hit.
 
     Parameters
     ----------
-    ax : Axes
-    image : (H, W, 3) uint8 array
-    heat : (h, w) array
-        Probabilities, 0 to 1.
-    mask : (H, W) bool array, optional
-        Where the sounding object is seen; may be empty.
-    title : str
-        First line of the title; the second tells the outcome.
+    image : (H, W, 3) uint8
+    heat : (h, w) probabilities, 0 to 1
+    mask : (H, W) bool, where the sounding object is seen
+    title : str, above the outcome
     """
     heat = np.asarray(heat, np.float64)
     if heat.ndim != 2 or not ((heat >= 0) & (heat <= 1)).all():

@@ -35,16 +35,8 @@ def _checked(alt: str) -> str:
     return " ".join(alt.split())
 
 
-def figure(fig: Figure, alt: str, *, dpi: int = DPI) -> None:
-    """Show a matplotlib figure with alt text, then close it.
-
-    Parameters
-    ----------
-    fig : Figure
-    alt : str
-        One sentence (20 characters or more) that says what one should see.
-    dpi : int
-        Pixels per inch of the PNG in the page.
+def figure(fig: Figure, alt: str) -> None:
+    """Show a matplotlib figure with alt text, a sentence that says what one should see, then close it.
 
     Examples
     --------
@@ -52,7 +44,7 @@ def figure(fig: Figure, alt: str, *, dpi: int = DPI) -> None:
     """
     alt = _checked(alt)
     png = io.BytesIO()
-    fig.savefig(png, format="png", dpi=dpi, bbox_inches="tight", metadata={"Description": alt})
+    fig.savefig(png, format="png", dpi=DPI, bbox_inches="tight", metadata={"Description": alt})
     plt.close(fig)
     data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": f"Figure: {alt}"}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
@@ -151,15 +143,7 @@ def nearest(query: Card, found: Sequence[Card], *, width: int = 120) -> HTML:
     """Show a query and what was found for it, nearest first, in any of the four directions.
 
     Sounds are players under their spectrogram. Whether a result is right is told by a word and by the
-    border: solid for right, dashed for wrong.
-
-    Parameters
-    ----------
-    query : Card
-    found : sequence of Card
-        Nearest first, each with `right` set.
-    width : int
-        Of a tile, pixels.
+    border: solid for right, dashed for wrong; each of `found` has `right` set. A tile is `width` pixels wide.
     """
     kind = "picture" if query.image is not None else "sound"
     tiles = [_framed(query, f"query: {kind}", "2px dotted #777", width)]

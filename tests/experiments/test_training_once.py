@@ -106,7 +106,7 @@ def test_retrieval_methods_have_the_interface(name, tiny_store, trunk):
     assert same(method, runs.build(plan, PROFILE, seed=0, trunk=trunk, classes=len(classes)))
     direct = dataclasses.replace(PROFILE, keep_activations=False)
     batch = runs.class_batches(plan, tiny_store, direct, method, trunk, classes, 0).epoch(0)[0]
-    inputs = runs.inputs_of(plan, PROFILE, method, runs.own_trunk(method, trunk), augment=True)(batch)
+    inputs = runs.inputs_of(plan, PROFILE, method, methods.own_trunk(method, trunk), augment=True)(batch)
     loss, parts = method.loss(inputs, batch)
     assert loss.ndim == 0 and loss.isfinite() and parts
     assert all(not part.requires_grad for part in parts.values())
@@ -191,7 +191,7 @@ def test_a_second_call_loads_what_the_first_trained(tiny_workspace, trunk, name,
     assert not same(first.method, train_or_load(here, plan, 1, trunk=trunk).method)
     longer = dataclasses.replace(plan, epochs=2)
     assert len(train_or_load(here, longer, trunk=trunk).curve) == 2
-    found = runs.embed(first, tiny_store, "unseen" if name == "cmpm" else "test")
+    found = embedding.embed(first, tiny_store, "unseen" if name == "cmpm" else "test")
     assert len(found.image) == len(found.items.image_row) and len(found.audio) == len(found.items.audio_row)
     if name == "cmpm":
         assert set(first.curve[0]) >= {"loss", "mAP", "unseen"} and set(found.retrieval()) == {"I2A", "A2I"}
@@ -207,9 +207,9 @@ def test_direct_images_and_photos_are_trained_on(tiny_workspace, tiny_photos, tr
     photos._store = tiny_photos
     few = Trunk("standin", width=8, classes=4).freeze().eval()
     run = train_or_load(photos, KNOWN["llinet"], trunk=few)
-    assert runs.embed(run, tiny_photos, "unseen").scores.shape == (6, 10)
+    assert embedding.embed(run, tiny_photos, "unseen").scores.shape == (6, 10)
     pairs = train_or_load(photos, dataclasses.replace(KNOWN["l3net-sampled"], epochs=1))
-    found = runs.embed(pairs, tiny_photos, "test")
+    found = embedding.embed(pairs, tiny_photos, "test")
     assert not found.items.paired and (len(found.image), len(found.audio)) == (12, 16)
 
 
@@ -227,7 +227,7 @@ def test_a_plan_may_hear_through_vggish(tiny_workspace, trunk, tiny_store):
     here = tiny_workspace()
     vggish = standins.chosen_vggish(here)
     run = train_or_load(here, KNOWN["vggish"], trunk=trunk, vggish=vggish)
-    found = runs.embed(run, tiny_store, "unseen")
+    found = embedding.embed(run, tiny_store, "unseen")
     heard = standins.hear(run.method.ear, tiny_store, "unseen", found.items.audio_row)
     with torch.no_grad():
         torch.testing.assert_close(run.method.embed_audio(heard), found.audio)

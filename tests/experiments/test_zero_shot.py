@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from llinet_lite.experiments import runs, standins, zero_shot
-from llinet_lite.experiments.embedding import Items
+from llinet_lite.experiments.embedding import Items, activations, embed
 from llinet_lite.experiments.zero_shot import CALIBRATIONS, CHOICES, HONEST, GZSLSplit, Part, cosine
 from llinet_lite.metrics import recognition as measures
 from llinet_lite.rivals import RECOGNITION
@@ -116,11 +116,11 @@ def test_splits_of_networks_hold_what_they_embed(tiny_workspace, keep):
     ((choosing, final),) = zero_shot.feature_splits(store, profile, trunk, vggish, [0])
     assert np.array_equal(choosing.unseen, runs.held_out(store, 0)) and len(final.seen) == 24
     items = final.unseen_items.items
-    seen = runs.activations(trunk, store, "unseen", crop=profile.llinet_crop, taps=("pooled",))["pooled"]
+    seen = activations(trunk, store, "unseen", crop=profile.llinet_crop, taps=("pooled",))["pooled"]
     assert np.allclose(final.unseen_items.image, np.float32(seen[items.image_row]), rtol=2e-3)
     run = runs.train_or_load(workspace, runs.plans(profile)["llinet"], trunk=trunk)
     ((_, own),) = zero_shot.own_splits(store, {"LLINet": [run]})["LLINet"]
-    found = runs.embed(run, store, "unseen")
+    found = embed(run, store, "unseen")
     for side in ("image", "audio"):
         assert np.array_equal(getattr(own.unseen_items, side), getattr(found, side))
 

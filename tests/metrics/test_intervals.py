@@ -23,10 +23,8 @@ def test_clip_bootstrap_covers_the_truth_when_two_clips_make_a_pair():
         effect = rng.beta(0.3, 0.3, 60)
         pairs = np.concatenate([np.stack([np.arange(60), np.roll(np.arange(60), k)], 1) for k in range(1, 9)])
         correct = rng.random(len(pairs)) < effect[pairs].mean(1)
-        for name, interval in (
-            ("clips", Cell.mean(correct, pairs).interval()),
-            ("wilson", wilson(correct)),
-        ):
+        found = {"clips": clip_bootstrap(correct, pairs), "wilson": wilson(correct)}
+        for name, interval in found.items():
             covered[name] += interval.low <= 0.5 <= interval.high
     assert covered["clips"] >= 0.88 * trials
     assert covered["wilson"] < 0.8 * trials
@@ -46,11 +44,8 @@ def test_shares_and_differences_stay_possible():
     assert (gap.low, gap.high) == (-1, 1)
 
 
-@pytest.mark.parametrize(
-    ("clips", "seeds", "least"),
-    [(0.02, 0.04, 0.93), (0.04, 0.02, 0.93), (0.04, 0.0, 0.93), (0.0, 0.04, 0.93)],
-)
-def test_it_holds_the_truth_as_often_as_it_says(clips, seeds, least):
+@pytest.mark.parametrize(("clips", "seeds"), [(0.02, 0.04), (0.04, 0.02), (0.04, 0.0), (0.0, 0.04)])
+def test_it_holds_the_truth_as_often_as_it_says(clips, seeds):
     """Three seeds, whose spread and that of the clips' mean are given; drawing seeds holds it less often."""
     rng, trials, held, drawing = np.random.default_rng(6), 600, 0, 0
     choices = np.array(np.meshgrid(*[range(3)] * 3)).reshape(3, -1)  # every draw of three seeds
@@ -61,7 +56,7 @@ def test_it_holds_the_truth_as_often_as_it_says(clips, seeds, least):
         held += found.low <= 0.5 <= found.high
         low, high = np.quantile(drawn[:, choices].mean(1), [0.025, 0.975])
         drawing += low <= 0.5 <= high
-    assert least <= held / trials
+    assert held / trials >= 0.93
     if seeds > clips:
         assert drawing / trials < 0.9 < held / trials
 
@@ -110,10 +105,8 @@ def test_a_loop_finds_the_same_intervals():
     means = [np.array(class_means(*side[:2])) for side in (seen, unseen)]
     tr = with_error(drawn[:, 0], means[0])
     hm = with_error(harmonic_mean(drawn[:, 0], drawn[:, 1]), harmonic_mean(*means))
-    for got, wanted in (
-        (Cell.class_mean(*seen).interval(), tr),
-        (harmonic(seen, unseen).interval(), hm),
-    ):
+    for cell, wanted in ((Cell.class_mean(*seen), tr), (harmonic(seen, unseen), hm)):
+        got = cell.interval()
         assert (got.low, got.high) == pytest.approx(np.quantile(wanted, [0.025, 0.975]), abs=0.012)
         assert got.high - got.low > 0.1, "far wider than the tolerance"
 
@@ -153,10 +146,8 @@ def test_it_is_students_without_draws_and_where_clips_do_not_matter():
     values = np.array([0.50, 0.56, 0.53])
     error = scipy.stats.sem(values)
     expected = scipy.stats.t.interval(0.95, 2, values.mean(), error)
-    found, drawn = (
-        Cell(values).interval(UNBOUNDED),
-        clip_bootstrap(np.repeat(values[:, None], 20, 1), range(20)),
-    )
+    found = Cell(values, limits=UNBOUNDED).interval()
+    drawn = clip_bootstrap(np.repeat(values[:, None], 20, 1), range(20))
     assert (found.low, found.high) == pytest.approx(expected)
     assert (drawn.low, drawn.high) == pytest.approx(expected, abs=0.05 * error)
     assert Cell([0.4]).interval().numbers == (0.4, None, None) and str(found) == "53.0% [45.5%, 60.5%]"

@@ -83,13 +83,13 @@ def test_calibration_starts_with_the_right_sign_and_orders():
     model = small()
     assert model.slope == pytest.approx(-6) and model.threshold == pytest.approx(1.3)
     distance = torch.linspace(0.01, 1.99, 41)
-    logits = model.calibrate(distance)
+    logits = model.fc3(distance)
     assert logits.shape == (41, 2)
     lead = logits[:, 1] - logits[:, 0]
     assert (lead.diff() < 0).all()
     assert ((lead > 0) == (distance < 1.3)).all()
-    torch.testing.assert_close(model.calibrate(torch.tensor(model.threshold)).diff(), torch.zeros(1))
-    assert model.calibrate(distance.reshape(1, 41, 1)).shape == (1, 41, 1, 2)
+    torch.testing.assert_close(model.fc3(torch.tensor(model.threshold)).diff(), torch.zeros(1))
+    assert model.fc3(distance.reshape(1, 41, 1)).shape == (1, 41, 1, 2)
 
 
 @pytest.mark.parametrize("sign_init", [True, False])

@@ -71,7 +71,7 @@ def test_more_components_than_pairs_support_overfit_and_validation_finds_the_cur
     """20 common causes in 256 features, 600 pairs: 128 components as published, and tuned."""
     parts = zip((600, 200, 200), range(3), strict=True)
     train, val, test = (pairs(n, shared=20, size=(256, 256), noise=4.0, seed=seed) for n, seed in parts)
-    published, (tuned, tried), reached = CCA.paper(128).fit(*train), CCA.tuned(*train, *val), {}
+    published, (tuned, tried), reached = CCA(128).fit(*train), CCA.tuned(*train, *val), {}
     for name, cca in {"paper": published, "tuned": tuned}.items():
         u, v = cca.transform_image(test[0]), cca.transform_audio(test[1])
         reached[name] = float(((u @ v.T).argmax(1) == torch.arange(200)).double().mean())
@@ -92,7 +92,7 @@ def test_paired_rank_counts_by_hand():
 
 X, Y = pairs(50, shared=2, size=(8, 6))
 WRONG = {
-    "at most the least of d_x = 8, d_y = 6, N - 1 = 49": lambda: CCA.paper().fit(X, Y),
+    "at most the least of d_x = 8, d_y = 6, N - 1 = 49": lambda: CCA().fit(X, Y),
     "images vary in 6 of 8 directions": lambda: CCA(3, 0.0).fit(X[:7], Y[:7]),
     "audios vary in 0 of 6 directions": lambda: CCA(3).fit(X, torch.full_like(Y, 0.5)),
     "50 images and 49 audios": lambda: CCA(3).fit(X, Y[1:]),

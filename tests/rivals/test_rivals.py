@@ -156,8 +156,8 @@ def test_published_schedules():
 
 @pytest.mark.parametrize(
     ("name", "options", "said"),
-    [("SCAN", {"attention": "both"}, "one of t-i, i-t"), ("CMPM", {"cmpc": -1.0}, "weight of the class"),
-     ("TIMAM", {"adversarial": -0.1}, "adversarial is"), ("SCAN", {"same_class": "distinct"}, "distinct"),
+    [("SCAN", {"attention": "both"}, "one of t-i, i-t"), ("CMPM", {"cmpc": -1.0}, "cmpc must be"),
+     ("TIMAM", {"adversarial": -0.1}, "adversarial must"), ("SCAN", {"same_class": "distinct"}, "distinct"),
      ("DAR", {"teacher_classes": 5}, "teacher_classes"), ("DCN", {"l_ce": 0.0}, "l_ce"),
      ("DCN", {"weight": -1.0}, "weight"), ("LDE", {"lam": -1.0}, "lam"), ("SAE", {"lam": math.nan}, "lam"),
      ("RelationNet", {"penalty": -1.0}, "penalty"), ("SAE", {"direction": "both"}, "direction")],
