@@ -30,7 +30,7 @@ ROOMS = {
     "data": "world files",
     "models": "features losses",
     "metrics": "world.family",
-    "rivals": "models losses",
+    "rivals": "models losses features",
     "results": "metrics.intervals",
     "workspace": "data profiles files",
     "experiments": "world features losses profiles files training data models metrics rivals results "
