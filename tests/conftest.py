@@ -66,18 +66,12 @@ def tiny_photos(tmp_path_factory):
     from llinet_lite.data.store import StoreWriter
 
     names = ("cello", "flute", "harp", "snare drum", "violin", "tabla")
-    sizes = {  # classes, photos and recordings of each
-        "train": (range(4), 6, 4),
-        "val": (range(4), 3, 2),
-        "test": (range(4), 3, 4),
-        "unseen": (range(4, 6), 3, 5),
-    }
+    seen = range(4)  # classes, photos and recordings of each
+    sizes = {"train": (seen, 6, 4), "val": (seen, 3, 2), "test": (seen, 3, 4), "unseen": (range(4, 6), 3, 5)}
     manifest = {"name": "photos", "sample_rate": 16000, "seconds": 1.2, "image_size": 40}
     manifest |= {"classes": [{"name": name, "seen": k < 4} for k, name in enumerate(names)]}
-    with (
-        shared_folder(tmp_path_factory, "tiny-photos") as folder,
-        StoreWriter(folder, {"photos": 1}) as writer,
-    ):
+    place = shared_folder(tmp_path_factory, "tiny-photos")
+    with place as folder, StoreWriter(folder, {"photos": 1}) as writer:
         for number, (split, (labels, photos, recordings)) in enumerate(sizes.items()):
             rng, images, sounds = np.random.default_rng(number), [], []
             for label in labels:
