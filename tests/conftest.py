@@ -63,7 +63,7 @@ def tiny_photos(tmp_path_factory):
     import numpy as np
 
     from llinet_lite.data.media import encode_jpeg, encode_png
-    from llinet_lite.data.store import StoreWriter
+    from llinet_lite.data.store import StoreWriter, write_shard
 
     names = ("cello", "flute", "harp", "snare drum", "violin", "tabla")
     seen = range(4)  # classes, photos and recordings of each
@@ -86,7 +86,7 @@ def tiny_photos(tmp_path_factory):
                     audio = rng.integers(-9999, 9999, 19200 + 1600 * label).astype("<i2").tobytes()
                     row = {"id": f"{split}/{label}/{k}.wav", "kind": "recording", "audio": audio}
                     sounds.append(row | {"label": label, "factors": "{}"})
-            writer.add_shard(split, 0, images, sounds)
+            write_shard(writer.folder, split, 0, images, sounds)
         return writer.finish(manifest, dict.fromkeys(sizes, 1))
 
 
