@@ -71,10 +71,9 @@ def course(
     given = [tuple(text.split("=", 1)) for text in parameters or []] + [("seeds", str(seeds))] * (seeds > 0)
     if any(len(pair) == 1 for pair in given):
         raise typer.BadParameter("-p: give a name and a value, as in -p epochs 5")
-    asked = Course(
-        profile, only, start, data, tuple(given), retrain, publish, keep, keep_going, at_once, runs, notebooks
-    )
+    flags = (retrain, publish, keep, keep_going)
     try:
+        asked = Course(profile, only, start, data, tuple(given), *flags, at_once, runs, notebooks)
         print(f"index: {run(asked)}")
     except KeyboardInterrupt:
         print("\nllinet: stopped; the same command goes on where it stopped", file=sys.stderr)
@@ -195,9 +194,8 @@ def import_folder(
 
 
 def _sizes(store) -> str:
-    return ", ".join(
-        f"{split} {count['images']} images {count['sounds']} sounds" for split, count in store.splits.items()
-    )
+    sizes = store.splits.items()
+    return ", ".join(f"{split} {of['images']} images {of['sounds']} sounds" for split, of in sizes)
 
 
 # ------------------------------------------------------------------------------------------------ the doctor

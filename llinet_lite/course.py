@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from IPython.display import Markdown
     from matplotlib.figure import Figure
 
-__all__ = ["KERNEL", "Course", "Lesson", "LessonFailed", "run"]
-
 # What a notebook's process is started with. A thread that waits spins for microseconds and then sleeps: where
 # it sleeps at once, small networks train 1.7 times as slowly on two idle cores; where it spins for long, all
 # are slow on busy ones. And memory that is given back after every step would have to be mapped again.
@@ -60,26 +58,18 @@ class Lesson:
 
     Parameters
     ----------
-    name : str
-        Name of the notebook without its ending, as "01_audio_visual_correspondence".
-    profile : str
-        "smoke", "laptop", "gpu" or "paper".
-    data : str or Path
-        Empty for the built-in world; else as of :class:`Workspace`.
-    seeds : int or sequence of int, optional
-        How many seeds (3 is 0, 1, 2), or which; default: the profile's.
-    overrides : dict, optional
-        Numbers of the profile to set otherwise, as `{"epochs": 5}`; zero leaves the profile's value.
-    retrain, publish : bool
-        See :class:`Workspace`.
+    name : str, of the notebook without its ending, as "01_audio_visual_correspondence"
+    profile : "smoke", "laptop", "gpu" or "paper"
+    data : str or Path, empty for the built-in world; else as of :class:`Workspace`
+    seeds : how many seeds (3 is 0, 1, 2), or which; default: the profile's
+    overrides : numbers of the profile to set otherwise, as `{"epochs": 5}`; zero leaves the profile's value
+    retrain, publish : bool, see :class:`Workspace`
 
     Attributes
     ----------
     workspace : Workspace
-    profile : Profile
-        With `seeds` and `overrides` as given here.
-    folder : Path
-        `runs/<profile>/<name>`.
+    profile : Profile, with `seeds` and `overrides`
+    folder : Path, `runs/<profile>/<name>`
     """
 
     def __init__(
@@ -103,13 +93,9 @@ class Lesson:
     def record(self, *measured: Result) -> None:
         """Write results into metrics.json, which every lesson leaves; one of the same name is replaced."""
         self._results |= {result.name: result for result in measured}
-        data = self.workspace.data
-        content = {
-            "lesson": self.name,
-            "profile": self.profile.name,
-            "data": data.name if data else "built-in world",
-            "results": [result.to_json() for result in self._results.values()],
-        }
+        data = self.workspace.data.name if self.workspace.data else "built-in world"
+        content = {"lesson": self.name, "profile": self.profile.name, "data": data}
+        content["results"] = [result.to_json() for result in self._results.values()]
         _write_json(self.folder / "metrics.json", content)
 
     def figure(self, fig: Figure, name: str, alt: str) -> None:

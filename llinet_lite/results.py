@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
     from llinet_lite.metrics.intervals import Cell, Interval
 
-__all__ = [
-    "Claim", "Result", "ResultError", "Table", "by_row", "claims", "claims_frame", "difference", "kept",
-    "machine", "markdown", "papers", "read", "readme", "table",
-]  # fmt: skip
-
 HERE = Path(__file__).resolve().parent
 SEEDS = 3  # of published numbers; another number of seeds is said beside the value
 README = tomllib.loads((HERE / "readme.toml").read_text(encoding="utf-8"))  # its columns and rows
@@ -46,8 +41,6 @@ class ResultError(ValueError):
 @dataclass(frozen=True)
 class Result:
     """One number of a table and everything that is needed to believe it.
-
-    Raises ResultError if a number is not finite or lies outside its interval.
 
     Examples
     --------
@@ -375,11 +368,6 @@ class Comparison:
     margin: float = 0.0
 
     @property
-    def results(self) -> list[Result]:
-        """The sides that were measured."""
-        return [side for side in self.sides if isinstance(side, Result)]
-
-    @property
     def difference(self) -> tuple[float, float | None, float | None]:
         """First minus second, plus the margin, with its interval."""
         bounds = (side.bounds if isinstance(side, Result) else (side,) * 3 for side in self.sides)
@@ -389,12 +377,13 @@ class Comparison:
     def decides(self) -> bool:
         """Whether its interval is to be believed: small differences are not where it leaves too much out."""
         value, low, _ = self.difference
-        one_seed = any(len(r.seeds) == 1 and not UNTRAINED.search(r.name) for r in self.results)
-        left_out = one_seed or any(LINKED.match(r.name) for r in self.results)
+        measured = [side for side in self.sides if isinstance(side, Result)]
+        one_seed = any(len(r.seeds) == 1 and not UNTRAINED.search(r.name) for r in measured)
+        left_out = one_seed or any(LINKED.match(r.name) for r in measured)
         return low is not None and (not left_out or abs(value) > MARGIN)
 
     def __str__(self) -> str:
-        unit, texts = self.results[0].unit, []
+        unit, texts = next(side.unit for side in self.sides if isinstance(side, Result)), []
         for name, side in zip(self.names, self.sides, strict=True):
             if isinstance(side, Result):
                 texts.append(f"{name} {side.shown(sign=name.startswith('09'))}")
@@ -446,21 +435,12 @@ def claims_frame(run: str = "laptop", other: str = "laptop-traindata") -> pd.Dat
     """Which claims held up, one a row, each with the comparison that comes out lowest."""
     import pandas as pd
 
-    rows = []
+    title, rows = README["runs"].get(other, {"title": other})["title"], []
     for claim in claims():
         lowest = min(claim.measured(run), key=lambda comparison: comparison.difference[0], default="-")
-        rows.append(
-            {
-                "section": claim.section,
-                "claim": claim.sentence,
-                "lesson": claim.lesson,
-                "paper": claim.paper,
-                "measured [95 %]": str(lowest),
-                "verdict": claim.judge(run),
-                README["runs"].get(other, {"title": other})["title"]: claim.judge(other),
-                "why": claim.why,
-            }
-        )
+        row = {"section": claim.section, "claim": claim.sentence, "lesson": claim.lesson}
+        row |= {"paper": claim.paper, "measured [95 %]": str(lowest), "verdict": claim.judge(run)}
+        rows.append(row | {title: claim.judge(other), "why": claim.why})
     return pd.DataFrame(rows, index=range(1, len(rows) + 1))
 
 

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,6 @@ from llinet_lite.profiles import PROFILES, Profile
 if TYPE_CHECKING:
     from llinet_lite.data.bandstand import WorldSet
     from llinet_lite.data.store import JoinedStore, Store
-
-__all__ = ["WEIGHTS", "WEIGHTS_VERSION", "Workspace", "home", "runs_folder"]
 
 WEIGHTS_VERSION = 1  # raise it whenever the same training ends with other weights
 PACKAGE = Path(__file__).resolve().parent
@@ -64,10 +63,8 @@ class Workspace:
         if data is not None and not data.is_dir():
             raise ValueError(f"the data folder {data} does not exist: check the path given to --data")
         if publish and not (retrain and self.is_reference):
-            raise ValueError(
-                f"publish goes with retrain and the profile {REFERENCE} as it is, on the built-in world: "
-                f"nothing else is a reference"
-            )
+            only = f"the profile {REFERENCE} as it is, on the built-in world: nothing else is a reference"
+            raise ValueError(f"publish goes with retrain and {only}")
         self.run_dir = runs_folder() / (profile.name if data is None else f"{profile.name}-{data.name}")
         self._store: Store | None = None
 
@@ -127,10 +124,7 @@ class Workspace:
         return self.run_dir / f"training-{digest(*marks)[:12]}" / name
 
     def weights(self, name: str) -> Path | None:
-        """File of packaged weights, or None where one has to train.
-
-        None if this is not the reference, or to `retrain` is asked for and they are this lesson's own.
-        """
+        """File of packaged weights; None where one has to train: no reference, or asked to retrain."""
         path = WEIGHTS / f"{name}.safetensors"
         if not self.is_reference or not path.is_file():
             return None
@@ -160,6 +154,7 @@ class Workspace:
 
         content = save({key: value.detach().cpu().contiguous() for key, value in state.items()})
         command = f"llinet course --profile {REFERENCE} --only {self.lesson[:2]} --retrain --publish"
+        versions = {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
         card = {
             "lesson": self.lesson,
             "profile": self.profile.name,
@@ -169,8 +164,7 @@ class Workspace:
             "metrics": [result.to_json() for result in results],
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
-            "made_by": {"llinet-lite": llinet_lite.__version__, "torch": torch.__version__}
-            | {"threads": torch.get_num_threads()},  # on a CPU they decide the last bits
+            "made_by": versions | {"threads": torch.get_num_threads()},  # which decide the last bits
         }
         described = json.dumps(card | facts, indent=2, allow_nan=False) + "\n"
         path = write_whole(WEIGHTS / f"{name}.safetensors", content)
@@ -200,9 +194,8 @@ class Workspace:
             if files:
                 return files[0]
         looked = ", ".join(map(str, places))
-        raise FileNotFoundError(
-            f"no {' or '.join(patterns)} in {looked}: put the file there, or name it; nothing is downloaded"
-        )
+        fix = "put the file there, or name it; nothing is downloaded"
+        raise FileNotFoundError(f"no {' or '.join(patterns)} in {looked}: {fix}")
 
 
 # ---- marks of what is in a file, and the stores
@@ -257,16 +250,13 @@ def own(path: Path, profile: Profile) -> Store:
     if not (path / "manifest.json").is_file():
         pack = videos.import_videos if videos.holds_videos(path) else folders.import_folders
         mark = digest(str(path), data_mark(profile, path), f"{size} {rate}")
-        return _made(
-            f"{path.name}-{mark[:8]}", lambda folder: pack(path, folder, sample_rate=rate, image_size=size)
-        )
+        pack = partial(pack, path, sample_rate=rate, image_size=size)
+        return _made(f"{path.name}-{mark[:8]}", pack)
     store = Store(path)
     if store.sample_rate != rate or store.manifest["image_size"] < profile.image_crop:
-        raise ValueError(
-            f"{path} holds images of {store.manifest['image_size']} px and audio at {store.sample_rate} Hz, "
-            f"which the profile {profile.name} cannot use: import it again with --sample-rate {rate} "
-            f"--image-size {size}"
-        )
+        holds = f"images of {store.manifest['image_size']} px and audio at {store.sample_rate} Hz"
+        fix = f"import it again with --sample-rate {rate} --image-size {size}"
+        raise ValueError(f"{path} holds {holds}, which the profile {profile.name} cannot use: {fix}")
     return store
 
 

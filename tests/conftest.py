@@ -63,21 +63,15 @@ def tiny_photos(tmp_path_factory):
     import numpy as np
 
     from llinet_lite.data.media import encode_jpeg, encode_png
-    from llinet_lite.data.store import StoreWriter
+    from llinet_lite.data.store import StoreWriter, write_shard
 
     names = ("cello", "flute", "harp", "snare drum", "violin", "tabla")
-    sizes = {  # classes, photos and recordings of each
-        "train": (range(4), 6, 4),
-        "val": (range(4), 3, 2),
-        "test": (range(4), 3, 4),
-        "unseen": (range(4, 6), 3, 5),
-    }
+    seen = range(4)  # classes, photos and recordings of each
+    sizes = {"train": (seen, 6, 4), "val": (seen, 3, 2), "test": (seen, 3, 4), "unseen": (range(4, 6), 3, 5)}
     manifest = {"name": "photos", "sample_rate": 16000, "seconds": 1.2, "image_size": 40}
     manifest |= {"classes": [{"name": name, "seen": k < 4} for k, name in enumerate(names)]}
-    with (
-        shared_folder(tmp_path_factory, "tiny-photos") as folder,
-        StoreWriter(folder, {"photos": 1}) as writer,
-    ):
+    place = shared_folder(tmp_path_factory, "tiny-photos")
+    with place as folder, StoreWriter(folder, {"photos": 1}) as writer:
         for number, (split, (labels, photos, recordings)) in enumerate(sizes.items()):
             rng, images, sounds = np.random.default_rng(number), [], []
             for label in labels:
@@ -92,7 +86,7 @@ def tiny_photos(tmp_path_factory):
                     audio = rng.integers(-9999, 9999, 19200 + 1600 * label).astype("<i2").tobytes()
                     row = {"id": f"{split}/{label}/{k}.wav", "kind": "recording", "audio": audio}
                     sounds.append(row | {"label": label, "factors": "{}"})
-            writer.add_shard(split, 0, images, sounds)
+            write_shard(writer.folder, split, 0, images, sounds)
         return writer.finish(manifest, dict.fromkeys(sizes, 1))
 
 

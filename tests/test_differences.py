@@ -198,6 +198,6 @@ def test_networks_are_trained_and_compared(tiny_workspace, monkeypatch):
     effects += module.avenet_trained(workspace, (0,))
     assert [e.name for e in effects[2:4]] == ["unsigned, AVC accuracy", "unsigned, nDCG@30, im-aud"]
     assert effects[2].note.startswith("slope ") and len(effects) == 6
-    effects += module.avenet_evaluated(workspace)
+    effects += [*module.gain(workspace), module.softmax_or_sigmoid(workspace), module.shortcut(workspace)]
     assert all(e.effect.low <= e.effect.value <= e.effect.high and e.seeds == (0,) for e in effects)
     assert effects[7].effect.value > 0, "linear gain flatters a random ranking"

@@ -30,7 +30,7 @@ ROOMS = {
     "data": "world files",
     "models": "features losses",
     "metrics": "world.family",
-    "rivals": "models losses",
+    "rivals": "models losses features",
     "results": "metrics.intervals",
     "workspace": "data profiles files",
     "experiments": "world features losses profiles files training data models metrics rivals results "
@@ -39,7 +39,7 @@ ROOMS = {
     "course": "workspace results show files profiles",
     "__main__": "course workspace results data profiles files world",
 }  # fmt: skip
-BACKWARD = {"training.py", "rivals/timam.py", "rivals/base.py"}  # a reader finds every descent in these
+BACKWARD = {"training.py", "rivals/base.py"}  # a reader finds every descent in these
 NAMES = {  # what is imported by another name than it is installed by
     "cv2": "opencv-python-headless",
     "faiss": "faiss-cpu",

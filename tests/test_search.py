@@ -77,9 +77,9 @@ def test_the_own_clip_is_left_out_within_and_found_across():
     table = search.ndcg_table(methods, same_class(CLASSES))
     found = [table.interval("perfect", column).value for column in table.columns]
     assert found == [0, 1, 1, 0]
-    stated = search.ndcg_protocol(methods, same_class(CLASSES)).splitlines()
-    assert [line.split()[0] for line in stated] == list(DIRECTIONS)
-    assert "own clip is left out" in stated[0] and "own clip stays in" in stated[1]
+    stated = search.four_directions(methods, same_class(CLASSES), "linear").statements()
+    assert list(stated) == list(DIRECTIONS)
+    assert "own clip is left out" in stated["im-im"] and "own clip stays in" in stated["im-aud"]
 
 
 def test_what_a_table_says_of_a_method_without_audio_and_of_the_paper(tiny_workspace):

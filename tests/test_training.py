@@ -17,13 +17,7 @@ from torch import nn
 from llinet_lite.experiments.methods import staircase
 from llinet_lite.files import CheckpointError, alone_in, load_weights, save_weights
 from llinet_lite.rivals.base import adam
-from llinet_lite.training import (
-    NotFiniteError,
-    choose_precision,
-    fit,
-    overfit_one_batch,
-    seed_of,
-)
+from llinet_lite.training import NotFiniteError, choose_precision, fit, overfit_one_batch, seed_of
 
 
 class Batches:
@@ -209,11 +203,8 @@ def test_it_learns_and_reports(tmp_path, capsys):
     assert len(lines) == 3 and lines[0].startswith("epoch 1/3 done  loss ")
     assert "samples/s" in lines[0] and "left" in lines[0] and "in all" in lines[2]
     values = [line["accuracy"] for line in history.epochs]
-    assert history.best == {
-        "epoch": values.index(max(values)),
-        "metric": "accuracy",
-        "value": max(values),
-    }
+    highest = max(values)
+    assert history.best == {"epoch": values.index(highest), "metric": "accuracy", "value": highest}
     best = Method()
     notes = history.load_best(best)
     assert notes["value"] == history.best["value"] and notes["settings"]["seed"] == 0
@@ -229,9 +220,8 @@ def test_the_best_epoch_is_kept_and_ties_go_to_the_first(tmp_path):
         states.append(fingerprint(method))
         return {"mAP": next(values)}
 
-    _, history = train(
-        tmp_path, method, Batches(2), epochs=5, validate=measure, select="mAP", precision="fp32"
-    )
+    how = {"epochs": 5, "validate": measure, "select": "mAP", "precision": "fp32"}
+    _, history = train(tmp_path, method, Batches(2), **how)
     assert history.best == {"epoch": 2, "metric": "mAP", "value": 0.9}
     assert history.epochs[0]["mAP"] is None
     history.load_best(method)
@@ -347,10 +337,8 @@ def test_the_result_leaves_the_generator_of_the_caller_alone():
 def test_schedule_and_bf16():
     factor = staircase(0.94, 16)
     assert [factor(epoch) for epoch in (0, 15.99, 16, 40)] == pytest.approx([1, 1, 0.94, 0.94**2])
-    flags = Path("/proc/cpuinfo")
-    if flags.exists():
-        text = flags.read_text()
-        fast = "avx512_bf16" in text or "amx_tile" in text
+    if (flags := Path("/proc/cpuinfo")).exists():
+        fast = any(name in flags.read_text() for name in ("avx512_bf16", "amx_tile"))
         assert choose_precision("cpu") == ("bf16-mixed" if fast else "32-true")
     assert choose_precision("cpu", "fp32") == "32-true"
 

@@ -41,10 +41,7 @@ def test_a_training_is_known_by_sizes_data_and_version(here, monkeypatch):
     folder = Workspace(LAPTOP).training_dir("x")
     same = dataclasses.replace(LAPTOP, seeds=(5,), epochs=99)
     assert folder.name == "x" and Workspace(same).training_dir("x") == folder
-    others = [
-        Workspace(dataclasses.replace(LAPTOP, width=5)),
-        Workspace(LAPTOP, here / "mine"),
-    ]
+    others = Workspace(dataclasses.replace(LAPTOP, width=5)), Workspace(LAPTOP, here / "mine")
     found = {other.training_dir().name for other in others}
     (here / "mine" / "a.jpg").write_bytes(b"x")
     found.add(others[1].training_dir().name)
@@ -57,12 +54,12 @@ def test_a_store_is_known_by_its_plan(here, monkeypatch):
     from llinet_lite.data import bandstand
 
     built = []
-    splits = dict.fromkeys(bandstand.SPLITS)
-    monkeypatch.setattr(
-        bandstand,
-        "build",
-        lambda folder, plan: built.append((folder, plan)) or SimpleNamespace(splits=splits, folder=folder),
-    )
+
+    def build(folder, plan):
+        built.append((folder, plan))
+        return SimpleNamespace(splits=dict.fromkeys(bandstand.SPLITS), folder=folder)
+
+    monkeypatch.setattr(bandstand, "build", build)
     place = Workspace(LAPTOP)
     assert place.store(("train",)) is place.store()
     place.store(imprint=1.0)

@@ -1,13 +1,11 @@
 """The built-in world as stores, Bandstand-32 and Bandstand-1000: which clips, how big, how they are made.
 
-A :class:`WorldSet` says everything that decides a single byte of the set of named instruments, an
-:class:`InventedSet` of the invented ones; :func:`build` makes either in parallel, shard by shard, and goes on
-where it was killed. No two clips of a set share a scene seed.
+A :class:`WorldSet` says everything that decides a byte of the set of named instruments, an
+:class:`InventedSet` of the invented ones; no two clips of a set share a scene seed.
 
-:func:`build_motion` adds what moves: for the first image of each clip (:func:`first_images`) the 25 frames of
-the second around it and the optical flow between the 11 in the middle, as *Objects that Sound* (section 3.2)
-gives them to AVE-Net. They are a third table, ``train/motion-<mark>-00000.arrow``, beside a store that stays
-as it is; the mark names the recipe and the images.
+:func:`build_motion` adds what moves: for the first image of each clip the 25 frames around it and the optical
+flow between the 11 in the middle, as *Objects that Sound* (section 3.2) gives them to AVE-Net. They are a
+third table, ``train/motion-<mark>-00000.arrow``; the mark names the recipe and the images.
 
 Notebook: 00
 """
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import cv2
+import joblib
 import numpy as np
 import pyarrow as pa
 import scipy
@@ -131,22 +130,23 @@ class WorldSet:
         mixed = kind in ("duet", "distractor", "offscreen")
         return Take(seed, label, kind, self.rows[other].name if mixed else None)
 
+    def plan(self) -> dict:
+        """Every setting that decides a byte, JSON-able; two stores with equal plans are equal."""
+        return {"world": WORLD_VERSION, **dataclasses.asdict(self), "clips_per_shard": CLIPS_PER_SHARD}
+
+    def cost(self, splits: Sequence[str] = ()) -> tuple[int, float, float]:
+        """Clips of a build, and about how many bytes, and minutes of one core, they take."""
+        samples, pixels = self.seconds * self.sample_rate, self.image_size**2
+        clips = sum(len(self.clips(split)) for split in splits or self.splits)
+        minutes = (0.004 + 1.1e-7 * samples + self.frames * (0.004 + 1.5e-7 * pixels)) / 60
+        return clips, clips * (2 * samples + self.frames * (0.45 * pixels + 1500)), clips * minutes
+
     def _count(self, label: int, split: str) -> int:
         """Solo clips of one class in a split."""
         if split in ("val", "test"):
             return self.held_out
         share = {"train": self.train_share, "unseen": self.unseen_share}.get(split, 0.0)
         return max(1, round(INSTRUMENTS[label].count * share)) if share else 0
-
-    def plan(self) -> dict:
-        """Every setting that decides a byte, JSON-able; two stores with equal plans are equal."""
-        return {"world": WORLD_VERSION, **dataclasses.asdict(self), "clips_per_shard": CLIPS_PER_SHARD}
-
-    def size(self, splits: Sequence[str] = ()) -> float:
-        """Bytes that a build will take, about."""
-        samples, pixels = self.seconds * self.sample_rate, self.image_size**2
-        each = 2 * samples + self.frames * (0.45 * pixels + 1500)
-        return each * sum(len(self.clips(split)) for split in splits or self.splits)
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,9 @@ def render(plan: WorldSet, split: str, row: int, take: Take) -> tuple[list[dict]
     shared = {"label": take.label, "kind": take.kind, "factors": json.dumps(facts, sort_keys=True)}
     clip, images = f"{split}/{name}/{take.kind}-{row:05d}", []
     for time in (FRAME * np.sort(picks)).tolist():
-        cells = {
-            "jpeg": encode_jpeg(scene.frame(time, size), plan.quality),
-            "objects": encode_png(scene.objects(time, size)),
-        }
-        images.append({"id": f"{clip}@{time:.2f}", "clip": row, "time": time, **cells, **shared})
+        row_of = {"id": f"{clip}@{time:.2f}", "clip": row, "time": time, **shared}
+        row_of["jpeg"] = encode_jpeg(scene.frame(time, size), plan.quality)
+        images.append({**row_of, "objects": encode_png(scene.objects(time, size))})
     audio = scene.audio(0.0, plan.seconds, plan.sample_rate)
     return images, {"id": clip, "audio": audio.astype("<i2").tobytes(), **shared}
 
@@ -233,8 +231,7 @@ def build(
 ) -> Store:
     """Build a set of the world, or those of its `splits` that are still missing."""
     shards = {split: math.ceil(len(plan.clips(split)) / CLIPS_PER_SHARD) for split in splits or plan.splits}
-    if splits and not all(shards.values()):
-        empty = ", ".join(split for split, count in shards.items() if not count)
+    if splits and (empty := ", ".join(split for split, count in shards.items() if not count)):
         raise ValueError(
             f"the plan {plan.name!r} has no clips in {empty}: raise its share above 0, or leave the split out"
         )
@@ -245,17 +242,16 @@ def build(
         if store and not wanted:
             return store
         title = f"{plan.title} {plan.name}"
-        clips = sum(len(plan.clips(split)) for split in wanted)
-        announce(folder, plan.size(wanted), f"{title}: {clips} clips ({', '.join(wanted)})", progress)
+        clips, size, minutes = plan.cost(wanted)
+        cores = workers or joblib.cpu_count()
+        what = f"{title}: {clips} clips ({', '.join(wanted)}), about {minutes / cores:.1f} minutes"
+        announce(folder, size, what, progress)
         tasks = [(folder, plan, split, k) for split, n in wanted.items() for k in writer.missing(split, n)]
         list(over_cores(_render_shard, tasks, workers, title, progress))
-        manifest = {
+        manifest = {key: vars(plan)[key] for key in ("sample_rate", "seconds", "image_size", "seed")}
+        manifest |= {
             "name": title,
-            "sample_rate": plan.sample_rate,
-            "seconds": plan.seconds,
-            "image_size": plan.image_size,
             "classes": [{"name": row.name, "seen": row.seen} for row in plan.rows],
-            "seed": plan.seed,
             "command": f"llinet world build --profile {plan.name}",
             "made_by": {module.__name__: module.__version__ for module in (np, scipy, cv2)},
         }
@@ -291,10 +287,8 @@ def optical_flow(frames: np.ndarray) -> np.ndarray:
     """Farnebäck flow between frames, (n + 1, H, W, 3) uint8 RGB -> (n, 2, H, W) float32, pixels per frame.
 
     Field k holds the (u, v) for which frame k at (x, y) looks like frame k + 1 at (x + u, y + v). *Objects
-    that Sound* takes TV-L1 flow, which OpenCV keeps in its contributed modules. Of what the main modules
-    offer, Farnebäck's polynomial expansion (SCIA 2003) suits the built-in world best: on 180 pairs of noisy
-    frames it leaves 30 % of the motion unexplained and sees 0.13 px where all stands (dense inverse search:
-    39 %, 0.27 px).
+    that Sound* takes TV-L1, which OpenCV lacks; on pairs of noisy frames Farnebäck (SCIA 2003) leaves 30 % of
+    the motion unexplained, dense inverse search 39 %.
     """
     gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     settings = {"pyr_scale": 0.5, "levels": 3, "winsize": 21, "iterations": 2, "poly_n": 7, "poly_sigma": 1.5}
@@ -309,11 +303,7 @@ def quantize(flow: np.ndarray, limit: float) -> np.ndarray:
 
 
 class MotionTable:
-    """The frames and the flow of one split, memory mapped; StoreError where they are not built.
-
-    `image` (n,) int are the rows of the image table that they belong to, ascending: :func:`first_images`;
-    `limit` is the pixels per frame that the value 127 of the flow stands for.
-    """
+    """The frames and the flow of one split, memory mapped; StoreError where they are not built."""
 
     def __init__(self, store: Store, split: str):
         self.store, self.split = store, split
@@ -325,8 +315,8 @@ class MotionTable:
             )
         table = paths[0].name.rpartition("-")[0]
         self._table = SplitTable(open_table(store.folder, split, table, len(paths)))
-        self.image = self._table.column("image").to_numpy()
-        self.limit = LIMIT * store.manifest["image_size"]
+        self.image = self._table.column("image").to_numpy()  # (n,) int, rows of the image table, ascending
+        self.limit = LIMIT * store.manifest["image_size"]  # pixels per frame, the flow's value 127
 
     def __reduce__(self):  # a worker process opens its own memory maps
         return MotionTable, (self.store, self.split)

@@ -1,15 +1,12 @@
 """From a store to batches: audio-visual pairs, class pairs, images, and evaluation sets.
 
-Who is paired with whom, when the sound starts, how the image is cropped and every later draw are functions of
-(seed, epoch): they are drawn for a whole epoch at once, before anything is read. So a batch is known by its
-number, in whatever process it is read, and a training that stops can go on exactly.
+All draws of an epoch are made at once, before anything is read, as functions of (seed, epoch): so a batch is
+known by its number, in whatever process it is read, and a training that stops can go on exactly.
 
-A network that is to learn correspondence must not be able to see it in the image or the sound alone.
-Mismatched pairs are therefore made by exchanging the sounds (with their start times) *among the mismatched
-rows* of an epoch: each image and each second of sound comes up equally often on both sides, and every sound
-is centered on a video frame. Objects that Sound (section 3.3) reports what happens otherwise: if mismatched
-sounds start anywhere, the network recognizes the 0.04 s grid and scores 87.6 instead of 81.9 %. That naive
-sampling is ``grid=None``.
+Mismatched pairs are made by exchanging the sounds (with their start times) *among the mismatched rows* of an
+epoch: neither the image nor the sound alone tells whether they match, and every sound is centered on a frame.
+Otherwise the network recognizes the 0.04 s grid and scores 87.6 instead of 81.9 % (Objects that Sound,
+section 3.3): that naive sampling is ``grid=None``.
 
 Notebook: 01
 """
@@ -21,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -71,13 +69,12 @@ class Rows:
 
 
 class Batches(Dataset):
-    """The batches of one epoch: ``len(batches)``, ``batches[i]``; the same in whatever process they are read.
+    """The batches of one epoch: ``len(batches)``, ``batches[i]``.
 
-    A batch is a dict of tensors, B rows: image (B, H, W, 3) uint8; audio (B, n) int16; label, match, group,
-    index (B,) int64; draws (B, 8) float32. ``index`` is the row of the image table (of the sound table, where
-    there are no images). Objects (B, H, W) uint8 where masks were asked for. The view "frames" has frames
-    (B, 25, H, W, 3) uint8 in place of image, the view "flow" also has flow (B, 20, H, W) int8: u, v of field
-    0, u, v of field 1 ...; all cropped alike.
+    A batch is a dict of tensors, B rows: image (B, H, W, 3) uint8 (or frames (B, 25, H, W, 3), and flow
+    (B, 20, H, W) int8: u, v of field 0, u, v of field 1 ...); objects (B, H, W) uint8; audio (B, n) int16;
+    label, match, group, index (B,) int64; draws (B, 8) float32. ``index`` is the row of the image table (of
+    the sound table, where there are no images).
     """
 
     def __init__(self, source: Source, rows: Rows, batch_size: int, objects: bool = False):
@@ -88,12 +85,10 @@ class Batches(Dataset):
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         """All batches in order; threads read the next ones where there are cores to spare."""
-        from joblib import cpu_count
-
-        if cpu_count() < 4:
+        if joblib.cpu_count() < 4:
             yield from map(self.__getitem__, range(len(self)))
             return
-        threads, coming = min(8, cpu_count() - 1), deque()
+        threads, coming = min(8, joblib.cpu_count() - 1), deque()
         with ThreadPoolExecutor(threads) as pool:
             for i in range(len(self) + threads):
                 if i < len(self):
@@ -120,10 +115,12 @@ class Batches(Dataset):
 class Source:
     """Reads the images and the sounds of one split; `seconds` 0: no sounds."""
 
+    images = property(lambda self: self.store.images(self.split))  # a worker process maps the files anew
+    sounds = property(lambda self: self.store.sounds(self.split))
+
     def __init__(self, store: Store, split: str, image_crop: int | None, seconds: float, view="frame"):
         _known("view", view, VIEWS)
         self.store, self.split, self.image_crop, self.view = store, split, image_crop, view
-        self.images, self.sounds = store.images(split), store.sounds(split)
         # rows of the image table that take part
         self.pool = np.arange(len(self.images)) if view == "frame" else first_images(self.images)
         self.motion = MotionTable(store, split) if view in ("frames", "flow") else None
@@ -141,13 +138,6 @@ class Source:
                     f"a window of {seconds} s does not fit the shortest sound of {split}, "
                     f"{name} with {shortest / rate:.2f} s"
                 )
-
-    def __getstate__(self):  # worker processes map the files anew
-        return {key: value for key, value in self.__dict__.items() if key not in ("images", "sounds")}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        self.images, self.sounds = self.store.images(self.split), self.store.sounds(self.split)
 
     def read_images(self, rows: Rows, objects: bool) -> dict[str, np.ndarray]:
         """Decode and crop what the view shows, and the masks if wanted; see :class:`Batches`."""
@@ -256,29 +246,22 @@ class PairBatches:
 
     Parameters
     ----------
-    batch_size : int
-        Rows per batch, B. Rows that fill no batch wait for another epoch.
-    image_crop : int
-        Side of the random crop, pixels.
-    seconds : float
-        Length of the sound window.
+    batch_size, image_crop, seconds
+        Rows, side of the random crop in pixels, and length of the sound. Rows that fill no batch wait for
+        another epoch.
     pairs : {"sampled", "all"}
-        "sampled": half of the rows match, half do not, as published. "all": every row matches, and the loss
-        makes the mismatched pairs of a batch.
+        Half of the rows match, as published; or all, and the loss makes the mismatched pairs of a batch.
     match : {"clip", "class"}
         A mismatched sound is from another clip, or from another class.
     grid : float or None
-        Sounds of both kinds are centered on frames, multiples of ``grid`` seconds. None: mismatched sounds
-        start at any sample (the shortcut).
+        Frames are multiples of it, seconds. None: mismatched sounds start at any sample (the shortcut).
     shuffle_pairs : bool
         Control: which sound belongs to which image is a fixed random permutation.
     imprint : float
-        Strength of the recorder imprint (:func:`llinet_lite.world.room.imprint`), locked to each clip's frame
-        clock, that is added to the sounds as they are read.
+        Strength of :func:`llinet_lite.world.room.imprint`, added to the sounds as they are read.
     view : {"frame", "middle", "frames", "flow"}
-        "frame": every image of the split. The others take the first image of every clip and share their pairs
-        and draws: "middle" shows that image alone, "frames" the 25 frames around it, "flow" that image and
-        ten fields of optical flow (*Objects that Sound*, section 3.2); the last two need `build_motion`.
+        "frame": every image. The others take the first image of every clip, with the same pairs and draws:
+        alone, with the 25 frames around it, or with ten fields of optical flow (see `build_motion`).
     """
 
     def __init__(
@@ -359,11 +342,9 @@ class PairBatches:
 class ClassPairs:
     """Images, each with a sound of its class that is drawn anew in every epoch: the training pairs of LLINet.
 
-    `image_crop` None: no image is read, and a batch's `index` is the row of the sound.
-    `classes` are the labels that take part (None: all). `distinct`: no class twice in a batch; every
-    batch draws B classes, each as likely as it is frequent, and takes the next image of each. `twice`: every
-    batch draws B / 2 classes, all equally likely, and takes the next two images of each. Control
-    `shuffle_labels`: the labels of the sounds are permuted once, so that an image meets sounds of any class.
+    `image_crop` None: no image is read. `distinct`: no class twice in a batch, each as likely as it is
+    frequent. `twice`: two images of each class that a batch draws, all classes equally likely. Control
+    `shuffle_labels`: the labels of the sounds are permuted once.
     """
 
     def __init__(
@@ -431,11 +412,9 @@ class ImageBatches:
 def evaluation_pairs(
     store: Store, split: str, *, batch_size: int, image_crop: int, count: int | None = None, **settings
 ) -> Batches:
-    """The fixed, balanced list of `count` pairs (None: all) on which correspondence is measured.
+    """The fixed list of `count` pairs (None: all) on which correspondence is measured, center crops.
 
-    Every image comes up twice, with its own sound and with a wrong one, so no property of an image or a sound
-    alone predicts the answer. Center crops, draws of one half; a function of the seed alone. ``settings`` are
-    seconds, match, grid, seed, imprint, view of :class:`PairBatches`.
+    Every image comes up with its own sound and with a wrong one; ``settings`` as for :class:`PairBatches`.
     """
     data = PairBatches(store, split, batch_size=2, image_crop=image_crop, **settings)
     rng, pool = _rng(data.seed, 0, _LIST), data.source.pool
@@ -454,17 +433,12 @@ class EvaluationSet(Batches):
 
     Parameters
     ----------
-    batch_size, image_crop, view
+    batch_size, image_crop, seconds, view
         As for :class:`PairBatches`; the last batch may be smaller.
-    seconds : float
-        Length of the window.
     item : {"pair", "image", "sound"}
-        Images with their own sounds (centered on the frame), images alone, or sounds alone (from the middle
-        of the clip).
+        Images with their own sounds, images alone, or sounds alone (from the middle of the clip).
     objects : bool
         Add the masks to the batches.
-
-    Notebook: 10
     """
 
     def __init__(

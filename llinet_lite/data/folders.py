@@ -6,14 +6,9 @@ The layout::
     test_without_seg/<class>/{sound,video}         unseen classes
     test/<class>/{sound,video,segment}             unseen classes, with masks
 
-In ``train`` a sound belongs to every image of its class, unless both carry the same names (at least 90 %
-of them; the rest is left out); in the test folders the files of one name are one clip. The splits of the
-store are those of the built-in world: ``train``, ``val`` and ``test`` (held out of train), ``unseen``
-(test_without_seg) and ``scenes_unseen`` (test). Index pickles are never opened, since a pickle can run code.
-Whatever is left out stands in the manifest with its reason; nothing takes its place.
-
-An import reads every file once (:func:`read_files`), decides what can be used, and packs it
-(:func:`pack_files`); killed at any moment, it goes on where it stopped.
+In ``train`` a sound belongs to every image of its class, unless at least 90 % of both carry the same names
+(the rest is left out); in the test folders the files of one name are one clip. The splits of the store are
+``train``, ``val`` and ``test`` (held out of train), ``unseen`` and ``scenes_unseen``.
 
 Notebook: 04
 """
@@ -38,17 +33,7 @@ import numpy as np
 
 from llinet_lite.data import media
 from llinet_lite.data.media import MediaError
-from llinet_lite.data.store import (
-    SCHEMAS,
-    ImageTable,
-    SoundTable,
-    Store,
-    StoreWriter,
-    check_limits,
-    open_table,
-    over_cores,
-    write_shard,
-)
+from llinet_lite.data.store import Store, StoreWriter, check_limits, open_tables, over_cores, write_shard
 from llinet_lite.files import write_whole
 from llinet_lite.world import INSTRUMENTS
 
@@ -116,25 +101,23 @@ def importing(root: Path, folder, plan: dict, items: list) -> Iterator[StoreWrit
 
 def read_files(
     writer: StoreWriter, root: Path, items: list, read: Callable, settings: dict, workers, progress: bool
-) -> tuple[ImageTable, SoundTable]:
-    """Read every file once, over the cores; its rows are kept, so that a killed import goes on.
+) -> tuple:
+    """Read every file once, over the cores; what is found is in the items, and its rows are kept.
 
-    ``read(path, item, settings)`` judges one file: it returns the rows of images and of sounds, without their
-    ``label``, or raises a :class:`MediaError`. What it finds is in the items afterwards.
+    ``read(path, item, settings)`` returns a file's rows of images and of sounds, without their ``label``.
     """
     parts = [items[first : first + FILES_PER_TASK] for first in range(0, len(items), FILES_PER_TASK)]
     files = [writer.folder / KEPT / f"found-{k:05d}.json" for k in range(len(parts))]
     tasks = [(file, k, root, parts[k], read, settings) for k, file in enumerate(files) if not file.is_file()]
     list(over_cores(_read_some, tasks, workers, f"reading {root.resolve().name}", progress))
     found = [entry for file in files for entry in json.loads(file.read_text("utf-8"))]
-    first = dict.fromkeys(SCHEMAS, 0)
+    first = {"images": 0, "sounds": 0}
     for item, (facts, counts) in zip(items, found, strict=True):
         vars(item).update(facts)
         for table, count in counts.items():
             item.rows[table] = range(first[table], first[table] + count)
             first[table] += count
-    images, sounds = (open_table(writer.folder, KEPT, table, len(parts)) for table in SCHEMAS)
-    return ImageTable(images), SoundTable(sounds)
+    return open_tables(writer.folder, KEPT, len(parts))
 
 
 def _read_some(found_file: Path, task: int, root: Path, items: list, read: Callable, settings: dict) -> None:
@@ -159,13 +142,17 @@ def _read_some(found_file: Path, task: int, root: Path, items: list, read: Calla
 
 
 def pack_files(
-    writer: StoreWriter, root: Path, kept: tuple, parts: dict, manifest: dict, progress: bool
+    writer: StoreWriter,
+    root: Path,
+    kept: tuple,
+    parts: dict,
+    facts: dict,
+    classes: dict[str, bool],
+    excluded: dict[str, str],
+    remarks: list[tuple],
+    progress: bool,
 ) -> Store:
-    """Write the store from the rows that were kept.
-
-    ``parts`` has for every split two lists, of its images and of its sounds: (row among those kept, the
-    columns that are only now known). The manifest's remarks are pairs of a file and what is to be said.
-    """
+    """Write the store from kept rows: of every split's images and sounds (row, columns only known now)."""
     shards = {}
     for split, chosen in parts.items():
         images, sounds = map(len, chosen)
@@ -178,9 +165,10 @@ def pack_files(
                 read = table.rows[[row for row, _ in some]].to_pylist() if some else []
                 tables.append([row | own for row, (_, own) in zip(read, some, strict=True)])
             write_shard(writer.folder, split, k, *tables)
-    manifest |= {"name": root.resolve().name, "command": f"llinet import {root}"}
-    for name in ("excluded", "warnings"):
-        manifest[name] = [{"file": file, "reason": reason} for file, reason in manifest[name]]
+    manifest = facts | {"name": root.resolve().name, "command": f"llinet import {root}"}
+    manifest["classes"] = [{"name": name, "seen": seen} for name, seen in classes.items()]
+    for name, entries in (("excluded", sorted(excluded.items())), ("warnings", remarks)):
+        manifest[name] = [{"file": file, "reason": reason} for file, reason in entries]
     store = writer.finish(manifest, shards)
     shutil.rmtree(writer.folder / KEPT)
     if progress:
@@ -224,9 +212,12 @@ def is_flat(image: np.ndarray) -> bool:
     return float(image.reshape(-1, 3).std(axis=0).max()) < 1.0
 
 
-def loudness(wave: np.ndarray) -> float:
-    """Root mean square of an (n,) waveform, dB relative to full scale; at least -200."""
-    return 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-20)
+def refuse_silence(path, wave: np.ndarray, which: str = "") -> None:
+    """Refuse an (n,) waveform whose root mean square is silence."""
+    level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-20)
+    if level < SILENT:
+        text = f"silent{which}: {level:.0f} dB relative to full scale (limit {SILENT:.0f})"
+        raise MediaError(path, f"{text}; check its sound track")
 
 
 # ------------------------------------------------------------ folders of photos and recordings
@@ -267,31 +258,17 @@ def import_folders(
     ----------
     source, folder : str or Path
         Folder with ``train``, ``test_without_seg`` and / or ``test``; and where the store shall be.
-    sample_rate : int
-        Hz; sounds of other rates are resampled.
-    image_size : int
-        Short side of the stored images, pixels; proportions stay.
+    sample_rate, image_size : int
+        Of what is stored: Hz, and short side in pixels.
     holdout : float
         Share of each seen class's files kept out of ``train``, half ``val``, half ``test``, by hash of name.
     workers : int, optional
         Processes; default: one per core.
-    progress : bool
-        Show a bar and a summary on stderr.
 
     Returns
     -------
     store : Store
-        ``store.manifest["excluded"]`` and ``["warnings"]`` list every file that was dropped or is worth a
-        remark, with the reason.
-
-    Raises
-    ------
-    FolderError
-        Missing or misspelled folders, an empty class or split.
-    StoreError
-        The folder holds something else.
-
-    Notebook: 10
+        Its manifest lists every file that was left out ("excluded") or is worth a remark ("warnings").
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size}
     check_limits({**settings, "holdout": holdout}, LIMITS)
@@ -308,15 +285,12 @@ def import_folders(
             _pair(split, part, paired, remarks)
         out = {item.file: item.reason for item in files if item.reason}
         _refuse_empty(parts, classes, out)
-        manifest = settings | {
-            "seconds": round(max(item.facts["seconds"] for item in _good(files, "sound")), 3),
-            "classes": [{"name": name, "seen": seen} for name, seen in classes.items()],
-            "excluded": sorted(out.items()),
-            "warnings": remarks + _notes(parts, sample_rate),
+        longest = max(item.facts["seconds"] for item in _good(files, "sound"))
+        facts, remarks = settings | {"seconds": round(longest, 3)}, remarks + _notes(parts, sample_rate)
+        chosen = {
+            split: _chosen(part, split in paired, list(classes), kept[0]) for split, part in parts.items()
         }
-        for split, part in parts.items():
-            parts[split] = _chosen(part, split in paired, list(classes), kept[0])
-        return pack_files(writer, root, kept, parts, manifest, progress)
+        return pack_files(writer, root, kept, chosen, facts, classes, out, remarks, progress)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -326,20 +300,17 @@ def _visible(folder: Path) -> list[Path]:
 
 def _inside(root: Path, folder: Path, remarks: list[tuple], known: tuple[str, ...] = (), files=False) -> dict:
     """What belongs into a folder, by name: files, folders of known names, or any; the rest is remarked."""
-    good = {}
+    good, belong, layout = {}, "its files belong directly into", f"(the folders {', '.join(known)})"
     for path in _visible(folder):
-        why = ""
-        if not path.exists():
-            why = "broken link: what it points to is not there"
-        elif files and not path.is_file():
-            why = f"not opened: a subfolder; its files belong directly into {folder.name}/"
-        elif not files and path.suffix.lower() in (".pickle", ".pkl"):
-            why = "not opened: a pickle can run code; the folders are walked instead"
-        elif not files and not path.is_dir():
-            why = "not opened: only folders belong here"
-        elif known and path.name not in known:
-            why = f"not opened: it is no part of the layout (the folders {', '.join(known)})"
-        if why:
+        pickled = path.suffix.lower() in (".pickle", ".pkl")
+        faults = (
+            (not path.exists(), "broken link: what it points to is not there"),
+            (files and not path.is_file(), f"not opened: a subfolder; {belong} {folder.name}/"),
+            (not files and pickled, "not opened: a pickle can run code; the folders are walked instead"),
+            (not files and not path.is_dir(), "not opened: only folders belong here"),
+            (known and path.name not in known, f"not opened: it is no part of the layout {layout}"),
+        )
+        if why := next((text for fault, text in faults if fault), ""):
             remarks.append((path.relative_to(root).as_posix(), why))
         else:
             good[path.name] = path
@@ -375,9 +346,7 @@ def _walk(root: Path) -> tuple[list[_File], dict[str, bool], list[tuple]]:
         problems.append(f"it needs a folder train, test_without_seg or test; found {found}")
     seen, unseen = ({i.label for i in files if (i.split == "train") == is_seen} for is_seen in (True, False))
     if both := ", ".join(sorted(seen & unseen)):
-        text = (
-            "in train and in a test folder, but the test folders are for unseen classes; move these to train"
-        )
+        text = "in train and in a test folder, but those are for unseen classes; move these to train"
         problems.append(f"{both}: {text} (a share of it is held out for testing seen classes)")
     if problems:
         raise FolderError(f"{root} cannot be imported:\n" + "\n".join(f"  {text}" for text in problems))
@@ -433,44 +402,39 @@ def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dic
     if expected is None:
         text = f"not used: in {item.role}/ the suffix must be one of {', '.join(suffixes)}"
         raise MediaError(path, text)
-    row, tables = {"id": item.file, "factors": "{}"}, ([], [])
     if item.role == "sound":
         wave, rate, kind = media.open_audio(path)
         _judge_audio(path, item, wave, rate)
         audio = media.to_int16(media.resample(wave.mean(axis=1), rate, settings["sample_rate"]))
-        tables[1].append({**row, "kind": "recording", "audio": audio.astype("<i2").tobytes()})
+        row = {"kind": "recording", "audio": audio.astype("<i2").tobytes()}
     else:
-        masked = item.role == "segment"
-        image, kind = media.open_image(path, mode="L" if masked else "RGB")
+        image, kind = media.open_image(path, mode="L" if item.role == "segment" else "RGB")
         item.facts["size"] = [image.shape[1], image.shape[0]]
-        row |= {"time": -1.0, "kind": "photo", "jpeg": b"", "objects": b""}
-        if masked:
+        row = {"time": -1.0, "kind": "photo", "jpeg": b"", "objects": b""}
+        if item.role == "segment":
             mask = (image > 127).astype(np.uint8)
             if mask.min() == mask.max():
                 raise MediaError(path, f"the mask is {'full' if mask.any() else 'empty'}")
             row["objects"] = media.encode_png(mask)
+        elif is_flat(image):
+            raise MediaError(path, "empty: one flat color")
         else:
-            if is_flat(image):
-                raise MediaError(path, "empty: one flat color")
             row["jpeg"] = media.encode_jpeg(media.resize_short_side(image, settings["image_size"]))
-        tables[0].append(row)
     kind = _SAME.get(kind, kind)
     if kind != expected:
         item.notes.append(f"its content is {kind}, its name says {expected}")
-    return tables
+    rows = [{"id": item.file, "factors": "{}", **row}]
+    return ([], rows) if item.role == "sound" else (rows, [])
 
 
 def _judge_audio(path: Path, item: _File, wave: np.ndarray, rate: int) -> None:
     samples, channels = wave.shape
     item.facts |= {"rate": rate, "seconds": samples / rate}
-    full, level = float(np.mean(np.abs(wave) >= 0.999)), loudness(wave.mean(axis=1))
+    full = float(np.mean(np.abs(wave) >= 0.999))
     if samples < MIN_SECONDS * rate:
         text = f"too short: {samples / rate:.2f} s, at least {MIN_SECONDS} s are needed"
         raise MediaError(path, text)
-    if level < SILENT:
-        mixed = " after the mix to one channel" if channels > 1 else ""
-        text = f"silent{mixed}: {level:.0f} dB relative to full scale (limit {SILENT:.0f})"
-        raise MediaError(path, text)
+    refuse_silence(path, wave.mean(axis=1), " after the mix to one channel" if channels > 1 else "")
     if channels > 1:
         item.notes.append(f"{channels} channels, mixed to one")
     if full > CLIPPED:
@@ -532,14 +496,15 @@ def _pair(split: str, part: list[_File], paired: set[str], remarks: list) -> Non
         kept = first.setdefault((item.role, item.stem_path), item)
         if kept is not item:
             item.drop(f"ambiguous: {kept.file} has the same name")
-    needs = [("video", "segment", "no mask: none of its name can be used in segment/")] * masked
-    needs += [("video", "sound", "no partner: no sound of its name can be used")] * clips
-    needs += [("sound", "video", "no partner: no picture of its name can be used")] * clips
-    needs += [("segment", "video", "no picture of its name can be used")]
-    for role, partner, why in needs:
+    for role, partner, due, why in (
+        ("video", "segment", masked, "no mask: none of its name can be used in segment/"),
+        ("video", "sound", clips, "no partner: no sound of its name can be used"),
+        ("sound", "video", clips, "no partner: no picture of its name can be used"),
+        ("segment", "video", masked, "no picture of its name can be used"),
+    ):
         there = _stems(_good(part, partner), partner)
         for item in _of(part, role):
-            if item.stem_path not in there:
+            if due and item.stem_path not in there:
                 item.drop(why)
 
 
@@ -565,7 +530,7 @@ def _notes(parts: dict[str, list[_File]], rate: int) -> list[tuple]:
     """What is worth knowing about the files that are used."""
     sounds = [item for part in parts.values() for item in _good(part, "sound")]
     rates, remarks = {item.facts["rate"] for item in sounds}, []
-    if len(rates) == 1 and rate not in rates:
+    if len(rates) == 1 and rate not in rates:  # and is empty afterwards
         text = f"resampled from {rates.pop()} to {rate} Hz, as all of them"
         remarks.append((f"all {len(sounds)} sounds", text))
     for part in parts.values():
@@ -581,7 +546,7 @@ def _notes(parts: dict[str, list[_File]], rate: int) -> list[tuple]:
     return remarks
 
 
-def _chosen(part: list[_File], paired: bool, classes: list[str], images: ImageTable) -> tuple[list, list]:
+def _chosen(part: list[_File], paired: bool, classes: list[str], images) -> tuple[list, list]:
     """Rows of a split's images and sounds, with label, row of the sound, and mask."""
     sounds, chosen = _good(part, "sound"), []
     clips = {item.stem_path: k for k, item in enumerate(sounds)} if paired else {}

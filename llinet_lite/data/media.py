@@ -1,8 +1,7 @@
 """One image, one sound, one video, in or out: the only place that opens such files.
 
-Each kind of file has one reader, which checks the header first and then every byte. Files from outside are
-read strictly (Pillow, libsndfile, FFmpeg): what is cut off, empty or mislabeled raises a :class:`MediaError`
-that says what is wrong. Images inside a store were written by us; OpenCV decodes them three times as fast.
+Files from outside are read strictly (Pillow, libsndfile, FFmpeg): what is cut off or empty raises a
+:class:`MediaError`. Images inside a store were written by us; OpenCV decodes them three times as fast.
 
 Notebook: 10
 """
@@ -13,7 +12,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -55,19 +54,22 @@ def read_bytes(path) -> bytes:
     return data
 
 
-def _check_suffix(path, what: str, suffixes) -> None:
+@contextlib.contextmanager
+def _writing(path, what: str, suffixes) -> Iterator[None]:
+    """Refuse another suffix, and whatever cannot be written."""
     if Path(path).suffix.lower() not in suffixes:
         raise MediaError(path, f"{what} are written as {', '.join(suffixes)}; choose one of these")
+    try:
+        yield
+    except (av.FFmpegError, OSError, RuntimeError, ValueError) as error:
+        raise MediaError(path, f"cannot be written: {error}") from error
 
 
 # ---------------------------------------------------------------------- images
 
 
 def open_image(path, data: bytes | None = None, mode: str = "RGB") -> tuple[np.ndarray, str]:
-    """Read an image file, or its bytes, upright and in Pillow's `mode`; also name its true format, as JPEG.
-
-    Raises a :class:`MediaError` for a file that is unreadable, empty, cut off, or no image at all.
-    """
+    """Read an image file, or its bytes, upright and in Pillow's `mode`; and its true format, as JPEG."""
     data = read_bytes(path) if data is None else data
     try:
         with warnings.catch_warnings():
@@ -98,11 +100,8 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 def write_image(path, image: np.ndarray, quality: int = 92) -> None:
     """Write an (H, W, 3) uint8 RGB image; the suffix (.jpg or .png) chooses the format."""
-    _check_suffix(path, "pictures", IMAGE_SUFFIXES)
-    try:
+    with _writing(path, "pictures", IMAGE_SUFFIXES):
         Image.fromarray(image).save(path, quality=quality)
-    except OSError as error:
-        raise MediaError(path, f"cannot be written: {error.strerror or error}") from error
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 92) -> bytes:
@@ -130,11 +129,7 @@ def decode_png(data) -> np.ndarray:
 
 
 def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Scale an (H, W, 3) uint8 image so that its shorter side has ``size`` pixels; its proportions stay.
-
-    >>> resize_short_side(np.zeros((40, 60, 3), np.uint8), 20).shape
-    (20, 30, 3)
-    """
+    """Scale an (H, W, 3) uint8 image so that its shorter side has ``size`` pixels; its proportions stay."""
     height, width = image.shape[:2]
     short = min(height, width)
     if short == size:
@@ -149,8 +144,7 @@ def resize_short_side(image: np.ndarray, size: int) -> np.ndarray:
 def open_audio(path, data: bytes | None = None, longest: float = math.inf) -> tuple[np.ndarray, int, str]:
     """Read a sound file, or its bytes: (n, channels) float32, its sample rate in Hz, its format, as WAV.
 
-    Raises a :class:`MediaError` for a file that is unreadable, empty, or shorter than its header says; before
-    it is decoded for one of more than `longest` seconds: 20 MB of mp3 may be an hour.
+    One of more than `longest` seconds is refused before it is decoded: 20 MB of mp3 may be an hour.
     """
     data = read_bytes(path) if data is None else data
     cut = _truncation(data)
@@ -218,11 +212,8 @@ def _truncation(data: bytes) -> str | None:
 
 def write_audio(path, waveform: np.ndarray, sample_rate: int) -> None:
     """Write an (n,) or (n, channels) waveform, int16 or float in [-1, 1]; the suffix chooses the format."""
-    _check_suffix(path, "sounds", AUDIO_SUFFIXES)
-    try:
+    with _writing(path, "sounds", AUDIO_SUFFIXES):
         soundfile.write(path, waveform, sample_rate)
-    except (OSError, RuntimeError) as error:
-        raise MediaError(path, f"cannot be written: {error}") from error
 
 
 def resample(x: np.ndarray, sr_from: int, sr_to: int) -> np.ndarray:
@@ -238,8 +229,7 @@ def to_int16(x: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------- videos
 # Everything goes by the file's time stamps, never by counting frames: the image at a time is the last one
 # shown by then. Image and sound share one clock, and a clip begins on a sample of the sound, so that no
-# fraction of a sample is lost before it is resampled. 10 s of 640 x 360 H.264 on one core: 0.05 s to probe,
-# 0.9 s to cut.
+# fraction of a sample is lost before it is resampled.
 
 CUT_SHORT = 0.5  # seconds: a file that ends so much before what its header promises is truncated
 JITTER = 0.02  # seconds: a smaller step in the sound's time stamps is rounding, a larger one a gap
@@ -276,22 +266,19 @@ class VideoInfo:
         return self.steps[1] - self.steps[0] > max(0.002, 0.25 * self.steps[0])
 
 
-def _open_video(path):
+@contextlib.contextmanager
+def _open_video(path, fault: str = "no video, or cut off before its index") -> Iterator:
+    """Open a video; what FFmpeg cannot read in it is broken, with the `fault` in words."""
     try:
         if not Path(path).stat().st_size:
             raise MediaError(path, "broken: the file is empty (0 bytes); fetch or export it again")
-        return av.open(str(path))
+        with av.open(str(path)) as container:
+            yield container
     except av.FFmpegError as error:
-        raise _broken(path, error) from error
+        what = error.strerror or error
+        raise MediaError(path, f"broken: {fault} ({what}); fetch or export it again") from error
     except OSError as error:
         raise MediaError(path, f"cannot be read: {error.strerror or error}") from error
-
-
-def _broken(path, error: av.FFmpegError) -> MediaError:
-    what = error.strerror or error
-    return MediaError(
-        path, f"broken: no video, or cut off before its index ({what}); fetch or export it again"
-    )
 
 
 def _streams(path, container):
@@ -313,19 +300,13 @@ def _streams(path, container):
 def probe_video(path) -> VideoInfo:
     """Read a video of any container to its end: all time stamps, one image and one piece of sound decoded.
 
-    Raises a :class:`MediaError` for a file that is not there, empty, no video, without sound or images, or
-    truncated; with what to do about it.
-
-    Notebook: 10
+    The :class:`MediaError` of a file that cannot be used says what to do about it.
     """
-    try:
-        with _open_video(path) as container:
-            image, audio = _streams(path, container)
-            promised = _promised(container, image, audio)
-            (shown, heard), stamps, ends = _demux(container, image, audio)
-            aspect = image.sample_aspect_ratio or Fraction(1)
-    except av.FFmpegError as error:
-        raise _broken(path, error) from error
+    with _open_video(path) as container:
+        image, audio = _streams(path, container)
+        promised = _promised(container, image, audio)
+        (shown, heard), stamps, ends = _demux(container, image, audio)
+        aspect = image.sample_aspect_ratio or Fraction(1)
     if shown is None or heard is None:
         what = "picture" if shown is None else "sound"
         raise MediaError(path, f"broken: no {what} of it can be decoded; fetch or export it again")
@@ -392,7 +373,6 @@ def cut_video(
 
     Parameters
     ----------
-    path : str or Path
     start, seconds : float
         Beginning on the file's clock (of the sound, the next sample), and length.
     times : sequence of float
@@ -406,35 +386,24 @@ def cut_video(
         One per time: the last image shown by then.
     waveform : (round(seconds * sample_rate),) float32
         The mean of all channels; its first sample is heard when the clip begins.
-
-    Raises
-    ------
-    MediaError
-        Damaged within the clip, or the clip leaves the video.
-
-    Notebook: 10
     """
     where = f"{start:.1f} to {start + seconds:.1f} s"
-    try:
-        with _open_video(path) as container:
-            image, audio = _streams(path, container)
-            frames, track = _Frames(times, image.sample_aspect_ratio or Fraction(1)), _Track()
-            if start > RUN_UP:
-                container.seek(int((start - RUN_UP) * av.time_base), backward=True)
-            for packet in container.demux(image, audio):
-                for frame in _decoded(packet, audio, start):
-                    if frame.time is None:
-                        continue
-                    if packet.stream.index == audio.index:
-                        track.add(frame, start + seconds)
-                    else:
-                        frames.add(frame, frame.time - start)
-                if track.beyond and frames.complete:
-                    break
-            frames.add(None, math.inf)  # no image follows: the last one stays
-    except av.FFmpegError as error:
-        text = f"broken: damaged within {where} ({error.strerror}); fetch it again"
-        raise MediaError(path, text) from error
+    with _open_video(path, f"damaged within {where}") as container:
+        image, audio = _streams(path, container)
+        frames, track = _Frames(times, image.sample_aspect_ratio or Fraction(1)), _Track()
+        if start > RUN_UP:
+            container.seek(int((start - RUN_UP) * av.time_base), backward=True)
+        for packet in container.demux(image, audio):
+            for frame in _decoded(packet, audio, start):
+                if frame.time is None:
+                    continue
+                if packet.stream.index == audio.index:
+                    track.add(frame, start + seconds)
+                else:
+                    frames.add(frame, frame.time - start)
+            if track.beyond and frames.complete:
+                break
+        frames.add(None, math.inf)  # no image follows: the last one stays
     if frames.damaged or not frames.complete:
         text = "pictures are damaged" if frames.damaged else "there is no picture at its beginning"
         raise MediaError(path, f"broken: {text} ({where}); fetch it again")
@@ -477,24 +446,20 @@ class _Track:
 
     def __init__(self):
         self.parts, self.count, self.rate, self.begin, self.beyond = [], 0, 0, 0.0, False
-        self._same = None
+        self._even = None  # all pieces in one format
 
     def add(self, frame, end: float) -> None:
         """Append the next piece of sound; `end`: seconds after which none is needed."""
-        if self._same is None:
-            self._same = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
+        if self._even is None:
+            self._even = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
             self.rate, self.begin = frame.sample_rate, frame.time
         gap = round((frame.time - self.begin) * self.rate) - self.count
-        if gap > JITTER * self.rate:
-            self._append(np.zeros(gap, np.float32))
+        parts = [np.zeros(gap, np.float32)] if gap > JITTER * self.rate else []
         skip = -gap if gap < -JITTER * self.rate else 0  # heard already
-        for piece in self._same.resample(frame):
-            self._append(piece.to_ndarray().mean(axis=0)[skip:])  # (channels, n) -> (n,)
+        parts += [piece.to_ndarray().mean(axis=0)[skip:] for piece in self._even.resample(frame)]
+        self.parts += parts  # (n,) each
+        self.count += sum(map(len, parts))
         self.beyond = self.begin + self.count / self.rate > end + RUN_UP
-
-    def _append(self, wave: np.ndarray) -> None:
-        self.parts.append(wave)
-        self.count += len(wave)
 
     def cut(self, path, start: float, seconds: float, sample_rate: int) -> np.ndarray:
         """The clip's sound, (round(seconds * sample_rate),) float32."""
@@ -527,41 +492,32 @@ def write_video(
     images : (T, H, W, 3) uint8
         H and W even.
     waveform : (n,) int16 or float in [-1, 1], or None
-        None writes a video without sound.
-    sample_rate : int
-        Hz.
     times : sequence of float, optional
         When each image is shown, seconds; default: 25 per second.
     turned : int
         Degrees by which a player shall turn the images counter-clockwise.
-
-    Notebook: 10
     """
-    _check_suffix(path, "videos", CONTAINERS)
     if images.shape[1] % 2 or images.shape[2] % 2:
         raise MediaError(path, f"a video's sides must be even, not {images.shape[2]} x {images.shape[1]}")
     times = np.arange(len(images)) / 25 if times is None else np.asarray(times)
     codec = next(name for name in CODECS if name in av.codecs_available)
-    try:
-        with av.open(str(path), "w") as container:
-            video = container.add_stream(codec, rate=25)
-            video.height, video.width, video.pix_fmt = *images.shape[1:3], "yuv420p"
-            video.codec_context.time_base = Fraction(1, CLOCK)
-            video.codec_context.bit_rate = 2_000_000
-            video.codec_context.thread_count = 1
-            if turned:
-                video.set_display_rotation(turned)
-            audio = None if waveform is None else container.add_stream("aac", rate=sample_rate, layout="mono")
-            for image, time in zip(images, times, strict=True):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                frame.pts, frame.time_base = round(float(time) * CLOCK), Fraction(1, CLOCK)
-                container.mux(video.encode(frame))
-            container.mux(video.encode())
-            if audio is not None:
-                wave = (waveform / 32768 if waveform.dtype == np.int16 else waveform).astype(np.float32)
-                frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-                frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
-                container.mux(audio.encode(frame))
-                container.mux(audio.encode())
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be written: {error}") from error
+    with _writing(path, "videos", CONTAINERS), av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=25)
+        video.height, video.width, video.pix_fmt = *images.shape[1:3], "yuv420p"
+        video.codec_context.time_base = Fraction(1, CLOCK)
+        video.codec_context.bit_rate = 2_000_000
+        video.codec_context.thread_count = 1
+        if turned:
+            video.set_display_rotation(turned)
+        audio = None if waveform is None else container.add_stream("aac", rate=sample_rate, layout="mono")
+        for image, time in zip(images, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame.pts, frame.time_base = round(float(time) * CLOCK), Fraction(1, CLOCK)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if audio is not None:
+            wave = (waveform / 32768 if waveform.dtype == np.int16 else waveform).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = sample_rate, 0, Fraction(1, sample_rate)
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode())

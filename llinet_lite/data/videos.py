@@ -1,19 +1,12 @@
 """A folder of videos, with or without a list, as a store.
 
-Three forms are understood:
+A list is a csv in the form of AudioSet (``YTID, start, end, "label,label"``, ``#`` for comments) or VGGSound
+(``ytid,start,label,split``, clips of 10 s); a file is found by its id, alone or with the start as the usual
+downloaders name it: ``ID_000030.mp4``, ``ID_30_40.mp4`` ... Without a list the class of a video is its folder
+(or ``unlabelled``); folders ``train``, ``val``, ``test``, ``unseen`` above the classes are the splits.
 
-* **AudioSet**: a csv of rows ``YTID, start, end, "label,label"``, lines with ``#`` are comments;
-* **VGGSound**: a csv of rows ``ytid,start,label,split`` with split train, val or test; a clip lasts 10 s;
-* **no list**: the class of a video is the folder that it lies in; videos that lie in no sub-folder are one
-  class, ``unlabelled``. Folders ``train``, ``val``, ``test``, ``unseen`` above the classes are the splits.
-
-With a list a file is found by its id, alone or with the start as the usual downloaders name it:
-``ID.mp4``, ``ID_000030.mp4``, ``ID_30.mp4``, ``ID_30000.mp4``, ``ID_30_40.mp4``, ``ID_30000_40000.mp4``.
-
-Every video is read once from end to end; what cannot be used stands in the manifest with its reason and what
-to do about it. A video longer than ``seconds`` becomes several clips, one after the other. Of every clip all
-of its sound is kept, and some images, at times on the 0.04 s grid (25 per second) whose second of sound lies
-inside the clip.
+A video longer than ``seconds`` becomes several clips. Of each all of the sound is kept, and some images, at
+times on the 0.04 s grid whose second of sound lies inside the clip.
 
 Notebook: 10
 """
@@ -74,29 +67,9 @@ def import_videos(
         A csv in the form of AudioSet or VGGSound; default: the one in the folder, if there is one.
     unseen : tuple of str
         Classes for the split ``unseen``.
-    sample_rate, image_size, workers, progress
-        As for :func:`llinet_lite.data.folders.import_folders`.
-    frames : int
-        Images per clip.
-    seconds : float
-        Longest clip.
-    holdout : float
-        Share of each class's videos kept out of ``train``, see :func:`with_splits`.
-
-    Returns
-    -------
-    store : Store
-        ``store.manifest["excluded"]`` and ``["warnings"]`` list every file that was dropped or is worth a
-        remark, with the reason.
-
-    Raises
-    ------
-    FolderError
-        No folder, no video, a list that cannot be read, or not one usable video.
-    StoreError
-        The folder holds something else, or the disk is too small.
-
-    Notebook: 10
+    frames, seconds
+        Images per clip, and its greatest length; all else as for
+        :func:`llinet_lite.data.folders.import_folders`.
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size, "frames": frames, "seconds": seconds}
     limits = folders.LIMITS | {"frames": (1, 250), "seconds": (MIN_SECONDS, 600)}
@@ -114,15 +87,9 @@ def import_videos(
         kept = folders.read_files(writer, root, items, _read_clips, settings, workers, progress)
         used = _sort_out(items, holdout, hidden, excluded, remarks)
         classes = _classes(used, items, hidden, excluded, remarks)
-        manifest = {
-            "sample_rate": sample_rate,
-            "seconds": max(length for item in used for length, _ in item.facts["clips"]),
-            "image_size": image_size,
-            "classes": [{"name": name, "seen": name not in hidden} for name in classes],
-            "excluded": sorted(excluded.items()),
-            "warnings": remarks,
-        }
-        return folders.pack_files(writer, root, kept, _chosen(used, classes), manifest, progress)
+        facts = settings | {"seconds": max(length for item in used for length, _ in item.facts["clips"])}
+        parts = _chosen(used, list(classes))
+        return folders.pack_files(writer, root, kept, parts, facts, classes, excluded, remarks, progress)
 
 
 # --------------------------------------------------------------- what is there
@@ -140,10 +107,7 @@ def _is_video(path: Path) -> bool:
 
 
 def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[tuple]]:
-    """List what a folder of videos offers: clips in order of file and start, faults by file, remarks.
-
-    The default ``listing`` is the one csv that lies in the folder, if there is one.
-    """
+    """List what a folder of videos offers: clips in order of file and start, faults by file, remarks."""
     if not root.is_dir():
         raise FolderError(f"{root}: there is no such folder")
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.name[0] != ".")
@@ -183,15 +147,7 @@ def _by_folder(file: str) -> Listed:
 def read_list(path: Path) -> list[tuple[int, str, float, float, tuple[str, ...], str]]:
     """Read a list in the form of AudioSet or of VGGSound.
 
-    Returns
-    -------
-    rows : list of (line, id, start, end, labels, split)
-        Seconds; the split is "" in AudioSet's form.
-
-    Raises
-    ------
-    FolderError
-        A row of neither form; the message names the line.
+    Its rows are (line, id, start, end, labels, split), seconds; the split is "" in AudioSet's form.
     """
     rows = []
     with _readable(path) as file:
@@ -200,8 +156,7 @@ def read_list(path: Path) -> list[tuple[int, str, float, float, tuple[str, ...],
             cells = [cell.strip() for cell in cells]
             if not any(cells) or cells[0].startswith("#"):
                 continue
-            row = _row(cells)
-            if row is None:
+            if not (row := _row(cells)):
                 raise FolderError(
                     f"{path}, line {reader.line_num}: {', '.join(cells)!r} is no row of a list; "
                     "AudioSet's are `id, start, end, \"label,label\"`, VGGSound's `id,start,label,split`"
@@ -350,10 +305,7 @@ def _rows(path, item, start: float, length: float, settings: dict, facts: dict) 
     """Decode a clip and make its rows; a :class:`MediaError` says why it cannot be used."""
     times = _times(item.file, start, length, settings["frames"])
     images, wave = media.cut_video(path, start, length, times, settings["sample_rate"])
-    level = folders.loudness(wave)
-    if level < folders.SILENT:
-        limit = f"{level:.0f} dB relative to full scale (limit {folders.SILENT:.0f})"
-        raise MediaError(path, f"silent: {limit}; check its sound track")
+    folders.refuse_silence(path, wave)
     if all(map(folders.is_flat, images)):
         raise MediaError(path, "empty: every picture is one flat color; check its picture track")
     about = json.dumps({"labels": item.labels, "start": start, "seconds": length, **facts})
@@ -366,20 +318,17 @@ def _rows(path, item, start: float, length: float, settings: dict, facts: dict) 
 
 
 def _notes(info: media.VideoInfo) -> list[str]:
-    notes, (low, high) = [], (1000 * step for step in info.steps)
-    if info.height > info.width:
-        notes.append(f"portrait: {info.width} x {info.height} pixels, kept upright")
-    if info.turned:
-        notes.append(f"turned: by {info.turned} degrees, as its metadata say")
-    if not info.square:
-        notes.append(f"stretched: its pixels are not square; now {info.width} x {info.height}")
-    if info.varies:
-        text = f"{low:.0f} to {high:.0f} ms between pictures, placed by their time stamps"
-        notes.append(f"variable frame rate: {text}")
-    if abs(info.lead) > OFFSET:
-        who, when = ("sound", info.lead) if info.lead > 0 else ("picture", -info.lead)
-        notes.append(f"late {who}: it begins {when:.2f} s after the rest, and so does the clip")
-    return notes
+    size, (low, high) = f"{info.width} x {info.height}", (f"{1000 * step:.0f}" for step in info.steps)
+    who, when = "sound" if info.lead > 0 else "picture", abs(info.lead)
+    steps = f"{low} to {high} ms between pictures, placed by their time stamps"
+    notes = (
+        (info.height > info.width, f"portrait: {size} pixels, kept upright"),
+        (info.turned, f"turned: by {info.turned} degrees, as its metadata say"),
+        (not info.square, f"stretched: its pixels are not square; now {size}"),
+        (info.varies, f"variable frame rate: {steps}"),
+        (when > OFFSET, f"late {who}: it begins {when:.2f} s after the rest, and so does the clip"),
+    )
+    return [text for so, text in notes if so]
 
 
 # ------------------------------------------------------------------ what it becomes
@@ -388,11 +337,10 @@ def _notes(info: media.VideoInfo) -> list[str]:
 def with_splits(
     items: list[Listed], holdout: float, unseen: tuple[str, ...]
 ) -> tuple[list[Listed], list[tuple]]:
-    """Give every clip that can be used its split, by a hash of the video's name, so that a video is in one.
+    """Give every clip its split, by a hash of the video's name; what would be in two has a reason then.
 
     Of each class's videos the share ``holdout`` is kept out of ``train``: half ``val``, half ``test``; where
-    a list or the folders say what is ``test``, holdout / 2 of the rest is ``val``. Classes ``unseen`` are all
-    in ``unseen``. Clips that would bring a video into two splits have a reason afterwards.
+    a list or the folders say what is ``test``, holdout / 2 of the rest is ``val``.
     """
     place, remarks = _places([item for item in items if item.label not in unseen], holdout)
     placed, strongest = [], {}
@@ -432,8 +380,7 @@ def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Lis
     placed, small = with_splits([item for item in items if not item.reason], holdout, hidden)
     used = [item for item in placed if not item.reason]
     files = {item.file for item in used}
-    for item in used:
-        remarks += [(item.file, note) for note in item.notes]
+    remarks += [(item.file, note) for item in used for note in item.notes]
     for item in [*items, *placed]:
         if item.reason and item.file in files:  # another part of it is used
             remarks.append((item.file, f"in part: {item.reason}"))
@@ -443,8 +390,8 @@ def _sort_out(items, holdout, hidden, excluded: dict, remarks: list) -> list[Lis
     return used
 
 
-def _classes(used, items, hidden, excluded, remarks) -> list[str]:
-    """Names of all classes with a usable video; unseen ones last."""
+def _classes(used, items, hidden, excluded, remarks) -> dict[str, bool]:
+    """Classes with a usable video, by name whether seen; unseen ones last."""
     there = {item.label for item in used}
     if not there:
         raise FolderError(f"not one video can be used.\n{folders.left_out(excluded)}")
@@ -454,7 +401,7 @@ def _classes(used, items, hidden, excluded, remarks) -> list[str]:
     if absent := ", ".join(split for split in SPLITS[:3] if split not in splits):
         text = "lessons that train need all three; add videos of the same class, or change holdout"
         remarks.append((absent, f"no such split: {text}"))
-    return sorted(there, key=lambda name: (name in hidden, name))
+    return {name: name not in hidden for name in sorted(there, key=lambda name: (name in hidden, name))}
 
 
 def _chosen(used: list[Listed], classes: list[str]) -> dict[str, tuple[list, list]]:

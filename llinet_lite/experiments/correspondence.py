@@ -120,13 +120,8 @@ def class_matrix(run: Run, store: Store, split: str) -> tuple[np.ndarray, list[s
 
 def _features(run: Run, store: Store, split: str, item: str) -> Tensor:
     """Features of every image, or of the middle second of every recording."""
-    at = next(run.method.parameters()).device
-    inputs, crop = run.inputs.to(at), run.profile.image_crop if item == "image" else None
-    parts = []
-    for batch in EvaluationSet(store, split, batch_size=BATCH, image_crop=crop, item=item):
-        batch = {key: value.to(at) for key, value in batch.items()}
-        if item == "image":
-            parts.append(run.method.embed_image(inputs.image(batch)))
-        else:
-            parts.append(run.method.embed_audio(inputs.audio(batch)))
-    return torch.cat(parts)
+    at, crop = next(run.method.parameters()).device, run.profile.image_crop if item == "image" else None
+    inputs, kind = run.inputs.to(at), "image" if item == "image" else "audio"
+    make, embed = getattr(inputs, kind), getattr(run.method, f"embed_{kind}")
+    batches = EvaluationSet(store, split, batch_size=BATCH, image_crop=crop, item=item)
+    return torch.cat([embed(make({k: value.to(at) for k, value in batch.items()})) for batch in batches])

@@ -258,14 +258,13 @@ def avenet_trained(workspace: Workspace, seeds: Sequence[int]) -> list[Effect]:
     """Train or load every variant of AVENET, and compare it with "avenet-brief" of the same seeds.
 
     Accuracy on the test pairs, paired over pairs and seeds; of "unsigned" also retrieval, and in its note the
-    slope of the calibration layer before and after training (below zero: near = match). "stride-1" costs four
-    times as much as the others, so it is trained with the first seed only.
+    slope of the calibration layer before and after training (below zero: near = match).
     """
     store, seeds, effects = workspace.store(("test",)), list(seeds), []
     brief = [train_or_load(workspace, _plan(workspace, "avenet-brief"), seed) for seed in seeds]
     scores = [correspondence.evaluate(run, store) for run in brief]
     for key in AVENET:
-        own = seeds[:1] if key == "stride-1" else seeds
+        own = seeds[:1] if key == "stride-1" else seeds  # it costs four times as much as the others
         runs = [train_or_load(workspace, _plan(workspace, f"avenet-{key}"), seed) for seed in own]
         found, note = [correspondence.evaluate(run, store) for run in runs], ""
         gaps = {ACCURACY: correspondence.difference(found, scores[: len(own)])}
@@ -275,11 +274,6 @@ def avenet_trained(workspace: Workspace, seeds: Sequence[int]) -> list[Effect]:
         cost = sum(run.minutes for run in runs)
         effects += [_measured(key, gap, own, cost, note, metric) for metric, gap in gaps.items()]
     return effects
-
-
-def avenet_evaluated(workspace: Workspace) -> list[Effect]:
-    """Measure what needs no training of its own, with the networks of seed 0 of lessons 01 to 03."""
-    return [*gain(workspace), softmax_or_sigmoid(workspace), shortcut(workspace)]
 
 
 def gain(workspace: Workspace) -> list[Effect]:

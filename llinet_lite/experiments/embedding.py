@@ -24,6 +24,7 @@ from llinet_lite.experiments.methods import CORRESPONDENCE, Inputs, look, own_tr
 from llinet_lite.experiments.standins import fingerprint, sounds_of
 from llinet_lite.features import LogMel, to_image
 from llinet_lite.losses import float32_arithmetic
+from llinet_lite.metrics.retrieval import class_retrieval
 
 if TYPE_CHECKING:
     from llinet_lite.experiments.runs import Run
@@ -160,8 +161,6 @@ class Embedded:
 
     def retrieval(self) -> dict:
         """Search by class in both directions, "I2A" and "A2I": name -> ClassRetrieval."""
-        from llinet_lite.metrics.retrieval import class_retrieval
-
         return class_retrieval(self.scores, self.items.image_label, self.items.audio_label)
 
 
@@ -177,13 +176,8 @@ def embed(run: Run, store: Store, split: str, items: Items | None = None, *, eve
     view = ("frame" if every else "middle") if run.plan.view == "frame" else run.plan.view
     at = next(run.method.parameters()).device
     inputs = run.inputs.to(at)
-
-    def see(batch: dict[str, Tensor]) -> Tensor:
-        return run.method.embed_image(inputs.image(batch))
-
-    def hear(batch: dict[str, Tensor]) -> Tensor:
-        return run.method.embed_audio(inputs.audio(batch))
-
+    see = lambda batch: run.method.embed_image(inputs.image(batch))  # noqa: E731
+    hear = lambda batch: run.method.embed_audio(inputs.audio(batch))  # noqa: E731
     return vectors(store, split, run.profile, see, hear, view=view, at=at)
 
 
@@ -192,11 +186,7 @@ def vectors(
     store: Store, split: str, profile: Profile, see: Callable | None, hear: Callable | None, *, view="middle",
     at: str | torch.device = "cpu",
 ) -> Embedded:  # fmt: skip
-    """Return vectors of length 1 of a split: of an image and the second around it for each clip.
-
-    `see` and `hear` take batches on the device `at` and give vectors; None: the result has None there. The
-    view "middle" is one image of each clip, "frame" every image with its audio.
-    """
+    """Vectors of length 1 of one image of each clip, or "frame": of every one, and the second around it."""
     crop = {"batch_size": at_once(view), "image_crop": profile.image_crop}
     paired = matching(store, split) == "clip"
     if paired:

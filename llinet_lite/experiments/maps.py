@@ -205,9 +205,8 @@ def _sounds(network, store: Store, split: str) -> EvaluationSet:
 
 def _keys(network, items: EvaluationSet) -> Tensor:
     """What maps take of the sounds of all items, (N, D')."""
-    parts = (
-        items.rows.take(slice(k, k + network.batch)) for k in range(0, len(items.rows.sound), network.batch)
-    )
+    starts, size = range(0, len(items.rows.sound), network.batch), network.batch
+    parts = (items.rows.take(slice(k, k + size)) for k in starts)
     return torch.cat([network.hear(torch.from_numpy(items.source.read_sounds(part)))[0] for part in parts])
 
 
@@ -350,12 +349,8 @@ def follows(tried: Mapping[str, Sequence[Duets]], runs: Mapping[str, Sequence[Ru
         shares |= {"nearer to it": near.mean(1), "moves": near.all(1)}
         shares["on either box, a third class's sound"] = [metrics.hits(d.third, box[0] | box[1]) for d in of]
         cells = {row: Cell.mean(np.array(each, float), scenes.clip) for row, each in shares.items()}
-        own, silent = (
-            Cell.mean(
-                [d.scenes.maps(sound).mean((1, 2)).cpu().numpy() for d in of], scenes.clip, limits=(0, np.inf)
-            )
-            for sound in ("own", "silence")
-        )
+        means = ([d.scenes.maps(s).mean((1, 2)).cpu().numpy() for d in of] for s in ("own", "silence"))
+        own, silent = (Cell.mean(mean, scenes.clip, limits=(0, np.inf)) for mean in means)
         if scenes.scale == "probability":
             cells |= {"mean map, own sound": own, "mean map, silence": silent}
         cells["mean map, silence / own sound"] = silent / own
@@ -471,16 +466,10 @@ def localize(
 ) -> LocalizationTable:
     """Judge the maps of several methods by the protocol of LLINet, honestly and as released.
 
-    Parameters
-    ----------
-    located : mapping of method to sequence of LocalizationMaps
-        One per seed, all of the same images; crops and grids may differ from method to method, not from
-        seed to seed. Images that do not show their instrument in every crop are left out.
-    validation : mapping of method to sequence of LocalizationMaps, optional
-        As many seeds, of images of other classes, on which k, the disc's radius and the mean mask are chosen.
-        Default: k is 5 for all, and disc and mean mask are made from the test masks.
-    runs : mapping of method to sequence of Run
-        For seeds and minutes.
+    `located` has maps per seed by method, all of the same images; crops and grids may differ from method to
+    method. Images that do not show their instrument in every crop are left out. On `validation`, as many
+    seeds of other classes, k, the disc's radius and the mean mask are chosen; without it k is 5 and both are
+    made from the test masks. `runs` give seeds and minutes.
     """
     shown = shown_in_all(located)
     judged, constants = {}, {}  # row -> of every seed what both rules say
@@ -496,10 +485,8 @@ def localize(
         for title, sound in CONTROLS.items() if seeds[0].listens else ():
             wrong = [one.maps(sound, seed=seed) for seed, one in enumerate(seeds)]
             judged[f"{name}, {title}"] = [  # cut where the method's own maps are
-                tuple(
-                    _judge(maps, small, rule.settings["k"]) for small, rule in zip(masks, rules, strict=True)
-                )
-                for maps, rules in zip(wrong, judged[name], strict=True)
+                (_judge(maps, masks[0], one.settings["k"]), _judge(maps, masks[1], two.settings["k"]))
+                for maps, (one, two) in zip(wrong, judged[name], strict=True)
             ]
         if not constants:
             first, constants = seeds[0], _without_network(seeds[0], masks, held)

@@ -16,16 +16,8 @@ from torch import Tensor, nn
 from llinet_lite import models
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import ClassPairs, PairBatches, evaluation_pairs
-from llinet_lite.experiments import embedding, standins
-from llinet_lite.experiments.methods import (
-    CORRESPONDENCE,
-    LLINET,
-    METHODS,
-    Correspondence,
-    Inputs,
-    LLINetMethod,
-    own_trunk,
-)  # fmt: skip
+from llinet_lite.experiments import embedding, methods, standins
+from llinet_lite.experiments.methods import CORRESPONDENCE, LLINET, METHODS, Correspondence, Inputs
 from llinet_lite.features import LogMel, LogSpectrogram
 from llinet_lite.losses import float32_arithmetic
 from llinet_lite.models.towers import image_head
@@ -215,7 +207,7 @@ def build(
             own = {name: options.pop(name) for name in ("gate", "frozen_bn") if name in options}
             if options.pop("audio", "logmel") == "vggish":
                 own["audio"], options["ear"] = image_head(ear.size, profile.embedding), ear
-            return LLINetMethod(models.LLINet(trunk, **own, **sizes), **options)
+            return methods.LLINetMethod(models.LLINet(trunk, **own, **sizes), **options)
         if "teacher" in kind.needs:
             sizes["teacher_classes"] = trunk.classes
         return kind(features=trunk.features, classes=classes, **(sizes | options))
@@ -374,9 +366,6 @@ class Run:
         return getattr(self.method, "network", self.method)
 
 
-_NOT_IN_CURVE = ("epoch", "step", "lr", "samples_per_second", "seconds", "bad_steps")
-
-
 def train_or_load(
     workspace: Workspace, plan: Plan, seed: int = 0, *, trunk: Trunk | None = None,
     vggish: models.VGGish | None = None,
@@ -411,10 +400,9 @@ def train_or_load(
     history = fit(method, **how, epochs=plan.epochs, run_dir=folder, seed=seed, rate=rate)
     history.load_best(method)
     restore(method, packaged(method))  # what is judged is what is published
-    curve = [
-        {name: round(float(value), 4) for name, value in epoch.items() if name not in _NOT_IN_CURVE}
-        for epoch in history.epochs
-    ]
+    plumbing = ("epoch", "step", "lr", "samples_per_second", "seconds", "bad_steps")
+    told = [{k: v for k, v in epoch.items() if k not in plumbing} for epoch in history.epochs]
+    curve = [{name: round(float(value), 4) for name, value in epoch.items()} for epoch in told]
     if calibrated:
         calibration += [(epoch["slope"], epoch["threshold"]) for epoch in history.epochs]
     return Run(
@@ -462,7 +450,7 @@ def _of_classes(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear):
             found[name] = sum(one.mean_average_precision for one in both.values()) / 2
         return found
 
-    direct = None if batches.seen else own_trunk(method, trunk)
+    direct = None if batches.seen else methods.own_trunk(method, trunk)
     facts = {"data": store.content_hash, "plan": plan.facts, "batch_size": batches.pairs.batch_size}
     facts |= {"classes": [int(c) for c in classes], "trunk": trunk.title}
     inputs = inputs_of(plan, profile, method, direct, augment=True)
@@ -553,9 +541,9 @@ def one_batch(workspace: Workspace, trunk: Trunk, *, split: str, size: int, seed
     del batch["progress"]
     rows = pairs.epoch(0).rows.image[: len(batch["label"])]  # of these alone: a split takes half a minute
     seen = list(
-        embedding.looks(Inputs(nn.Identity(), trunk, LLINetMethod.needs), store, split, profile, rows)
+        embedding.looks(Inputs(nn.Identity(), trunk, methods.LLINetMethod.needs), store, split, profile, rows)
     )
-    batch |= {tap: torch.cat([part[tap] for part in seen]) for tap in LLINetMethod.needs}
+    batch |= {tap: torch.cat([part[tap] for part in seen]) for tap in methods.LLINetMethod.needs}
     order = batch["label"].argsort(stable=True)
     return {name: value[order] for name, value in batch.items()}
 

@@ -128,7 +128,7 @@ def ndcg_table(methods: Mapping[str, Method], relevance: Relevance, *, gain: str
     Columns "nDCG@30 exponential, im-aud" and so on; every query is a clip of its own. A ranking by the
     relevance itself has 1 everywhere. The gain is "exponential" or "linear".
     """
-    directions = _directions(methods, relevance, gain)
+    directions = four_directions(methods, relevance, gain)
     known, first = directions.references(), next(iter(methods.values())).vectors[0]
     rows = {name: {d: values.numpy()[None] for d, values in of.items()} for name, of in known.items()}
     for name, method in methods.items():
@@ -148,13 +148,8 @@ def ndcg_table(methods: Mapping[str, Method], relevance: Relevance, *, gain: str
     )
 
 
-def ndcg_protocol(methods: Mapping[str, Method], relevance: Relevance, *, gain: str = "exponential") -> str:
-    """What the numbers of each direction are measured with, a line each, to be printed beside them."""
-    stated = _directions(methods, relevance, gain).statements()
-    return "\n".join(f"{direction:8} {protocol}" for direction, protocol in stated.items())
-
-
-def _directions(methods: Mapping[str, Method], relevance: Relevance, gain: str) -> FourDirections:
+def four_directions(methods: Mapping[str, Method], relevance: Relevance, gain: str) -> FourDirections:
+    """The protocol of the table, which states what its numbers are measured with."""
     items = next(iter(methods.values())).vectors[0].items
     return FourDirections(items.image_label, items.audio_label, relevance, gain=gain, paired=items.paired)
 

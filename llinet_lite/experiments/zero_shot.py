@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -183,17 +183,16 @@ def feature_splits(
     store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int]
 ) -> list[Pair]:
     """Return both splits as frozen networks see and hear them, a pair per seed, for rivals and gate."""
-    names = "train", "val", "test", "unseen"
-    parts = {name: _features(store, name, profile, trunk, vggish) for name in names}
-    return [splits(parts.__getitem__, store, seed) for seed in seeds]
 
+    @cache
+    @torch.no_grad()
+    def part(name: str) -> Part:
+        items, inputs = items_of(store, name), Inputs(nn.Identity(), trunk, ("pooled",))
+        seen = [x["pooled"].float().cpu() for x in looks(inputs, store, name, profile, items.image_row)]
+        audio = hear(Ear(vggish, store.sample_rate), store, name, items.audio_row)
+        return Part(torch.cat(seen).numpy(), audio.numpy(), items)
 
-@torch.no_grad()
-def _features(store: Store, name: str, profile: Profile, trunk: Trunk, vggish: VGGish) -> Part:
-    items, inputs = items_of(store, name), Inputs(nn.Identity(), trunk, ("pooled",))
-    seen = [x["pooled"].float().cpu() for x in looks(inputs, store, name, profile, items.image_row)]
-    audio = hear(Ear(vggish, store.sample_rate), store, name, items.audio_row)
-    return Part(torch.cat(seen).numpy(), audio.numpy(), items)
+    return [splits(part, store, seed) for seed in seeds]
 
 
 def own_splits(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Pair]]:

@@ -158,10 +158,7 @@ def success_curve(ious, count: int = 21) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trapezoid_share(iou: np.ndarray, points: int) -> np.ndarray:
-    """Each image's share of the area under the success curve by trapezoids, (N,); NaN stays.
-
-    The area is the mean IoU, every IoU rounded to the middle of its step: beside it it tells nothing.
-    """
+    """Each image's share of the area under the success curve by trapezoids, its IoU rounded, (N,)."""
     return np.where(np.isnan(iou), np.nan, _area(iou[:, None] >= np.linspace(0, 1, points)))
 
 
@@ -207,10 +204,7 @@ class Localization:
         return self.numbers[self.measures[0]]
 
     def cell(self, measure: str | None = None) -> Cell:
-        """One of `measures` (default: the headline), and the same computed anew when clips are drawn.
-
-        The difference to the cell of shuffled audio is the audio-use gap: what the map owes to the sound.
-        """
+        """One of `measures` (default: the headline), and the same computed anew when clips are drawn."""
         name = self.measures[0] if measure is None else measure
         if name not in self.measures:
             raise ValueError(f"{self.protocol} gives {', '.join(self.measures)}, not {name!r}.")

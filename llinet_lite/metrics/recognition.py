@@ -41,8 +41,7 @@ def class_mean(labels, predicted, classes) -> float:
 def predict(scores, among) -> np.ndarray:
     """Class (N,) of the highest score (N, C) among those that may be answered; column j is class j.
 
-    Of equal scores the class with the lowest number, so a network that gives every class one score is at
-    chance. Scores may be -inf for a class that is ruled out, but neither NaN nor +inf.
+    Of equal scores the class with the lowest number. Scores of a class that is ruled out may be -inf.
     """
     scores, among = _as_table(scores, "scores"), np.sort(_as_classes(among, "among"))
     _check_columns(among, scores.shape[1], "among")
@@ -160,8 +159,7 @@ def gated(seen_scores, unseen_scores, sure, threshold: float, seen_classes, unse
 def gate_curve(seen_scores, unseen_scores, sure, labels, seen_classes, unseen_classes) -> GZSLCurve:
     """tr and ts of :func:`gated` for every threshold there is, exactly; `labels` (N,) tell the kinds apart.
 
-    An item's answer changes once, where the threshold passes how sure it is. So the thresholds that matter
-    are the values of `sure` themselves, and no grid is needed.
+    An item's answer changes once, where the threshold passes how sure it is: no grid is needed.
     """
     seen, unseen, sure = _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes)
     labels = _as_labels(labels, "labels", len(sure))

@@ -36,12 +36,7 @@ def _checked(alt: str) -> str:
 
 
 def figure(fig: Figure, alt: str) -> None:
-    """Show a matplotlib figure with alt text, a sentence that says what one should see, then close it.
-
-    Examples
-    --------
-    >>> figure(plt.figure(), "An empty page, without axes and without lines")
-    """
+    """Show a matplotlib figure with alt text, a sentence that says what one should see, then close it."""
     alt = _checked(alt)
     png = io.BytesIO()
     fig.savefig(png, format="png", dpi=DPI, bbox_inches="tight", metadata={"Description": alt})

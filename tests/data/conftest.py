@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llinet_lite.data.media import encode_jpeg, encode_png
-from llinet_lite.data.store import StoreWriter
+from llinet_lite.data.store import StoreWriter, write_shard
 
 RATE, SECONDS, FRAMES, SIZE = 8000, 2.0, 3, 24
 # Classes of very different size, as in the published set: 240 clips.
@@ -42,7 +42,7 @@ def write_store(folder, splits: dict[str, list[int]], per_shard: int = 20, chang
             shards[split] = -(-len(sounds) // per_shard)
             for k in range(shards[split]):
                 rows = sounds[k * per_shard : (k + 1) * per_shard]
-                writer.add_shard(split, k, images[k * size : (k + 1) * size], rows)
+                write_shard(writer.folder, split, k, images[k * size : (k + 1) * size], rows)
         return writer.finish(manifest, shards)
 
 

@@ -130,7 +130,7 @@ def test_refusals(tmp_path):
         ("damaged", lambda: media.decode_jpeg(b"nothing of the kind")),
         ("choose one of these", lambda: media.write_image(tmp_path / "a.gifx", smooth())),
         ("choose one of these", lambda: media.write_audio(tmp_path / "a.doc", tone(8000), 8000)),
-        ("choose one of these", lambda: write_video(tmp_path / "a.gif", frames, None)),
+        ("choose one of these", lambda: write_video(tmp_path / "a.gif", frames[:, :32], None)),
         ("even", lambda: write_video(tmp_path / "a.mp4", frames, None)),
     ):
         with pytest.raises(ValueError, match=says):

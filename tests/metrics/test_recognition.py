@@ -101,11 +101,9 @@ def test_no_bias_of_a_dense_grid_finds_another_point(seed):
     first, labels_first, second, labels_second = data = task(seed, items=(20, 15), levels=8)
     found = gzsl(*data, SEEN)
     points = set(zip(found.curve.tr.round(12), found.curve.ts.round(12), strict=True))
-    grid = np.arange(-6, 7, 1 / 16) + 1 / 32  # between all multiples of 1 / 8
-    swept = [
-        (by_loop(first, labels_first, SEEN, bias), by_loop(second, labels_second, UNSEEN, bias))
-        for bias in grid.tolist()
-    ]
+    grid = (np.arange(-6, 7, 1 / 16) + 1 / 32).tolist()  # between all multiples of 1 / 8
+    sides = (first, labels_first, SEEN), (second, labels_second, UNSEEN)
+    swept = [tuple(by_loop(*side, bias) for side in sides) for bias in grid]
     assert {(round(tr, 12), round(ts, 12)) for tr, ts in swept} == points
     tr, ts = zip(*sorted(swept, key=lambda point: (point[0], -point[1])), strict=True)
     wanted = auc([0, *tr, tr[-1]], [ts[0], *ts, 0])
@@ -189,10 +187,8 @@ def test_the_gate_is_what_a_loop_finds(digits):
     seen, unseen, sure, labels, *_ = data = gate_task(digits=digits)
     curve = gate_curve(*data)
     for threshold, tr, ts in zip(curve.values, curve.tr, curve.ts, strict=True):
-        answers = [
-            SEEN[s.argmax()] if c >= threshold else UNSEEN[u.argmax()]
-            for s, u, c in zip(seen, unseen, sure, strict=True)
-        ]
+        rows = zip(seen, unseen, sure, strict=True)
+        answers = [SEEN[s.argmax()] if c >= threshold else UNSEEN[u.argmax()] for s, u, c in rows]
         assert gated(seen, unseen, sure, threshold, SEEN, UNSEEN).tolist() == answers
         assert tr == pytest.approx(recall_score(labels, answers, labels=SEEN, average="macro"), abs=1e-12)
         assert ts == pytest.approx(recall_score(labels, answers, labels=UNSEEN, average="macro"), abs=1e-12)

@@ -135,10 +135,7 @@ def clips():
     labels = torch.arange(32).repeat(2)
     centre = 2 * torch.randn(32, 12, generator=generator)[labels]
     clip = torch.randn(64, 12, generator=generator)
-    image, audio = (
-        normalize(centre + clip + 0.5 * torch.randn(64, 12, generator=generator)) for _ in range(2)
-    )
-    return image, audio, labels
+    return *(normalize(centre + clip + 0.5 * torch.randn(64, 12, generator=generator)) for _ in "IA"), labels
 
 
 def precision_by_hand(relevant):
@@ -268,9 +265,8 @@ def test_four_directions_are_four_calls(clips):
     directions = FourDirections(labels, labels, KIN, k=10, gain="exponential")
     got, references = directions.ndcg(image, audio), directions.references()
     assert tuple(got) == DIRECTIONS
-    for name, queries, database in zip(
-        DIRECTIONS, (image, image, audio, audio), (image, audio, image, audio), strict=True
-    ):
+    pairs = itertools.product((image, audio), repeat=2)
+    for name, (queries, database) in zip(DIRECTIONS, pairs, strict=True):
         scores = -torch.cdist(queries.double(), database.double())
         left_out = torch.arange(64) if queries is database else None
         wanted = ndcg(scores, KIN.between(labels, labels), 10, "exponential", left_out)
@@ -287,10 +283,8 @@ def test_sets_that_share_only_classes(clips):
     directions = FourDirections(labels, labels[:40], KIN, k=5, gain="exponential", paired=False)
     assert [len(row) for row in directions.ndcg(image, audio[:40]).values()] == [64, 64, 40, 40]
     start = "nDCG@5, exponential gain 2^r - 1, r = 20 - d, d from family tree; database of 64 items, "
-    for direction, own in (
-        ("im-im", "the query's own clip is left out"),
-        ("aud-im", "no clip of the query's own"),
-    ):
+    owns = {"im-im": "the query's own clip is left out", "aud-im": "no clip of the query's own"}
+    for direction, own in owns.items():
         said = directions.statements()[direction]
         assert said == f"{start}{own}; ideal ranking over all of it; ties in its order"
 

@@ -85,10 +85,8 @@ def test_the_map_is_a_plain_loop():
     image, sound = (x.double() for x in batch(3))
     local, audio = model.embed_image(image)[1], model.embed_audio(sound)
     linear = model.transformation
-    asked = [
-        [max(0.0, float(row @ a + b)) for row, b in zip(linear.weight, linear.bias, strict=True)]
-        for a in audio
-    ]
+    rows = list(zip(linear.weight, linear.bias, strict=True))
+    asked = [[max(0.0, float(row @ a + b)) for row, b in rows] for a in audio]
     scores = model.localize(image, sound)
     for i in range(3):
         for y in range(scores.shape[1]):

@@ -40,14 +40,6 @@ def statistics(trunk):
     return {key: value.clone() for key, value in trunk.named_buffers() if "running" in key}
 
 
-@pytest.fixture
-def nowhere(tmp_path, monkeypatch):
-    """No weights on this machine: an empty cache, no environment variable."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    return tmp_path / "hub" / "checkpoints"
-
-
 @pytest.mark.parametrize(("name", "side", *"elt"), SIZES)
 def test_sizes_of_the_taps(name, side, e, l, t):  # noqa: E741
     with torch.device("meta"):
@@ -125,9 +117,7 @@ def test_a_whole_file(tmp_path, form):
         torch.save(state, path := path.with_suffix(".pth"))
     else:
         if form == "half":
-            state = {
-                key: value.half() if value.is_floating_point() else value for key, value in state.items()
-            }
+            state = {key: x.half() if x.is_floating_point() else x for key, x in state.items()}
         if form == "uncounted":
             state = {key: value for key, value in state.items() if "num_batches" not in key}
         save_file(source.state_dict() if form == "saved trunk" else state, path)
@@ -176,9 +166,7 @@ def test_another_network_or_a_part_is_refused_and_changes_nothing(tmp_path):
 def test_torchvisions_own_file_must_be_whole(tmp_path, monkeypatch):
     path = tmp_path / "squeezenet1_0-b66bff10.pth"
     torch.save(torchvision.models.squeezenet1_0().state_dict(), path)
-    with pytest.raises(
-        ValueError, match=r"b66bff10.pth is damaged: its sha256 starts with [0-9a-f]{8}. Repl"
-    ):
+    with pytest.raises(ValueError, match=r"b66bff10.pth is damaged: its sha256 starts with [0-9a-f]{8}\."):
         build_trunk("squeezenet1_0", path)
 
     class Hash:
@@ -204,15 +192,9 @@ def test_files_that_are_no_weights_are_refused(tmp_path, state, says):
     ("call", "says"),
     [
         (lambda: Trunk("vgg16"), r"trunk 'vgg16' is unknown; choose one of 'resnet18', .*'standin'"),
-        (
-            lambda: tiny(normalization="none"),
-            "normalization 'none' is unknown",
-        ),
+        (lambda: tiny(normalization="none"), "normalization 'none' is unknown"),
         (lambda: tiny(frozen_bn="off"), "frozen_bn 'off' is unknown; choose one of 'eval', 'train'"),
-        (
-            lambda: tiny()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)),
-            r"got \(1, 3, 8, 8\) torch.uint8",
-        ),
+        (lambda: tiny()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), r"got \(1, 3, 8, 8\) torch.uint8"),
         (lambda: tiny()(torch.zeros(1, 8, 8, 3)), r"got \(1, 8, 8, 3\)"),
     ],
 )

@@ -42,15 +42,13 @@ def test_every_lesson_is_a_page_that_needs_no_network(pages):
 
 
 def test_links_into_a_page_find_their_heading(pages):
-    ids = {
-        page.name: set(re.findall(r'\bid="([^"]+)"', page.read_text("utf-8")))
-        for page in pages.glob("*.html")
-    }
+    texts = {page.name: page.read_text("utf-8") for page in pages.glob("*.html")}
+    ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in texts.items()}
     lost = []
-    for page in pages.glob("*.html"):
-        for target, anchor in re.findall(r'href="([\w.]*)#([^"]+)"', page.read_text("utf-8")):
-            if anchor not in ids.get(target or page.name, ()):
-                lost.append(f"{page.name}: {target}#{anchor}")
+    for name, text in texts.items():
+        for target, anchor in re.findall(r'href="([\w.]*)#([^"]+)"', text):
+            if anchor not in ids.get(target or name, ()):
+                lost.append(f"{name}: {target}#{anchor}")
     assert not lost, "\n".join(lost)
 
 

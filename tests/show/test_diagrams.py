@@ -74,6 +74,5 @@ def test_the_shapes_of_llinet_are_those_of_the_paper():
 
 def test_every_lesson_shows_its_drawings():
     lessons = "".join(path.read_text() for path in sorted(FIGURES.parent.glob("*.ipynb")))
-    assert {path.name for path in FIGURES.glob("*.svg")} == set(
-        re.findall(r"\(figures/(\w+\.svg)\)", lessons)
-    )
+    shown = set(re.findall(r"\(figures/(\w+\.svg)\)", lessons))
+    assert {path.name for path in FIGURES.glob("*.svg")} == shown

@@ -16,7 +16,7 @@ from PIL import Image
 
 from llinet_lite.data.bandstand import WorldSet, build
 from llinet_lite.data.media import MediaError, encode_jpeg, encode_png, open_audio, open_image
-from llinet_lite.data.store import Store, StoreWriter
+from llinet_lite.data.store import Store, StoreWriter, write_shard
 from llinet_lite.show import explorer
 from llinet_lite.show.explorer import Answer, AudioFeatures, ImageFeatures, Localizer, Sound, Stage
 from llinet_lite.world.scenes import Scene
@@ -48,7 +48,7 @@ def store(tmp_path_factory) -> Store:
     manifest = {"name": "tones", "sample_rate": RATE, "seconds": 2.0, "image_size": 40}
     classes = [{"name": name, "seen": True} for name in NAMES]
     with StoreWriter(tmp_path_factory.mktemp("tones") / "store", {"tones": 3}) as writer:
-        writer.add_shard("test", 0, images, sounds)
+        write_shard(writer.folder, "test", 0, images, sounds)
         return writer.finish(manifest | {"classes": classes}, {"test": 1})
 
 
