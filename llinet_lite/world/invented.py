@@ -193,8 +193,6 @@ def _draw(name: str, exciter: str, rng: np.random.Generator) -> Instrument:
         chosen["under"] = ""
     if way == "pipe" and not chosen["stops"]:
         parts = 1
-    if exciter == "bowed" and length > 1.3:
-        chosen["legs"] = "standing"
     shape = Shape(way, outline, **chosen)
     return Instrument(name, True, 0, family_path(name, exciter, resonator), exciter, resonator, material, length,
                       *_sound(exciter, resonator, material, length, parts, shape, rng), parts, shape)  # fmt: skip
