@@ -93,7 +93,8 @@ BODIES = {
 # Formants (Hz, gain, Q) of walls of unusual stuff: hard ones ring high, soft ones low and broad
 WALL_FORMANTS = {
     "glass": (4200.0, 3.0, 6.0), "clay": (480.0, 2.5, 1.5), "gourd": (320.0, 3.0, 2.5),
-    "cane": (1700.0, 2.0, 3.0), "bone": (2900.0, 2.0, 3.0), "brass": (2300.0, 2.5, 5.0), "silver": (3300.0, 2.5, 6.0),
+    "cane": (1700.0, 2.0, 3.0), "bone": (2900.0, 2.0, 3.0), "brass": (2300.0, 2.5, 5.0),
+    "silver": (3300.0, 2.5, 6.0),
 }  # fmt: skip
 _ON_BOXES = ("glass", "clay", "gourd", "bone", "brass", "silver")
 WALLS = dict.fromkeys((*BOXES, "neck and membrane"), _ON_BOXES)
