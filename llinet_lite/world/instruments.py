@@ -34,7 +34,7 @@ Blend = tuple[tuple[str, float], ...]  # names of outlines and their shares, whi
 
 @dataclass(frozen=True)
 class Shape:
-    """How a class is built, as the drawings need it: construction and proportions."""
+    """How a class is built: construction and proportions, as they are seen."""
 
     build: str  # how its parts are joined, a key of drawings.BUILDS
     outline: Blend = ()  # of body, board, shell, bowl or bell, from drawings.outlines
@@ -45,13 +45,13 @@ class Shape:
     frets: int = 0
     tilt: float = 1.1  # of the neck from upright, radians
     legs: str = "standing"  # of who plays a neck: standing, sitting or crossed
-    under: str = "tubes"  # what is under bars: tubes, gourds, box or nothing
+    under: str = "tubes"  # what is under bars or strings: tubes, gourds, box, skin, ... or nothing
     bend: float = 0.0  # turn of a tube from mouth to bell, radians
     coils: float = 0.0  # full turns in the middle of a tube
     sway: float = 0.0  # a tube's waves to both sides, radians
     flare: float = 0.0  # how far its bell opens, 0 to 1
-    stops: str = ""  # what the fingers move on a tube or box: keys, holes, valves or nothing
-    hands: bool = False  # beaten with bare hands
+    stops: str = ""  # what the fingers move: keys, buttons, holes, valves or nothing
+    hands: bool = False  # beaten with bare hands, which is heard as well
 
 
 @dataclass(frozen=True)

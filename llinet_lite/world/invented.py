@@ -1,6 +1,6 @@
 """Invented instruments: rows drawn from the space of attributes, hybrids included.
 
-A row is a way to build an instrument (:data:`BUILDS`) with an exciter, a material, a size and a count that
+A row is a way to build an instrument (:data:`SPACE`) with an exciter, a material, a size and a count that
 would work; register, decay and brightness follow from these as they do for real instruments. Two rules keep
 what a zero-shot test asks out of what is trained on: no row comes nearer to a named unseen class than that
 class's nearest seen class is, and no two rows come nearer to each other than :data:`APART`, so none of a test
@@ -37,8 +37,8 @@ _METAL, _RINGING = ("brass", "silver", "steel"), ("brass", "silver", "steel", "g
 _TUBES = ("wood", "dark wood", "cane", "bone", "glass", "gourd", "clay", "brass", "silver")
 
 
-class Build(NamedTuple):
-    """What can be varied in one way to build an instrument."""
+class Ranges(NamedTuple):
+    """What may be drawn for one way to build an instrument."""
 
     share: float  # how often it is drawn among those of one exciter
     exciters: tuple[str, ...]
@@ -47,7 +47,7 @@ class Build(NamedTuple):
     length: tuple[float, float]  # m
     parts: tuple[int, int]
     outlines: tuple[str, ...] = ()
-    vary: dict[str, tuple] = {}  # noqa: RUF012 - fields of Shape and their choices, never changed
+    vary: dict[str, tuple] = {}  # noqa: RUF012 - other fields of Shape and their choices; never changed
 
 
 _NECK = {"body": (0.34, 0.42, 0.50, 0.58), "neck": ((0.036, 0.044), (0.048, 0.058)), "waist": (0.0, 0.0, 0.2, 0.35),
@@ -56,50 +56,50 @@ _COURSE = {"bend": (-2.6, -1.2, 0.0, 0.0, 1.2, 2.6), "coils": (0.0, 0.0, 0.0, 1.
            "flare": (0.0, 0.3, 0.6, 1.0)}  # fmt: skip
 _STRUM, _NECKS = ("plucked", "bowed"), ("neck and box",)
 # fmt: off
-BUILDS = {
-    "flat top": Build(3, _STRUM, _NECKS, _TIMBER, (0.5, 1.3), (3, 8), _FRONTS, _NECK),
-    "carved top": Build(2, _STRUM, _NECKS, _TIMBER, (0.5, 1.2), (6, 10), _FRONTS, _NECK),
-    "skin": Build(3, _STRUM, ("neck and membrane",), _TIMBER, (0.5, 1.3), (2, 6), _FRONTS, _NECK),
-    "gourd": Build(2, _STRUM, _NECKS, _TIMBER, (0.7, 1.4), (3, 8), _FRONTS, _NECK | {"frets": (0, 10, 16)}),
-    "fiddle": Build(3, ("bowed", "plucked"), _NECKS, _TIMBER, (0.5, 1.7), (2, 6), _FRONTS, _NECK),
-    "board": Build(3, ("plucked", "bowed", "struck"), ("box and strings",), _TIMBER, (0.5, 1.3), (8, 24), _ENDS,
-                   {"depth": (0.7, 1.0, 1.4), "frets": (0, 1)}),
-    "lyre": Build(3, _STRUM, ("frame and strings",), _TIMBER, (0.5, 1.1), (4, 10), _FRONTS,
-                  {"body": (0.36, 0.46, 0.56), "waist": (0.0, 0.0, 0.3), "under": ("wood", "skin")}),
-    "bow harp": Build(2, ("plucked",), ("frame and strings",), _TIMBER, (0.7, 1.5), (6, 16), _FRONTS,
-                      {"bend": (0.0, 1.0, 2.0), "depth": (0.6, 0.9, 1.2), "under": ("gourds", "wood")}),
-    "bars": Build(6, ("struck", "bowed"), ("bar",), _HARD, (0.5, 1.6), (7, 17), (),
-                  {"under": ("tubes", "gourds", "box", "")}),
-    "tongues": Build(2, ("plucked",), ("bar",), _METAL + ("cane", "wood", "bone"), (0.16, 0.34), (5, 11), _FRONTS,
-                     {"under": ("gourds", "wood"), "waist": (0.0, 0.25)}),
-    "hung tubes": Build(2, ("struck",), ("tube bell",), _RINGING + ("cane", "wood"), (0.4, 1.1), (4, 12), (),
-                        {"bend": (0.0, 1.0)}),
-    "hung plates": Build(3, ("struck", "bowed"), ("plate",), _RINGING, (0.4, 1.1), (1, 4),
-                         ("round", "box", "triangle", "spade", "gourd", "boat"), {"depth": (0.5, 1.0), "waist": (0.0, 0.3)}),
-    "bell": Build(2, ("struck",), ("bowl",), _RINGING + ("wood", "bone"), (0.2, 0.6), (1, 1), _BELLS),
-    "bowl": Build(3, ("struck", "bowed"), ("bowl",), _RINGING + ("wood", "gourd"), (0.12, 0.4), (1, 1), _BOWLS,
-                  {"depth": (0.6, 1.0, 1.5)}),
-    "shells": Build(4, ("struck",), ("membrane",), _TIMBER, (0.25, 0.9), (1, 4), _SHELLS,
-                    {"depth": (0.4, 0.8, 1.3, 2.0), "hands": (False, True)}),
-    "pan": Build(2, ("struck",), ("pan",), _METAL, (0.4, 0.8), (5, 12), (), {"depth": (0.4, 1.0, 2.0, 3.0), "hands": (False, True)}),
-    "pipe": Build(6, ("lip reed", "single reed", "air jet", "free reed"), ("cylindrical tube", "conical tube"), _TUBES,
-                  (0.35, 1.6), (4, 14), (), _COURSE | {"stops": ("keys", "holes", "valves", "")}),
-    "keyed pipe": Build(1, ("single reed",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
-    "cross pipe": Build(1, ("air jet",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
-    "hooked pipe": Build(1, ("single reed",), ("conical tube",), _TUBES, (0.5, 1.0), (12, 22), (), {"stops": ("keys",)}),
-    "looped pipe": Build(0.6, ("lip reed",), ("cylindrical tube",), _TUBES, (0.35, 0.8), (3, 3), (), {"stops": ("valves",)}),
-    "harp": Build(1, ("plucked",), ("frame and strings",), _TIMBER, (0.9, 1.7), (10, 24)),
-    "raft": Build(2, ("air jet", "free reed"), ("cylindrical tube",), _TUBES, (0.2, 0.7), (5, 14), (),
-                  {"bend": (0.0, 1.0), "under": ("gourds", "wood")}),
-    "vessel": Build(2, ("air jet",), ("bowl",), _TUBES, (0.18, 0.45), (4, 10), _FRONTS,
-                    {"depth": (0.8, 1.0), "waist": (0.0, 0.3)}),
-    "bag": Build(2, ("bag",), ("conical tube", "cylindrical tube"), _TUBES, (0.6, 1.1), (2, 4), _FRONTS,
-                 {"waist": (0.0, 0.2), "under": ("cloth", "skin"), "stops": ("holes",)}),
-    "comb": Build(1, ("free reed",), ("reed bank",), _HARD, (0.08, 0.22), (8, 16), (), {"depth": (0.8, 1.4, 2.0)}),
-    "bellows": Build(2, ("free reed",), ("reed bank",), _HARD, (0.25, 0.6), (10, 24), (),
-                     {"stops": ("keys", "buttons"), "depth": (0.7, 1.0, 1.3)}),
-    "case": Build(1, ("struck",), ("box and strings",), ("wood", "dark wood", "cane", "steel"), (0.7, 1.6), (10, 24), (),
-                  {"depth": (0.7, 1.0, 1.2)}),
+SPACE = {
+    "flat top": Ranges(3, _STRUM, _NECKS, _TIMBER, (0.5, 1.3), (3, 8), _FRONTS, _NECK),
+    "carved top": Ranges(2, _STRUM, _NECKS, _TIMBER, (0.5, 1.2), (6, 10), _FRONTS, _NECK),
+    "skin": Ranges(3, _STRUM, ("neck and membrane",), _TIMBER, (0.5, 1.3), (2, 6), _FRONTS, _NECK),
+    "gourd": Ranges(2, _STRUM, _NECKS, _TIMBER, (0.7, 1.4), (3, 8), _FRONTS, _NECK | {"frets": (0, 10, 16)}),
+    "fiddle": Ranges(3, ("bowed", "plucked"), _NECKS, _TIMBER, (0.5, 1.7), (2, 6), _FRONTS, _NECK),
+    "board": Ranges(3, ("plucked", "bowed", "struck"), ("box and strings",), _TIMBER, (0.5, 1.3), (8, 24), _ENDS,
+                    {"depth": (0.7, 1.0, 1.4), "frets": (0, 1)}),
+    "lyre": Ranges(3, _STRUM, ("frame and strings",), _TIMBER, (0.5, 1.1), (4, 10), _FRONTS,
+                   {"body": (0.36, 0.46, 0.56), "waist": (0.0, 0.0, 0.3), "under": ("wood", "skin")}),
+    "bow harp": Ranges(2, ("plucked",), ("frame and strings",), _TIMBER, (0.7, 1.5), (6, 16), _FRONTS,
+                       {"bend": (0.0, 1.0, 2.0), "depth": (0.6, 0.9, 1.2), "under": ("gourds", "wood")}),
+    "bars": Ranges(6, ("struck", "bowed"), ("bar",), _HARD, (0.5, 1.6), (7, 17), (),
+                   {"under": ("tubes", "gourds", "box", "")}),
+    "tongues": Ranges(2, ("plucked",), ("bar",), _METAL + ("cane", "wood", "bone"), (0.16, 0.34), (5, 11), _FRONTS,
+                      {"under": ("gourds", "wood"), "waist": (0.0, 0.25)}),
+    "hung tubes": Ranges(2, ("struck",), ("tube bell",), _RINGING + ("cane", "wood"), (0.4, 1.1), (4, 12), (),
+                         {"bend": (0.0, 1.0)}),
+    "hung plates": Ranges(3, ("struck", "bowed"), ("plate",), _RINGING, (0.4, 1.1), (1, 4),
+                          ("round", "box", "triangle", "spade", "gourd", "boat"), {"depth": (0.5, 1.0), "waist": (0.0, 0.3)}),
+    "bell": Ranges(2, ("struck",), ("bowl",), _RINGING + ("wood", "bone"), (0.2, 0.6), (1, 1), _BELLS),
+    "bowl": Ranges(3, ("struck", "bowed"), ("bowl",), _RINGING + ("wood", "gourd"), (0.12, 0.4), (1, 1), _BOWLS,
+                   {"depth": (0.6, 1.0, 1.5)}),
+    "shells": Ranges(4, ("struck",), ("membrane",), _TIMBER, (0.25, 0.9), (1, 4), _SHELLS,
+                     {"depth": (0.4, 0.8, 1.3, 2.0), "hands": (False, True)}),
+    "pan": Ranges(2, ("struck",), ("pan",), _METAL, (0.4, 0.8), (5, 12), (), {"depth": (0.4, 1.0, 2.0, 3.0), "hands": (False, True)}),
+    "pipe": Ranges(6, ("lip reed", "single reed", "air jet", "free reed"), ("cylindrical tube", "conical tube"), _TUBES,
+                   (0.35, 1.6), (4, 14), (), _COURSE | {"stops": ("keys", "holes", "valves", "")}),
+    "keyed pipe": Ranges(1, ("single reed",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
+    "cross pipe": Ranges(1, ("air jet",), ("cylindrical tube",), _TUBES, (0.45, 0.9), (12, 18), (), {"stops": ("keys",)}),
+    "hooked pipe": Ranges(1, ("single reed",), ("conical tube",), _TUBES, (0.5, 1.0), (12, 22), (), {"stops": ("keys",)}),
+    "looped pipe": Ranges(0.6, ("lip reed",), ("cylindrical tube",), _TUBES, (0.35, 0.8), (3, 3), (), {"stops": ("valves",)}),
+    "harp": Ranges(1, ("plucked",), ("frame and strings",), _TIMBER, (0.9, 1.7), (10, 24)),
+    "raft": Ranges(2, ("air jet", "free reed"), ("cylindrical tube",), _TUBES, (0.2, 0.7), (5, 14), (),
+                   {"bend": (0.0, 1.0), "under": ("gourds", "wood")}),
+    "vessel": Ranges(2, ("air jet",), ("bowl",), _TUBES, (0.18, 0.45), (4, 10), _FRONTS,
+                     {"depth": (0.8, 1.0), "waist": (0.0, 0.3)}),
+    "bag": Ranges(2, ("bag",), ("conical tube", "cylindrical tube"), _TUBES, (0.6, 1.1), (2, 4), _FRONTS,
+                  {"waist": (0.0, 0.2), "under": ("cloth", "skin"), "stops": ("holes",)}),
+    "comb": Ranges(1, ("free reed",), ("reed bank",), _HARD, (0.08, 0.22), (8, 16), (), {"depth": (0.8, 1.4, 2.0)}),
+    "bellows": Ranges(2, ("free reed",), ("reed bank",), _HARD, (0.25, 0.6), (10, 24), (),
+                      {"stops": ("keys", "buttons"), "depth": (0.7, 1.0, 1.3)}),
+    "case": Ranges(1, ("struck",), ("box and strings",), ("wood", "dark wood", "cane", "steel"), (0.7, 1.6), (10, 24), (),
+                   {"depth": (0.7, 1.0, 1.2)}),
 }
 
 # resonator: length (m) at which it sounds a pitch (MIDI) in the middle of its register, and half its range
@@ -176,15 +176,15 @@ def gives_away(row: Instrument) -> bool:
 
 def _draw(name: str, exciter: str, rng: np.random.Generator) -> Instrument:
     """A row that would work, whatever it is near to."""
-    shares = {way: build.share for way, build in BUILDS.items() if exciter in build.exciters}
+    shares = {way: ranges.share for way, ranges in SPACE.items() if exciter in ranges.exciters}
     way = str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
-    build = BUILDS[way]
-    resonator, material = str(rng.choice(build.resonators)), str(rng.choice(build.materials))
-    low, high = np.log(build.length)
+    ranges = SPACE[way]
+    resonator, material = str(rng.choice(ranges.resonators)), str(rng.choice(ranges.materials))
+    low, high = np.log(ranges.length)
     length = round(float(np.exp(rng.uniform(low, high))), 3)
-    parts = int(rng.integers(build.parts[0], build.parts[1] + 1))
-    chosen = {key: values[rng.integers(len(values))] for key, values in build.vary.items()}
-    outline = _blend(build.outlines, rng) if build.outlines else ()
+    parts = int(rng.integers(ranges.parts[0], ranges.parts[1] + 1))
+    chosen = {key: values[rng.integers(len(values))] for key, values in ranges.vary.items()}
+    outline = _blend(ranges.outlines, rng) if ranges.outlines else ()
     if chosen.get("coils"):
         chosen.update(bend=0.0, sway=0.0)
     if way == "pipe" and (chosen["stops"] == "valves") != (exciter == "lip reed" and chosen["coils"] > 0):
@@ -193,8 +193,6 @@ def _draw(name: str, exciter: str, rng: np.random.Generator) -> Instrument:
         chosen["under"] = ""
     if way == "pipe" and not chosen["stops"]:
         parts = 1
-    if exciter == "bowed" and length > 1.3:
-        chosen["legs"] = "standing"
     shape = Shape(way, outline, **chosen)
     return Instrument(name, True, 0, family_path(name, exciter, resonator), exciter, resonator, material, length,
                       *_sound(exciter, resonator, material, length, parts, shape, rng), parts, shape)  # fmt: skip

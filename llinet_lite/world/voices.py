@@ -61,7 +61,11 @@ class Session:
         """Formants (Hz, gain, Q) of the resonating body, scaled to class length and specimen size."""
         table = BODIES.get((self.row.exciter, self.row.resonator)) or BODIES.get(self.row.resonator, ())
         scale = self.raised * (self.row.length**-1.4 if self.row.resonator in BOXES else 1.0)
-        return [(center * scale, gain, q) for center, gain, q in table]
+        formants = [(center * scale, gain, q) for center, gain, q in table]
+        if self.row.material in WALLS.get(self.row.resonator, ()):  # the wall rings along
+            center, gain, q = WALL_FORMANTS[self.row.material]
+            formants.append((center * self.raised, gain, q))
+        return formants
 
 
 def hertz(midi):
@@ -86,6 +90,17 @@ BODIES = {
     ("bag", "conical tube"): [(1100, 2.5, 2.5), (2300, 3.0, 3), (3600, 1.5, 3)],
     "reed bank": [(800, 0.8, 1.5), (2200, 1.2, 2)],
 }
+# Formants (Hz, gain, Q) of walls of unusual stuff: hard ones ring high, soft ones low and broad
+WALL_FORMANTS = {
+    "glass": (4200.0, 3.0, 6.0), "clay": (480.0, 2.5, 1.5), "gourd": (320.0, 3.0, 2.5),
+    "cane": (1700.0, 2.0, 3.0), "bone": (2900.0, 2.0, 3.0), "brass": (2300.0, 2.5, 5.0),
+    "silver": (3300.0, 2.5, 6.0),
+}  # fmt: skip
+_ON_BOXES = ("glass", "clay", "gourd", "bone", "brass", "silver")
+WALLS = dict.fromkeys((*BOXES, "neck and membrane"), _ON_BOXES)
+WALLS |= dict.fromkeys(("cylindrical tube", "conical tube", "reed bank"), ("glass", "clay", "gourd", "cane"))
+# What a bar, bell or plate loses more of (or less) in its high modes than wood and metal do
+LOSSES = {"clay": 0.7, "gourd": 0.6, "bone": 0.35, "cane": 0.4, "glass": -0.2}
 
 
 def bodies(notes: tuple[Note, ...]) -> dict[float, list[Note]]:
@@ -276,7 +291,7 @@ def _modal(ratios, f: float, decay: float, gains, exponent: float) -> syn.Modes:
 
 def _bar(s: Session, f: float, decay: float) -> syn.Modes:
     """Wooden bars are undercut (1 : 4 : 10) over a tube that feeds the first mode; steel ones are plain."""
-    if s.row.material == "wood":
+    if s.row.material in ("wood", "dark wood", "cane"):
         return _modal(syn.TUNED_BAR, f, decay, (1.0, 0.5, 0.35, 0.15), 0.9)
     return _modal(syn.FREE_BAR, f, decay, (1.0, 0.9, 0.6, 0.4, 0.2), 0.8)
 
@@ -343,6 +358,9 @@ def struck(s: Session, notes: tuple[Note, ...]) -> np.ndarray:
         f = float(hertz(midi))
         decay = decay_time(s.row, midi - s.individual.transposition)
         modes = _STRUCK[s.row.resonator](s, f, decay)
+        if s.row.material in LOSSES:
+            over = np.maximum(modes.frequency / f, 1.0) ** LOSSES[s.row.material]
+            modes = syn.Modes(modes.frequency, modes.rate * over, modes.gain)
         modes = modes.scaled(syn.response(modes.frequency, s.body()))
         modes = modes.scaled(1.0 / np.sqrt(np.sum(modes.gain**2)))
         brighter = 1.0 + 0.5 * f / 500.0
@@ -489,7 +507,8 @@ def _jet(s: Session, frequency: np.ndarray) -> np.ndarray:
     """An air jet: few harmonics, the octave growing with the blow (Fletcher & Rossing, 16.8)."""
     n = np.arange(1, len(frequency) + 1)
     slope = (2.0 - 1.6 * s.individual.brightness) * (1.25 - 0.6 * LEVELS[:, None]) - 0.15 * s.touch.hard
-    return np.exp(-slope * (n - 1)) * np.where(n == 2, 1.0 + 0.8 * s.touch.place, 1.0)
+    octave = np.where(n == 2, 1.0 + 0.8 * s.touch.place, 1.0)
+    return np.exp(-slope * (n - 1)) * octave * syn.response(frequency, s.body())
 
 
 def _tongue(s: Session, frequency: np.ndarray) -> np.ndarray:

@@ -430,18 +430,26 @@ def singing_bowl(p):
     tones = Finish(cloth, shade(cloth, 1.25), shade(cloth, 0.7), shade(cloth, 0.5), cloth)
     cushion = smooth(((-0.92, -0.005), (-0.75, -0.035), (0, -0.042), (0.75, -0.035), (0.92, -0.005),
                       (0.80, 0.030), (0, 0.045), (-0.80, 0.030)))  # fmt: skip
-    dome(p, cushion * (r, p.row.length / 0.22) + (0, h), tones, 0.003)
+    dome(p, cushion * (r, p.row.length / 0.22 * min(p.shape.depth, 1.0)) + (0, h), tones, 0.003)
     p.lines([[-0.70 * r, h]], [[0.70 * r, h]], (226, 184, 84), 0.004)
     side = shell_side(p.shape.outline) * (r, h)
     outline = np.concatenate([side, (side * (-1, 1))[::-1]])
     p.fill((outline - (0, h / 2)) * 1.02 + (0, h / 2), brass.line)
     hollow(p, outline, brass, r)
+    usual = shell_side((("bowl", 1.0),)) * (r, h)
     for v, q in ((0.30, 0.985), (0.36, 0.965)):
+        q *= _radius(side, v * h) / _radius(usual, v * h)
         p.stroke(arc(0, v * h, q * r, q * r * flat * 0.8, 0.05, np.pi - 0.05, 16), brass.dark, 0.0035)
-    petals = arc(0, 0.50 * h, 0.86 * r, 0.86 * r * flat * 0.8, 0.35, np.pi - 0.35, 7)
+    wide = 0.86 * r * (_radius(side, 0.72 * h) / _radius(usual, 0.72 * h))
+    petals = arc(0, 0.50 * h, wide, wide * flat * 0.8, 0.35, np.pi - 0.35, 7)
     p.stroke(ellipses(petals, 0.009 * r / 0.11), brass.line, 0.0025, closed=True)
     _bowl_mouth(p, r, flat)
     _bowl_player(p, r, flat, h)
+
+
+def _radius(side, y):
+    """Half the width of a profile (n, 2) at a height y."""
+    return float(np.interp(y, side[:, 1], side[:, 0]))
 
 
 def _bowl_mouth(p, r, flat):

@@ -26,6 +26,22 @@ def _line(x0, y0, x1, y1, n=8):
     return np.stack([np.linspace(x0, x1, n), np.linspace(y0, y1, n)], 1)
 
 
+def _held_down(p, wear, left, right):
+    """Two hands on a tube that hangs from the lips."""
+    arm(p, (0.20, 0.27), (left[0] + 0.03, left[1]), wear, forearm=BEHIND)
+    arm(p, (-0.20, 0.27), (right[0] - 0.03, right[1]), wear, forearm=BEHIND)
+    hand(p, left[0] + 0.028, left[1] + 0.01, wear, angle=2.95, lifted=_phase(p), spread=0.9)
+    hand(p, right[0] - 0.022, right[1], wear, angle=-0.25, lifted=_phase(p), spread=0.9)
+
+
+def _held_across(p, wear, left, right):
+    """Two hands on a tube that points away from the lips or past them."""
+    arm(p, (0.18, 0.27), (left[0], left[1] + 0.05), wear, forearm=BEHIND)
+    arm(p, (-0.20, 0.27), (right[0], right[1] + 0.05), wear, reach=0.76)
+    hand(p, left[0], left[1] + 0.048, wear, angle=-1.57, lifted=_phase(p), spread=0.9)
+    hand(p, right[0], right[1] + 0.050, wear, angle=-1.57, lifted=_phase(p), spread=0.9)
+
+
 def clarinet(p):
     """A straight black tube with silver keys, a small bell, held downwards from the mouth."""
     length, wood, silver = p.length, p.body, p.finish("silver")
@@ -51,11 +67,7 @@ def clarinet(p):
         levers = across((0.75, 0.8, -0.8, 0.8, 0.8, -0.8, -0.7), (0.26, 0.47, 0.60, 0.79, 0.75, 0.80, 0.20))
         p.fill(ellipses(levers * (bore, length), 0.010, 0.006), silver.light)
         left, right = p.to_own_frame(0.026, 0.33 * length), p.to_own_frame(-0.026, 0.66 * length)
-    wear = person(p, 0, 0, facing=0, puff=0.4 * p.energy)
-    arm(p, (0.20, 0.27), (left[0] + 0.03, left[1]), wear, forearm=BEHIND)
-    arm(p, (-0.20, 0.27), (right[0] - 0.03, right[1]), wear, forearm=BEHIND)
-    hand(p, left[0] + 0.028, left[1] + 0.01, wear, angle=2.95, lifted=_phase(p), layer=FRONT, spread=0.9)
-    hand(p, right[0] - 0.022, right[1], wear, angle=-0.25, lifted=_phase(p), layer=FRONT, spread=0.9)
+    _held_down(p, person(p, 0, 0, facing=0, puff=0.4 * p.energy), left, right)
 
 
 def flute(p):
@@ -79,11 +91,7 @@ def flute(p):
         p.fill(ellipses(cups, 0.0098, 0.0095), silver.light)
         p.fill(ellipses(cups, 0.0040, 0.004), silver.dark)
         left, right = p.to_own_frame(x0 + 0.42 * length, 0), p.to_own_frame(x0 + 0.69 * length, 0)
-    wear = person(p, -0.02, -0.002, facing=1, puff=0.15 * p.energy)
-    arm(p, (0.18, 0.27), (left[0], left[1] + 0.05), wear, forearm=BEHIND)
-    arm(p, (-0.20, 0.27), (right[0], right[1] + 0.05), wear, reach=0.76)
-    hand(p, left[0], left[1] + 0.048, wear, angle=-1.57, lifted=_phase(p), layer=FRONT, spread=0.9)
-    hand(p, right[0], right[1] + 0.050, wear, angle=-1.57, lifted=_phase(p), layer=FRONT, spread=0.9)
+    _held_across(p, person(p, -0.02, -0.002, facing=1, puff=0.15 * p.energy), left, right)
 
 
 def saxophone(p):
@@ -335,7 +343,9 @@ def pipe(p):
         _mouthpiece(p, line, width, along, aside)
         where = (20, 32) if aside else (10, 15) if ground else (12, 26)
         hold = [p.to_own_frame(*line[k]) for k in where]
-    _piper(p, hold, aside)
+    puff = {"lip reed": 0.8, "air jet": 0.15}.get(row.exciter, 0.45) * p.energy
+    wear = person(p, -0.02 if aside else 0.0, 0.0, facing=int(aside), puff=puff)
+    (_held_across if aside or row.exciter == "lip reed" else _held_down)(p, wear, *hold)
 
 
 def _knots(p, line, width, along):
@@ -396,22 +406,6 @@ def _mouthpiece(p, line, width, along, aside):
         plate = black.base if p.row.material == "silver" else silver.line
         p.fill(ellipse(*at, 0.020, 0.5 * w + 0.003, 16), plate)
         p.fill(ellipse(*at, 0.010, 0.006, 10), (18, 14, 14))
-
-
-def _piper(p, hold, aside):
-    """Two hands on the tube, cheeks full of air."""
-    puff = {"lip reed": 0.8, "air jet": 0.15}.get(p.row.exciter, 0.45)
-    wear = person(p, -0.02 if aside else 0.0, 0.0, facing=1 if aside else 0, puff=puff * p.energy)
-    (x0, y0), (x1, y1) = hold
-    if aside or p.row.exciter == "lip reed":
-        arm(p, (0.18, 0.27), (x0, y0 + 0.05), wear, forearm=BEHIND)
-        arm(p, (-0.20, 0.27), (x1, y1 + 0.05), wear, reach=0.76)
-        for x, y in hold:
-            hand(p, x, y + 0.045, wear, angle=-1.57, lifted=_phase(p), spread=0.9)
-        return
-    for shoulder, x, y, angle in ((0.20, x0 + 0.028, y0, 2.95), (-0.20, x1 - 0.024, y1, -0.25)):
-        arm(p, (shoulder, 0.27), (x, y), wear, forearm=BEHIND)
-        hand(p, x, y, wear, angle=angle, lifted=_phase(p), spread=0.9)
 
 
 def raft(p):
