@@ -48,27 +48,9 @@ def ontology_distances(path: str | PathLike, names: Sequence[str]) -> np.ndarray
     """Measure the distances of any named classes in the real AudioSet ontology.
 
     Thirty-eight of its nodes have several parents, so this is a graph and not a tree; its seven top-level
-    nodes are joined by one virtual root.
-
-    Parameters
-    ----------
-    path : path-like
-        ``ontology.json`` as published with AudioSet.
-    names : sequence of n str
-        A class of the built-in world, the name of a node, or one of the names that a node lists between
-        commas (xylophone is "Marimba, xylophone"); case, hyphens and underscores do not matter.
-
-    Returns
-    -------
-    (n, n) int64 array, read-only
-        Number of edges on the shortest path between the named nodes.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not the ontology, or lacks one of the names.
+    nodes are joined by one virtual root. `path` is ``ontology.json`` as published with AudioSet; `names` are
+    classes of the built-in world, names of nodes, or names that a node lists between commas (xylophone is
+    "Marimba, xylophone"); case, hyphens and underscores do not matter. Returns edges, (n, n) int64.
     """
     path = Path(path)
     graph = _read_ontology(path)
