@@ -90,6 +90,20 @@ def tiny_photos(tmp_path_factory):
         return writer.finish(manifest, dict.fromkeys(sizes, 1))
 
 
+@pytest.fixture(scope="session")
+def trunk():
+    """A frozen stand-in of random weights, 8 channels wide."""
+    import torch
+
+    from llinet_lite.models.trunks import Trunk
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trunk = Trunk("standin", width=8, classes=24)
+    trunk.title = "stand-in of the tests"
+    return trunk.freeze().eval()
+
+
 @pytest.fixture
 def tiny_workspace(tiny_store, tmp_path, monkeypatch):
     """Maker of workspaces under a tiny laptop profile on the tiny world, in a home without weights.

@@ -21,7 +21,6 @@ from llinet_lite.experiments.zero_shot import CHOICES
 from llinet_lite.metrics.intervals import Cell, Interval
 from llinet_lite.metrics.localization import evaluate
 from llinet_lite.metrics.retrieval import released_map_of_scores
-from llinet_lite.models.trunks import Trunk
 from llinet_lite.profiles import PROFILES
 from llinet_lite.results import Result, Table
 
@@ -64,9 +63,8 @@ def embed(run, store, split, items=None):
 def precision(scores, labels):
     """Average precision of every image and every audio, (2, N), by scikit-learn."""
     both = scores.numpy(), scores.numpy().T
-    return np.array(
-        [[average_precision_score(labels == k, row) for k, row in zip(labels, s, strict=True)] for s in both]
-    )
+    each = average_precision_score
+    return np.array([[each(labels == k, row) for k, row in zip(labels, s, strict=True)] for s in both])
 
 
 def test_every_difference_is_described_whole_and_asked_for_by_its_argument():
@@ -152,9 +150,8 @@ def located(seed: int, count: int = 30) -> LocalizationMaps:
     cells = cells + 0.5 * torch.rand(cells.shape, generator=torch.Generator().manual_seed(seed))
     rows, kind = np.arange(count), np.full(count, "solo")
     heat, label = lambda cells, _: cells[:, 0], np.repeat([24, 25, 26], count // 3)
-    return LocalizationMaps(
-        heat, "maximum", cells, torch.ones(count, 0), torch.ones(0), objects, label, rows, rows, kind
-    )
+    hears = cells, torch.ones(count, 0), torch.ones(0)
+    return LocalizationMaps(heat, "maximum", *hears, objects, label, rows, rows, kind)
 
 
 def test_threshold_and_masks_are_judged_apart_and_together():
@@ -188,13 +185,11 @@ def test_two_lists_of_pairs():
     assert found.value == pytest.approx(right.mean() - 1 + right[:60].mean()) and found.low > 0
 
 
-def test_networks_are_trained_and_compared(tiny_workspace, monkeypatch):
+def test_networks_are_trained_and_compared(tiny_workspace, trunk, monkeypatch):
     """Truly, if not for long: gates over the batch, and every AVE-Net."""
-    trunk = Trunk("standin", width=8, classes=24)
-    trunk.title = "stand-in of the tests"
     monkeypatch.setattr(module, "LLINET", ("gate-batch",))
     workspace = tiny_workspace()
-    effects = module.trained(workspace, trunk.freeze().eval(), (0,))
+    effects = module.trained(workspace, trunk, (0,))
     effects += module.avenet_trained(workspace, (0,))
     assert [e.name for e in effects[2:4]] == ["unsigned, AVC accuracy", "unsigned, nDCG@30, im-aud"]
     assert effects[2].note.startswith("slope ") and len(effects) == 6

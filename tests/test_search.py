@@ -82,16 +82,11 @@ def test_the_own_clip_is_left_out_within_and_found_across():
     assert "own clip is left out" in stated["im-im"] and "own clip stays in" in stated["im-aud"]
 
 
-def test_what_a_table_says_of_a_method_without_audio_and_of_the_paper(tiny_workspace):
+def test_a_method_without_audio_has_images_only_and_other_items_are_refused(tiny_workspace):
     deaf = dataclasses.replace(noise(1), audio=None)
-    methods = rows_of(**{"AVE-Net": [noise(2), noise(3)], "VGG16-ImageNet": [deaf]})
-    table = search.ndcg_table(methods, same_class(CLASSES))
-    results = {result.name: result for result in table.results(tiny_workspace())}
-    names = [name for name in results if name.endswith("VGG16-ImageNet")]
-    assert names == ["nDCG@30 exponential, im-im, VGG16-ImageNet"]
-    assert results[names[0]].paper == 0.6
-    ours = results["nDCG@30 exponential, aud-im, AVE-Net"]
-    assert (ours.paper, ours.unit, ours.seeds, ours.minutes, ours.n) == (0.587, "nDCG", (0, 1), 2.0, 96)
+    table = search.ndcg_table(rows_of(**{"VGG16-ImageNet": [deaf]}), same_class(CLASSES))
+    (found,) = (row for row in table.results(tiny_workspace()) if row.name.endswith("VGG16-ImageNet"))
+    assert (found.name, found.paper) == ("nDCG@30 exponential, im-im, VGG16-ImageNet", 0.6)
     late = dataclasses.replace(noise(0), items=items(LABELS[:-1], paired=True))
     with pytest.raises(ValueError, match="other items than the first"):
         search.ndcg_table(rows_of(first=[noise(0)], late=[late]), same_class(CLASSES))
@@ -161,18 +156,3 @@ def test_cells_are_what_scikit_learn_finds(monkeypatch, tiny_workspace):
         assert table.difference("LLINet", "CMPM", column).value == pytest.approx(less)
     one = {result.name: result for result in table.results(tiny_workspace())}["R@1 A2I, LLINet"]
     assert (one.seeds, one.n, one.minutes) == ((0, 1), len(AUDIO), 3.0) and one.paper == pytest.approx(0.383)
-
-
-def test_chance_is_what_random_rankings_get(monkeypatch):
-    table = table_of(monkeypatch, LLINet=[skilled(seed) for seed in range(60)])
-    for column in search.COLUMNS:
-        assert table.chance[column] == pytest.approx(table.values["LLINet"][column].mean(), abs=0.02)
-
-
-def test_class_retrieval_of_photos_by_a_network(tiny_workspace, tiny_photos):
-    workspace = tiny_workspace()
-    run = runs.train_or_load(workspace, runs.plans(workspace.profile)["cmpm"])
-    table, found = search.class_table({"CMPM": [run]}, tiny_photos)
-    assert table.values["CMPM"]["mAP I2A"].shape == (1, 6) and table.chance["R@1 A2I"] == 0.5
-    direct = found["CMPM"][0].retrieval()["A2I"].mean_average_precision
-    assert table.interval("CMPM", "mAP A2I").value == pytest.approx(direct)

@@ -43,15 +43,15 @@ def clouds(noise: float = 0.3, each: int = 20) -> GZSLSplit:
     return GZSLSplit(*(spread(labels, centers, noise) for labels in (seen, seen, unseen)))
 
 
-def answered(pair):
-    gates = [zero_shot.seen_logits(split) for split in pair]
-    return zero_shot.predictions(pair, [split.scores(cosine) for split in pair], gates)
-
-
-def test_columns_are_seen_classes_then_unseen_ones():
+def test_columns_are_seen_classes_then_unseen_ones_and_prototypes_are_means_of_their_audio():
     split = small()
     assert split.columns == ([0, 1], [2, 3])
     assert split.labels[0].tolist() == [0, 1] and split.labels[1].tolist() == [3] * 10 + [2] * 10
+    items = split.unseen_items.items
+    _, unseen = split.scores(lambda images, vectors: np.tile(vectors[:, 0], (len(images), 1)), own=True)
+    assert np.allclose(unseen, [1.5, 0] + [items.audio_clip[items.audio_label == k].mean() for k in (3, 9)])
+    with pytest.raises(ValueError, match="two or more clips"):
+        GZSLSplit(part([2]), part([2]), part([9, 3])).prototypes(1)
 
 
 def test_halves_keep_clips_together_and_are_even_in_every_class():
@@ -80,26 +80,10 @@ def test_no_image_of_an_unseen_class_is_asked_with_its_own_audio():
             assert len(own) == 5 and vectors[column, 0] == pytest.approx(np.mean(others))
 
 
-def test_prototypes_are_means_of_training_audio_and_with_test_of_all_audio_of_unseen_classes():
-    split = small()
-    _, unseen = split.scores(lambda images, vectors: np.tile(vectors[:, 0], (len(images), 1)), own=True)
-    items = split.unseen_items.items
-    want = [1.5, 0] + [items.audio_clip[items.audio_label == k].mean() for k in (3, 9)]
-    assert np.allclose(unseen, want)
-
-
-def test_a_class_of_one_clip_is_refused():
-    with pytest.raises(ValueError, match="two or more clips"):
-        GZSLSplit(part([2]), part([2]), part([9, 3])).prototypes(1)
-
-
 def test_the_split_for_choosing_is_of_seen_classes_only(monkeypatch):
-    parts = {
-        "train": part(np.repeat(np.arange(6), 60)),
-        "val": part(np.repeat(np.arange(6), 2)),
-        "test": part(np.repeat(np.arange(6), 3)),
-        "unseen": part([7, 7, 8, 8]),
-    }
+    each = {"train": 60, "val": 2, "test": 3}
+    parts = {name: part(np.repeat(np.arange(6), n)) for name, n in each.items()}
+    parts["unseen"] = part([7, 7, 8, 8])
     monkeypatch.setattr(zero_shot, "held_out", lambda store, seed: np.array([1, 4]))
     choosing, final = zero_shot.splits(parts.__getitem__, None, 0)
     assert choosing.seen.tolist() == [0, 2, 3, 5] and choosing.unseen.tolist() == [1, 4]
@@ -146,7 +130,8 @@ def test_every_rival_answers_and_learns_once_or_once_for_each_half(method, monke
 
 def test_a_perfect_method_is_perfect_without_a_gate_and_the_classifier_knows_the_seen_classes():
     pair = clouds(0.01), clouds(0.01)
-    said, logits = answered(pair), zero_shot.seen_logits(pair[1])
+    gates = [zero_shot.seen_logits(split) for split in pair]
+    said, logits = zero_shot.predictions(pair, [split.scores(cosine) for split in pair], gates), gates[1]
     assert said.zsl.all() and said.curve.area == pytest.approx(1) and set(said.hits) == set(CALIBRATIONS)
     assert all(side.all() for how in ("none", "stacking") for side in said.hits[how])
     assert logits[0].shape == (80, SEEN) and logits[1].shape == (60, SEEN)
