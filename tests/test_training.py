@@ -287,7 +287,7 @@ destroy = torch.distributed.destroy_process_group
 
 def watched():
     alone = not any(type(thing) is DistributedDataParallel for thing in gc.get_objects())
-    sys.stdout.write("destroyed without DDP: " + str(alone) + "\\n")  # one write: two processes share the pipe
+    sys.stdout.write("destroyed without DDP: " + str(alone) + "\\n")  # in one write
     sys.stdout.flush()
     destroy()
 
