@@ -278,7 +278,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
 
 # A process that hangs says where after four minutes. DDP must go first, else it may hang at its end.
 WATCH = """
-import faulthandler, gc
+import faulthandler, gc, sys
 import torch
 import torch.distributed
 from torch.nn.parallel import DistributedDataParallel
@@ -287,7 +287,8 @@ destroy = torch.distributed.destroy_process_group
 
 def watched():
     alone = not any(type(thing) is DistributedDataParallel for thing in gc.get_objects())
-    print("destroyed without DDP:", alone, flush=True)
+    sys.stdout.write("destroyed without DDP: " + str(alone) + "\\n")  # in one write
+    sys.stdout.flush()
     destroy()
 
 torch.distributed.destroy_process_group = watched

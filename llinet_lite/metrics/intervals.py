@@ -54,17 +54,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A number under every seed, and under the same bootstrap draws: one cell of a table.
-
-    Examples
-    --------
-    >>> hits = np.array([[1, 1, 0, 1], [1, 0, 0, 1]])  # two seeds, four items
-    >>> first, second = Cell.mean(hits, np.arange(4)), Cell.mean(1 - hits[0], np.arange(4))
-    >>> first.value, (first - second).value
-    (0.625, 0.375)
-
-    Notebook: 03, 08, 09
-    """
+    """A number under every seed, and under the same bootstrap draws: one cell of a table."""
 
     each: np.ndarray  # (S,) the number of every seed, on all clips
     draws: np.ndarray | None = None  # (D, S) when clips are drawn; rows with NaN do not count
@@ -178,10 +168,7 @@ class Cell:
 
 
 def clip_bootstrap(values, clips, *, limits: tuple[float, float] = SHARE) -> Interval:
-    """Interval of a mean over items that share clips, as of an accuracy; arguments as for `Cell.mean`.
-
-    Notebook: 00, 06
-    """
+    """Interval of a mean over items that share clips, as of an accuracy; arguments as for `Cell.mean`."""
     return Cell.mean(values, clips, limits=limits).interval()
 
 
@@ -191,8 +178,6 @@ def wilson(correct) -> Interval:
     .. math:: \frac{p + z^2/2n \pm z\sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}
 
     Source: Wilson (1927), *Probable inference, the law of succession, and statistical inference*.
-
-    Notebook: 00
     """
     from scipy.stats import binomtest
 

@@ -107,8 +107,6 @@ def points(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
     The center of its largest cell, of equal ones the first in reading order: column j of w is at
     x = (j + .5) W / w; with 14 x 14 cells and 224 pixels, x = 16 (j + .5).
-
-    Notebook: 03
     """
     height, width = maps.shape[1:]
     cell = maps.flatten(1).argmax(1)  # (n, h, w) -> (n, h w) -> (n,)
@@ -149,10 +147,7 @@ def rank(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def success_curve(ious, count: int = 21) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds and share of images (N,) with IoU >= t, both (count,); LLINet's code has 51.
-
-    Notebook: 03, 07
-    """
+    """Thresholds and share of images (N,) with IoU >= t, both (count,); LLINet's code has 51."""
     thresholds = np.linspace(0, 1, count)
     return thresholds, (np.asarray(ious)[:, None] >= thresholds).mean(0)
 
@@ -495,8 +490,6 @@ def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse
     >>> masks[0, :2, 2:] = True
     >>> evaluate(maps, masks, "objects2018").numbers
     {'pointing': 1.0}
-
-    Notebook: 03, 07
     """
     job, options = _task(maps, masks, protocol, clips=clips, empty=empty, **options)
     return PROTOCOLS[protocol].run(job, **options)
@@ -565,8 +558,6 @@ def baselines(
     validation : (M, H, W) bool, on which `llinet2020` chooses the disc's radius; None: on the test masks. The
         other protocols predict a given share of the image, whatever the radius
     train : (M, H, W) bool, masks to average; None: for each image, the mean of the other images' masks
-
-    Notebook: 03
     """
     task, own = _without_maps(masks, protocol, **options)
     truth, size, radius = task.masks, task.masks.shape[1:], 0.5

@@ -119,10 +119,7 @@ class GZSLCurve:
 
 
 def confidence(logits, temperature: float = 1.0) -> np.ndarray:
-    r"""Highest probability (N,) of logits (N, S), :math:`\max_c \mathrm{softmax}(x / T)_c`.
-
-    Notebook: 08
-    """
+    r"""Highest probability (N,) of logits (N, S), :math:`\max_c \mathrm{softmax}(x / T)_c`."""
     return _probabilities(logits, temperature).max(1)
 
 
@@ -147,8 +144,6 @@ def gated(seen_scores, unseen_scores, sure, threshold: float, seen_classes, unse
 
     Scores are (N, S) and (N, U), column j of the j-th of the expert's classes; `sure` (N,), as from
     :func:`confidence`.
-
-    Notebook: 08
     """
     seen, unseen, sure = _answers(seen_scores, unseen_scores, sure, seen_classes, unseen_classes)
     if np.isnan(threshold):
@@ -250,8 +245,6 @@ def gzsl(
     --------
     >>> gzsl([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]], [0, 1], [[1.5, 0.0, 1.0]], [2], [0, 1], bias=0.6).hm
     1.0
-
-    Notebook: 08
     """
     tables = [_as_table(scores, "scores of items") for scores in (scores_seen_items, scores_unseen_items)]
     if tables[0].shape[1] != tables[1].shape[1]:

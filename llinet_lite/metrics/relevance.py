@@ -66,8 +66,6 @@ def relevance_of(
     --------
     >>> relevance_of(["violin", "cello", "gong"]).between([0], [0, 1, 2])
     tensor([[20., 18., 16.]])
-
-    Notebook: 02
     """
     names = tuple(names)
     if ontology is not None:

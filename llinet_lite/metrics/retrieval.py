@@ -28,8 +28,6 @@ def score_embeddings(queries: Tensor, database: Tensor) -> Tensor:
 
     Computed in float64 and rounded, so that equal embeddings tie and rankings are the same on every machine.
     Distances below a millionth of the largest norm are 0.
-
-    Notebook: 02
     """
     queries, database = _of_one_space(queries, database)
     norms, out = database.square().sum(1), []
@@ -97,8 +95,6 @@ def ndcg(
     --------
     >>> ndcg(torch.tensor([[0.9, 0.2, 0.7]]), torch.tensor([[1, 3, 2]]), k=2)
     tensor([0.5307], dtype=torch.float64)
-
-    Notebook: 02
     """
     _check(scores, relevance, "relevance", ties)
     low, high = (float(bound) for bound in relevance.aminmax())
@@ -213,8 +209,6 @@ def average_precision(scores: Tensor, relevant: Tensor, ties: str = "stable") ->
     --------
     >>> average_precision(torch.tensor([[0.9, 0.2, 0.7]]), torch.tensor([[True, True, False]]))
     tensor([0.8333], dtype=torch.float64)
-
-    Notebook: 06
     """
     _check(scores, relevant, "relevant", ties)
     empty = (~relevant.any(1)).nonzero()[:, 0].tolist()
@@ -334,10 +328,7 @@ def recall_at_1(scores: Tensor, query_labels, gallery_labels) -> float:
 
 
 def chance_recall_at_1(query_labels, gallery_labels) -> float:
-    """Expected R@1 of a random ranking: the mean over queries of their class's share of the gallery.
-
-    Notebook: 06
-    """
+    """Expected R@1 of a random ranking: the mean over queries of their class's share of the gallery."""
     return float(_own_class(query_labels, gallery_labels).double().mean()) / len(gallery_labels)
 
 

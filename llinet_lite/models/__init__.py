@@ -9,20 +9,7 @@ from llinet_lite.models.trunks import Trunk, build_trunk, load_trunk_weights
 from llinet_lite.models.vggish import Ear, VGGish, load_vggish_weights
 
 __all__ = [
-    "AVENet",
-    "AVENetMF",
-    "AVENetOF",
-    "AVOLNet",
-    "AudioEncoder",
-    "AudioTower",
-    "Ear",
-    "L3Net",
-    "LLINet",
-    "Trunk",
-    "VGGish",
-    "VisionTower",
-    "build_trunk",
-    "layer_table",
-    "load_trunk_weights",
+    "AVENet", "AVENetMF", "AVENetOF", "AVOLNet", "AudioEncoder", "AudioTower", "Ear", "L3Net", "LLINet",
+    "Trunk", "VGGish", "VisionTower", "build_trunk", "layer_table", "load_trunk_weights",
     "load_vggish_weights",
-]
+]  # fmt: skip

@@ -193,11 +193,8 @@ class AVENetMF(AVENet):
 class AVENetOF(AVENet):
     """AVE-Net on a frame and its optical flow: `embed_image` takes (B, 3 + 20, H, W).
 
-    Channels 0 to 2 are the image in [0, 1]; channels 3 + 2k and 4 + 2k the horizontal and vertical part of
-    flow field k = 0 ... 9. The flow's unit is free: batch normalization follows conv1_1.
-
-    Source: *Objects that Sound* (2018), section 3.2 "Optical flow" and appendix B; see `FlowTower`. 11.9
-    million parameters at width 64.
+    Channels 3 + 2k and 4 + 2k are the horizontal and vertical part of flow field k = 0 ... 9, in any unit.
+    Source: *Objects that Sound* (2018), section 3.2 "Optical flow" and appendix B; see `FlowTower`.
     """
 
     vision_tower = FlowTower

@@ -82,9 +82,7 @@ def center_rows(layer: nn.Module, parts: int = 1) -> nn.Module:
 def linear_head(features: int, size: int) -> nn.Sequential:
     """fc1 with ReLU, fc2 without: features (B, features), not negative -> embeddings (B, size).
 
-    Both start with He's weights and centered rows, as both take numbers that come out of a ReLU. On fresh
-    networks the mean cosine of two embeddings of one kind is 0.92 to 0.97 without centering, 0.01 to 0.05
-    with it: all pairs would begin at nearly one distance. It does not speed up AVE-Net's training.
+    Both start with He's weights and centered rows: else all pairs of embeddings begin at nearly one distance.
     """
     layers = OrderedDict(fc1=nn.Linear(features, size), relu=nn.ReLU(), fc2=nn.Linear(size, size))
     head = initialize(nn.Sequential(layers))

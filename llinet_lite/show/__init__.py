@@ -1,8 +1,7 @@
 """What the notebooks show: figures with alt text, sounds with players, exercises, widgets."""
 
 from llinet_lite.show import figures
-from llinet_lite.show.exercise import Exercise
-from llinet_lite.show.page import Card, WorldBrowser, figure, gallery, nearest, sound
+from llinet_lite.show.page import Card, Exercise, WorldBrowser, figure, gallery, nearest, sound
 
 figures.use_style()
 

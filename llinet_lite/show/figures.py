@@ -79,11 +79,6 @@ def table(
     controls : rows that are drawn lighter, as a network asked with another clip's sound
     percent : bool, whether axes are in percent
     top : float, end of the axes; default: a tenth above all that is drawn
-
-    Examples
-    --------
-    >>> scores = {"LLINet": {"mAP": (0.41, 0.37, 0.45)}, "CMPM": {"mAP": (0.35, 0.31, 0.39)}}
-    >>> fig = table(scores, chance={"mAP": 0.125}, paper={"LLINet": {"mAP": 0.493}})
     """
     if not isinstance(rows, Mapping):
         rows, chance, paper = _of_results(rows, columns or rows.columns)
@@ -171,10 +166,6 @@ def effects(
         right; the rows of a group stand together under its name.
     limit : float, end of the axis on both sides, a share; what lies beyond becomes an arrowhead there
     xlabel : str
-
-    Examples
-    --------
-    >>> fig = effects([("LLINet", 0.12, 0.05, 0.2), ("AVOL-Net", 0.01, -0.02, 0.04)])
     """
     if not rows:
         raise ValueError("there is no effect to draw: give at least one row")
