@@ -209,6 +209,13 @@ def test_no_name_occurs_twice():
     assert not [name for name, count in (files + classes).items() if count > 1]
 
 
+def test_the_house_stays_small():
+    """Lines and files of the package, lines of its tests: more than these is a second house."""
+    package, tests = (sorted((ROOT / name).rglob("*.py")) for name in ("llinet_lite", "tests"))
+    lines = [sum(len(path.read_text("utf-8").splitlines()) for path in paths) for paths in (package, tests)]
+    assert len(package) <= 80 and lines[0] <= 21_000 and lines[1] <= 12_500, (len(package), *lines)
+
+
 def test_there_is_one_loop():
     found = {path for path in MODULES.values() if "backward(" in path.read_text("utf-8")}
     assert {str(path.relative_to(PACKAGE)) for path in found} == BACKWARD

@@ -20,6 +20,7 @@ import nbformat
 from nbval.plugin import IPyNbCell
 
 from llinet_lite.course import KERNEL
+from llinet_lite.profiles import COSTS
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -72,6 +73,9 @@ def recheck_all(notebooks: list[Path], folder: Path, *, cwd: Path, environment: 
         return done
 
     first, *others = notebooks
+    others.sort(
+        key=lambda path: COSTS["laptop"].get(path.stem, (0,))[0], reverse=True
+    )  # so that none is last
     built = one(first)
     with ThreadPoolExecutor(2) as pool:
         return [built, *pool.map(one, others)]
