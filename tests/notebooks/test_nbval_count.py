@@ -74,11 +74,12 @@ def recheck_all(notebooks: list[Path], folder: Path, *, cwd: Path, environment: 
 
     first, *others = notebooks
     others.sort(
-        key=lambda path: COSTS["laptop"].get(path.stem, (0,))[0], reverse=True
-    )  # so that none is last
-    built = one(first)
+        key=lambda path: -COSTS["laptop"].get(path.stem, (0,))[0]
+    )  # a long one is not left for the end
+    outcomes = {first: one(first)}
     with ThreadPoolExecutor(2) as pool:
-        return [built, *pool.map(one, others)]
+        outcomes |= dict(zip(others, pool.map(one, others), strict=True))
+    return [outcomes[path] for path in notebooks]
 
 
 def tagged(notebook: Path) -> set[int]:
