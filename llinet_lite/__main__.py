@@ -233,7 +233,7 @@ def doctor(profile: ProfileName = "laptop") -> None:
         ("device", on_gpu >= gpu, device, f"{profile} takes {gpu} GB of a GPU: take --profile laptop"),
         ("memory", total >= memory, f"{total:.1f} GB", f"{profile} takes {memory} GB: take --profile smoke"),
         ("disk", free >= disk, f"{free:.0f} GB free", f"{profile} takes {disk} GB: set LLINET_HOME"),
-        ("writable", os.access(home(), os.W_OK), home().name, "set LLINET_HOME to a folder of yours"),
+        ("writable", os.access(home(), os.W_OK), "yes", "set LLINET_HOME to a folder of yours"),
         ("Jupyter kernel", "python3" in find_kernel_specs(), "python3",
          "python -m ipykernel install --sys-prefix --name python3"),
     )  # fmt: skip
