@@ -171,7 +171,7 @@ def class_table(
         searched, values[name] = [one.retrieval() for one in of], {}
         for d in ("I2A", "A2I"):
             values[name][f"mAP {d}"] = np.stack([one[d].precisions.numpy() for one in searched])  # (S, Q)
-            values[name][f"R@1 {d}"] = np.stack([one[d].hits.double().numpy() for one in searched])
+            values[name][f"R@1 {d}"] = np.stack([one[d].hits.numpy() for one in searched])
             one = searched[0][d]
             chance |= {f"mAP {d}": one.chance_precision, f"R@1 {d}": one.chance_hit}
     items = next(iter(found.values()))[0].items

@@ -287,7 +287,9 @@ def _harmonic(count: int) -> Tensor:
 class ClassRetrieval:
     """One direction of class-level retrieval, with what a random ranking gets on average."""
 
-    hits: Tensor  # (Q,) bool, the nearest item has the query's class
+    hits: (
+        Tensor  # (Q,) float64, whether the nearest item has the query's class; of equally near ones the share
+    )
     precisions: Tensor  # (Q,) float64, average precision
     chance_hit: float
     chance_precision: float
@@ -295,7 +297,7 @@ class ClassRetrieval:
     @property
     def recall_at_1(self) -> float:
         """Share of hits, R@1."""
-        return float(self.hits.double().mean())
+        return float(self.hits.mean())
 
     @property
     def mean_average_precision(self) -> float:
@@ -307,14 +309,15 @@ def class_retrieval(scores: Tensor, image_labels, audio_labels) -> dict[str, Cla
     """R@1 and mAP by class of both directions, "I2A" (images are queries) and "A2I", from scores (N, M).
 
     Every item is a query once; the other half of its own clip stays in the database, as in LLINet's code. Of
-    equal scores mAP is the mean over all orders, so that a collapsed network is at chance.
+    equal scores both are the mean over all orders, so that a collapsed network is at chance.
     """
     images, sounds = _labels_of(scores, image_labels, audio_labels)
     found = {}
     for name, score, queries, gallery in (("I2A", scores, images, sounds), ("A2I", scores.T, sounds, images)):
+        same = queries[:, None] == gallery
         found[name] = ClassRetrieval(
-            gallery[score.argmax(1).cpu()] == queries,
-            average_precision(score, queries[:, None] == gallery, ties="average"),
+            _share_at_the_top(score, same),
+            average_precision(score, same, ties="average"),
             chance_recall_at_1(queries, gallery),
             chance_mean_average_precision(queries, gallery),
         )
@@ -322,9 +325,18 @@ def class_retrieval(scores: Tensor, image_labels, audio_labels) -> dict[str, Cla
 
 
 def recall_at_1(scores: Tensor, query_labels, gallery_labels) -> float:
-    """Share of queries whose nearest item has their class; chance is the share of the class, not 1 / N."""
+    """Share of queries whose nearest item has their class; chance is the share of the class, not 1 / N.
+
+    Where several are equally near, the share of those that have it: the mean over all orders.
+    """
     queries, gallery = _labels_of(scores, query_labels, gallery_labels)
-    return float((gallery[scores.argmax(1).cpu()] == queries).double().mean())
+    return float(_share_at_the_top(scores, queries[:, None] == gallery).mean())
+
+
+def _share_at_the_top(scores: Tensor, same: Tensor) -> Tensor:
+    """Of the items with a query's highest score (Q, N), the share of the right class, (Q,) float64."""
+    top = (scores == scores.amax(1, keepdim=True)).cpu()
+    return (top & same).sum(1) / top.sum(1).double()
 
 
 def chance_recall_at_1(query_labels, gallery_labels) -> float:

@@ -211,11 +211,19 @@ def test_both_directions_are_two_calls():
         assert one.precisions.numpy() == pytest.approx(np.array(wanted), abs=1e-12)
         assert one.mean_average_precision == pytest.approx(np.mean(wanted), abs=1e-12)
         nearest_item = [max(range(len(row)), key=lambda j, row=row: row[j]) for row in score.tolist()]
-        assert one.hits.tolist() == [bool(r[j]) for r, j in zip(same, nearest_item, strict=True)]
+        assert one.hits.tolist() == [float(r[j]) for r, j in zip(same, nearest_item, strict=True)]
         assert one.recall_at_1 == recall_at_1(score, queries.tolist(), gallery.numpy())
         assert 0.3 < one.recall_at_1 < 1 and one.chance_hit == pytest.approx(same.mean())
     for one in class_retrieval(torch.zeros(200, 150), image, audio).values():
         assert one.mean_average_precision == pytest.approx(one.chance_precision, abs=1e-13)
+
+
+def test_equal_scores_count_by_the_mean_over_all_orders():
+    labels = np.array([0] + [1] * 9)
+    assert recall_at_1(torch.zeros(10, 10), labels, labels) == pytest.approx(0.82)
+    found = class_retrieval(torch.zeros(10, 10), labels, labels)["I2A"]
+    assert found.recall_at_1 == pytest.approx(found.chance_hit) == pytest.approx(0.82)
+    assert recall_at_1(torch.tensor([[2.0, 2, 1]]), [0], [0, 1, 0]) == 0.5
 
 
 def test_cosine_scores_are_cosines():
