@@ -168,6 +168,8 @@ class Course:
 
 def run(course: Course) -> Path:
     """Run the course and return its index page; ValueError before anything ran, LessonFailed after."""
+    import pandas.io.formats.html  # noqa: F401 - for the index: a Ctrl-C in the middle of an import may be lost
+
     plan, failures = _plan(course), []
     course.folder.mkdir(parents=True, exist_ok=True)
     try:
