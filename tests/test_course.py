@@ -164,7 +164,10 @@ time.sleep(600)
 def test_a_stopped_course_leaves_no_process(course, how):
     notebook(course.notebooks, "01_second", RECORD, SLEEPS, ENTRY)
     command = [sys.executable, "-m", "llinet_lite", "course", "--notebooks", str(course.notebooks)]
-    started = subprocess.Popen([*command, "--at-once", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    started = subprocess.Popen(
+        [*command, "--at-once", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
     pid, done = course.folder / "01_second" / "pid", course.folder / "state.json"
     deadline = time.monotonic() + 60
     while not (pid.is_file() and pid.read_text() and done.is_file()) and time.monotonic() < deadline:
