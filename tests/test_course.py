@@ -166,7 +166,7 @@ def test_a_stopped_course_leaves_no_process(course, how):
     command = [sys.executable, "-m", "llinet_lite", "course", "--notebooks", str(course.notebooks)]
     started = subprocess.Popen(
         [*command, "--at-once", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
     )  # fmt: skip
     pid, done = course.folder / "01_second" / "pid", course.folder / "state.json"
     deadline = time.monotonic() + 60
