@@ -78,6 +78,7 @@ class WorldSet:
     """What a built set of Bandstand-32 consists of."""
 
     title: ClassVar[str] = "Bandstand-32"
+    command: ClassVar[str] = "llinet world build"
     splits: ClassVar[tuple[str, ...]] = SPLITS
     name: str = "laptop"
     image_size: int = 128  # side of the stored images, pixels (training crops an eighth less)
@@ -158,6 +159,7 @@ class InventedSet(WorldSet):
     """
 
     title: ClassVar[str] = "Bandstand-1000"
+    command: ClassVar[str] = "llinet world build --invented"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "scenes")
     classes: int = 1000
     takes: int = 6  # solo clips of each class
@@ -252,7 +254,7 @@ def build(
         manifest |= {
             "name": title,
             "classes": [{"name": row.name, "seen": row.seen} for row in plan.rows],
-            "command": f"llinet world build --profile {plan.name}",
+            "command": f"{plan.command} --profile {plan.name}",
             "made_by": {module.__name__: module.__version__ for module in (np, scipy, cv2)},
         }
         return writer.finish(manifest, wanted)
