@@ -439,6 +439,10 @@ def _of_classes(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear):
         store = workspace.many_classes()
         invented = np.setdiff1d(standins.seen_labels(store), named)[: plan.classes - len(named)]
         classes = np.concatenate([named, invented])
+        if len(classes) != plan.classes:
+            raise ValueError(
+                f"{plan.name} asks for {plan.classes} classes, there are {len(classes)} to train on"
+            )
         parts = {"mAP": ("choose", embedding.items_of(store, "choose")), "unseen": parts["unseen"]}
     method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(classes))
     batches = class_batches(plan, store, profile, method, trunk, classes, seed)
@@ -517,10 +521,10 @@ def publish(workspace: Workspace, run: Run, results) -> None:
     if run.loaded or run.seed:
         return
     store, calibration = workspace.store(), {"calibration": run.calibration} if run.calibration else {}
-    classes = 0 if run.trunk is None else len(standins.seen_labels(store)) - len(held_out(store, 0))
+    classes = run.plan.classes or len(standins.seen_labels(store)) - len(held_out(store, 0))
     workspace.publish(
         run.plan.name, packaged(run.method), seed=run.seed, results=results, plan=asdict(run.plan),
-        world=WORLD_VERSION, weights_version=WEIGHTS_VERSION, classes=classes,
+        world=WORLD_VERSION, weights_version=WEIGHTS_VERSION, classes=0 if run.trunk is None else classes,
         trunk=grown_on(run.trunk, getattr(run.method, "ear", None)),
         curve=run.curve, chosen=run.chosen, minutes=run.minutes, **calibration,
     )  # fmt: skip

@@ -44,3 +44,5 @@ def test_an_epoch_is_chosen_on_invented_classes_that_no_batch_has(many, method, 
     found = embed(run, many.many_classes(), "invented")
     assert set(found.items.image_label) == {50, 51} == set(found.items.audio_label)
     assert set(embed(run, many.many_classes(), "unseen").items.image_label) == set(range(24, 32))
+    with pytest.raises(ValueError, match="asks for 99 classes, there are 40"):
+        train_or_load(many, Plan("more", method, 1, {}, {"classes": 99}), trunk=trunk)
