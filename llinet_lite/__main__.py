@@ -166,7 +166,7 @@ def world_build(
     if out:
         store = bandstand.build(out, sets[profile], workers=workers or None)
     else:
-        store = place.many_classes().stores[1] if invented else place.store()
+        store = place.with_invented().stores[1] if invented else place.store()
     print(f"{store.folder}: {_sizes(store)}")
 
 

@@ -86,6 +86,7 @@ class Lesson:
             self.profile = replace(self.profile, seeds=chosen)
         place = Path(data).expanduser().resolve() if str(data) else None
         self.workspace = Workspace(self.profile, place, retrain=retrain, publish=publish, lesson=name)
+        self.profile = self.workspace.profile
         self.folder = self.workspace.run_dir / name
         self._results: dict[str, Result] = {}
         pd.set_option("display.max_rows", None, "display.max_colwidth", None)  # notebooks show whole tables

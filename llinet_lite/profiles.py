@@ -39,6 +39,7 @@ class Profile:
     epochs_vgg: int  # of the stand-ins: for VGG16, here; for the trunk and VGGish, below
     epochs_trunk: int
     epochs_llinet: int
+    epochs_named: int  # of LLINet on the named classes alone
     epochs_rivals: int
     epochs_vggish: int
     epochs_recognition: int  # of the rivals in zero-shot recognition, which learn from features
@@ -47,6 +48,7 @@ class Profile:
     embedding: int  # size of its embeddings; 1024 in the paper
     keep_activations: bool  # whether its frozen trunk is computed once per image, without augmentation
     trunk: str  # it stands on; "auto": the paper's where its weights are at hand, else the stand-in
+    classes: int  # that LLINet and its rivals train on, 24 named and else invented ones; 0: the named alone
     learning_rate: float
     weight_decay: float
     motion_starts_warm: bool  # whether AVE+MF, AVE+OF and their control go on from a trained AVE-Net

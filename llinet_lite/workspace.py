@@ -51,14 +51,16 @@ class Workspace:
     """The places of one profile on one set of data; `run_dir` is `runs/<profile>` or `runs/<profile>-<data>`.
 
     `data` are a packed store, folders in the layout of INSTRUMENT-32CLASS or a folder of videos; by default
-    the built-in world. With `retrain` one trains even where there are reference weights, except for those of
-    other lessons; with `publish` they are written anew, and `lesson` stands on their cards.
+    the built-in world, which alone has invented classes. With `retrain` one trains even where there are
+    reference weights, except for those of other lessons; with `publish` they are written anew, and `lesson`
+    stands on their cards.
     """
 
     def __init__(
         self, profile: Profile, data: Path | None = None, *, retrain=False, publish=False, lesson: str = ""
     ):
-        self.profile, self.data, self.lesson = profile, data, lesson
+        self.data, self.lesson = data, lesson
+        self.profile = profile if data is None else dataclasses.replace(profile, classes=0)
         self.retrain, self.publishing = retrain, publish
         if data is not None and not data.is_dir():
             raise ValueError(f"the data folder {data} does not exist: check the path given to --data")
@@ -94,14 +96,17 @@ class Workspace:
             raise ValueError(f"{store.folder} has no split {', '.join(missing)}; it has {has}")
         return store
 
-    def many_classes(self) -> JoinedStore:
-        """The world and its invented classes as one store, to train on many; see `data.bandstand.MANY`."""
+    def with_invented(self, splits: Iterable[str] = ()) -> Store | JoinedStore:
+        """The data and, where the profile trains on them, the invented classes: see `data.bandstand.MANY`."""
         from llinet_lite.data.bandstand import INVENTED_SETS, MANY
         from llinet_lite.data.store import JoinedStore
 
-        if not self.is_world or self.profile.name not in INVENTED_SETS:
-            raise ValueError(f"there are no invented classes beside {self.data or self.profile.name}")
-        return JoinedStore([self.store(), _built(INVENTED_SETS[self.profile.name])], MANY)
+        store = self.store(splits)
+        if not self.profile.classes:
+            return store
+        if self.profile.name not in INVENTED_SETS:
+            raise ValueError(f"the profile {self.profile.name} has no invented classes: set classes to 0")
+        return JoinedStore([store, _built(INVENTED_SETS[self.profile.name])], MANY)
 
     def motion(self, splits: tuple[str, ...]) -> None:
         """Film the clips of these splits, 25 frames and ten flow fields each, where that is not done yet."""

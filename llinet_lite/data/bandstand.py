@@ -189,7 +189,8 @@ WORLD_SETS = {
 }
 # Both as one: split -> number of the store, named or invented -> its split
 MANY = {
-    "train": {0: "train", 1: "train"}, "choose": {1: "val"}, "test": {0: "test"}, "unseen": {0: "unseen"},
+    "train": {0: "train", 1: "train"}, "val": {0: "val"}, "choose": {1: "val"}, "test": {0: "test"},
+    "scenes": {0: "scenes"}, "unseen": {0: "unseen"},
     "scenes_unseen": {0: "scenes_unseen"}, "invented": {1: "test"}, "scenes_invented": {1: "scenes"},
 }  # fmt: skip
 INVENTED_SETS = {

@@ -36,12 +36,12 @@ ITEMS, PAIRS = 64, 128  # items embedded, and pairs judged at once
 
 def activations(
     trunk: Trunk, store: Store, split: str, *, crop: int, taps: Sequence[str], rows: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
+) -> dict[str, Tensor]:
     """Return what a frozen trunk makes of the images of a split, computed once and kept beside the store.
 
-    Arrays (N, ...) float16 by tap, see :func:`look`, in the order of the image table or of `rows` (n,). Read
-    from a mapped file, they take the trunk out of the training step. The price is augmentation: images are
-    cropped in the middle, to `crop` pixels, and never mirrored. The trunk must have frozen_bn="eval".
+    Tensors (N, ...) bfloat16 by tap, see :func:`look`, in the order of the image table or of `rows` (n,).
+    Read from a mapped file, they take the trunk out of the training step. The price is augmentation: images
+    are cropped in the middle, to `crop` pixels, and never mirrored. The trunk must have frozen_bn="eval".
     """
     if trunk.frozen_bn != "eval":
         raise ValueError('activations of a trunk with frozen_bn="train" depend on the batch: none are kept.')
@@ -52,8 +52,10 @@ def activations(
     paths = {tap: folder / f"{split}-{mark}-{tap}.npy" for tap in taps}
     if missing := {tap: path for tap, path in paths.items() if not path.is_file()}:
         _compute(trunk, images_of(store, split, crop, rows), missing)
-    kept = {tap: np.load(path, mmap_mode="r", allow_pickle=False) for tap, path in paths.items()}
-    return kept if part is None else {tap: array[part] for tap, array in kept.items()}
+    # numpy has no bfloat16, so files hold its bits; "c": torch wants arrays that could be written
+    kept = {tap: np.load(path, mmap_mode="c", allow_pickle=False) for tap, path in paths.items()}
+    kept = {tap: torch.from_numpy(array).view(torch.bfloat16) for tap, array in kept.items()}
+    return kept if part is None else {tap: values[part] for tap, values in kept.items()}
 
 
 @torch.no_grad()
@@ -69,10 +71,11 @@ def _compute(trunk: Trunk, images: EvaluationSet, paths: dict[str, Path]) -> Non
     try:
         for tap, path in unfinished.items():
             shape = (count, *first[tap].shape[1:])
-            arrays[tap] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+            arrays[tap] = np.lib.format.open_memmap(path, mode="w+", dtype=np.int16, shape=shape)
         for batch in images:
             for tap, values in look(trunk, to_image(batch["image"].to(at)), tuple(paths)).items():
-                arrays[tap][start : start + len(values)] = values.cpu().numpy()
+                bits = values.bfloat16().cpu().view(torch.int16)
+                arrays[tap][start : start + len(values)] = bits.numpy()
             start += len(batch["image"])
         for tap, array in arrays.items():
             array.flush()
@@ -235,8 +238,7 @@ def looks(inputs: Inputs, store: Store, split: str, profile: Profile, rows: np.n
     if profile.keep_activations and inputs.trunk.frozen_bn == "eval":
         kept = activations(inputs.trunk, store, split, crop=crop, taps=inputs.needs, rows=rows)
         for start in range(0, len(rows), ITEMS):
-            part = {tap: np.array(values[start : start + ITEMS]) for tap, values in kept.items()}
-            yield {tap: torch.from_numpy(values).to(at).float() for tap, values in part.items()}
+            yield {tap: values[start : start + ITEMS].to(at).float() for tap, values in kept.items()}
         return
     for batch in images_of(store, split, crop, rows):
         yield inputs.image({"image": batch["image"].to(at)})

@@ -177,7 +177,7 @@ class Inputs(nn.Module):
     def image(self, batch: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
         """Images (B, 3, H, W) in [0, 1]; frames (B, 3, T, H, W); flow stacked onto the image; activations."""
         if self.needs and "image" not in batch:
-            return {tap: batch[tap].float() for tap in self.needs}
+            return {tap: _channels_last(batch[tap].float()) for tap in self.needs}
         draws = batch["draws"] if self.augment else None
         if "frames" in batch:
             frames = features.to_frames(batch["frames"])
@@ -204,6 +204,11 @@ class Inputs(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple:
         """Return what a method sees and hears of a batch."""
         return self.image(batch), self.audio(batch)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Maps (B, C, h, w) as convolutions on a CPU want them; vectors as they are."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 @torch.no_grad()

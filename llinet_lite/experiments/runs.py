@@ -21,7 +21,7 @@ from llinet_lite.experiments.methods import CORRESPONDENCE, LLINET, METHODS, Cor
 from llinet_lite.features import LogMel, LogSpectrogram
 from llinet_lite.losses import float32_arithmetic
 from llinet_lite.models.towers import image_head
-from llinet_lite.rivals import RETRIEVAL
+from llinet_lite.rivals import MODERN, RETRIEVAL
 from llinet_lite.training import fit, overfit_one_batch
 from llinet_lite.workspace import WEIGHTS_VERSION, Workspace
 from llinet_lite.world.instruments import SEEN
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llinet_lite.profiles import Profile
 
 HELD_OUT, PER_CLASS = 4, 40  # seen classes on which an epoch is chosen, and clips of each
-BATCH_OF_MANY = 4  # times the profile's batch, where there are many classes
+BATCH_OF_MANY = 2  # times the profile's batch, where there are many classes
 WARM_RATE = 0.3  # of the learning rate, where a trained network goes on
 IMPRINT = 2.0  # strength in the shortcut experiment: bursts of -39 dBFS
 LONGEST = 4  # times the profile's epochs, for a small data set
@@ -160,25 +160,28 @@ def _correspondence_plans(profile: Profile, times: int) -> list[Plan]:
 def _retrieval_plans(profile: Profile) -> list[Plan]:
     """LLINet, its control and its variants; the rivals, those that know pairs only also unmasked."""
     solver = {"solver": "adam" if profile.epochs_llinet < 30 else "sgd"}
+    many = {"classes": profile.classes} if profile.classes else {}
     long, brief = profile.epochs_llinet, profile.epochs_audit
     rows = [
-        Plan("llinet", LLINET, long, solver),
-        Plan("shuffled", LLINET, long, solver, {"shuffled": True}),
-        Plan("matching", LLINET, long, solver | {"attention": 0.0}),
-        Plan("vggish", LLINET, long, solver | {"audio": "vggish"}),
+        Plan("llinet", LLINET, long, solver, many),
+        Plan("shuffled", LLINET, long, solver, many | {"shuffled": True}),
+        Plan("matching", LLINET, long, solver | {"attention": 0.0}, many),
+        Plan("vggish", LLINET, long, solver | {"audio": "vggish"}, many),
     ]
+    if many:
+        rows.append(Plan("llinet-named", LLINET, profile.epochs_named, solver))
     for name, options in ABLATIONS.items():
-        batches = {"distinct": True} if name == "distinct" else {}
-        rows.append(Plan(name, LLINET, brief, solver | options, batches))
-    for method in RETRIEVAL:
+        batches = {"distinct": True} if name == "distinct" else many if name == "baseline" else {}
+        rows.append(Plan(name, LLINET, long if name == "baseline" else brief, solver | options, batches))
+    for method in RETRIEVAL | MODERN:
         quick = profile.epochs_rivals < 30 and method in RATES
         options = {"rate": RATES[method]} if quick else {}
         if method == "SIR" and profile.width < 64:  # its encoder costs five times as much as the others'
             options |= {"width": max(8, profile.width // 2)}
-        rows.append(Plan(method.lower(), method, profile.epochs_rivals, options))
+        rows.append(Plan(method.lower(), method, profile.epochs_rivals, options, many))
         if method in PAIRS_ONLY:
             unmasked = options | {"same_class": "all"}
-            rows.append(Plan(f"{method.lower()}-all", method, profile.epochs_rivals, unmasked))
+            rows.append(Plan(f"{method.lower()}-all", method, profile.epochs_rivals, unmasked, many))
     return rows
 
 
@@ -262,7 +265,7 @@ class _Epoch:
     def __getitem__(self, i: int) -> dict[str, Tensor]:
         size = self.batches.batch_size
         batch, row = self.batches[i], self.batches.rows.image[i * size : (i + 1) * size]
-        batch |= {tap: torch.from_numpy(values[row]) for tap, values in self.whole.seen.items()}
+        batch |= {tap: values[row] for tap, values in self.whole.seen.items()}
         done = (self.number + i / len(self)) / self.whole.epochs
         label = torch.searchsorted(self.whole.classes, batch["label"])
         return batch | {"label": label, "progress": float(np.float32(done))}
@@ -307,8 +310,11 @@ def held_out(store: Store, seed: int) -> np.ndarray:
 
 def watched(store: Store, seed: int) -> dict[str, tuple[str, embedding.Items]]:
     """What is searched after every epoch: "mAP", which chooses it, and "unseen" -> (split, items)."""
-    out = held_out(store, seed)
-    parts = {"mAP": ("train", embedding.items_of(store, "train", classes=out, most=PER_CLASS))}
+    if "choose" in store.splits:  # invented classes
+        parts = {"mAP": ("choose", embedding.items_of(store, "choose"))}
+    else:
+        held = embedding.items_of(store, "train", classes=held_out(store, seed), most=PER_CLASS)
+        parts = {"mAP": ("train", held)}
     if "unseen" in store.splits:
         parts["unseen"] = ("unseen", embedding.items_of(store, "unseen", most=PER_CLASS // 2))
     return parts
@@ -432,18 +438,11 @@ def _of_pairs(workspace: Workspace, plan: Plan, seed: int, start) -> tuple[nn.Mo
 
 def _of_classes(workspace: Workspace, plan: Plan, seed: int, trunk: Trunk, ear):
     """The same of LLINet or a rival; "unseen" shows what choosing by it would give."""
-    store, profile = workspace.store(), workspace.profile
-    classes, parts = np.setdiff1d(standins.seen_labels(store), held_out(store, seed)), watched(store, seed)
-    if plan.classes:
-        named = standins.seen_labels(store)
-        store = workspace.many_classes()
-        invented = np.setdiff1d(standins.seen_labels(store), named)[: plan.classes - len(named)]
-        classes = np.concatenate([named, invented])
-        if len(classes) != plan.classes:
-            raise ValueError(
-                f"{plan.name} asks for {plan.classes} classes, there are {len(classes)} to train on"
-            )
-        parts = {"mAP": ("choose", embedding.items_of(store, "choose")), "unseen": parts["unseen"]}
+    store, profile = workspace.with_invented() if plan.classes else workspace.store(), workspace.profile
+    classes, parts = standins.seen_labels(store), watched(store, seed)  # named ones first
+    if plan.classes > len(classes):
+        raise ValueError(f"{plan.name} asks for {plan.classes} classes, there are {len(classes)} to train on")
+    classes = classes[: plan.classes] if plan.classes else np.setdiff1d(classes, held_out(store, seed))
     method = build(plan, profile, seed, trunk=trunk, ear=ear, classes=len(classes))
     batches = class_batches(plan, store, profile, method, trunk, classes, seed)
 

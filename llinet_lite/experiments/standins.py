@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from llinet_lite.data.bandstand import WORLD_VERSION
 from llinet_lite.data.batches import Batches, EvaluationSet, ImageBatches
-from llinet_lite.data.store import Store
+from llinet_lite.data.store import JoinedStore, Store
 from llinet_lite.features import EXAMPLE_SECONDS, ImageAugment, VGGishExamples, to_image, to_waveform
 from llinet_lite.models.trunks import (
     LITE,
@@ -167,8 +167,9 @@ class SoundBatches:
 
 
 def stand_in(
-    workspace: Workspace, name: str, make: Callable, epochs: int, *, seed=0, rate=1.0, image_crop=0
-) -> nn.Module:
+    workspace: Workspace, store: Store | JoinedStore, name: str, make: Callable, epochs: int, *, seed=0,
+    rate=1.0, image_crop=0,
+) -> nn.Module:  # fmt: skip
     """Make a network and load its packaged weights, or train it; the epoch that is best on `val` is kept.
 
     `rate` is a factor on the profile's learning rate, `image_crop` for a network that sees.
@@ -178,7 +179,7 @@ def stand_in(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = make()
-    profile, store = workspace.profile, workspace.store(("train", "val"))
+    profile = workspace.profile
     path = workspace.weights(f"{name}-seen") if seed == 0 else None
     if path is not None and workspace.card(path)["world"] == WORLD_VERSION:
         network.load_state_dict(unpacked(load_file(path)))
@@ -270,10 +271,11 @@ def chosen_trunk(workspace: Workspace, name: str = "", weights: str = "") -> Tru
         path = workspace.public_weights(patterns, weights)
     if path is not None:
         return load_trunk_weights(build_trunk(kind), path).freeze().eval().to(device())
-    profile, classes = workspace.profile, len(seen_labels(workspace.store(("train", "val"))))
+    profile, store = workspace.profile, workspace.store(("train", "val"))
+    classes = len(seen_labels(store))
     width, crop = profile.width, profile.llinet_crop
     make = functools.partial(Trunk, STAND_IN, width=width, classes=classes)
-    trunk = stand_in(workspace, "trunk", make, profile.epochs_trunk, image_crop=crop)
+    trunk = stand_in(workspace, store, "trunk", make, profile.epochs_trunk, image_crop=crop)
     trunk.title = f"stand-in: ResNet-18 of width {width}, trained on the labels of {classes} seen classes"
     return trunk.freeze().eval().to(device())
 
@@ -288,10 +290,10 @@ def chosen_vggish(workspace: Workspace, weights: str = "") -> VGGish:
     if path is not None:
         with torch.random.fork_rng():  # the weights that are replaced draw no numbers of the lesson's
             return load_vggish_weights(VGGish(), path).freeze().to(device())
-    profile, store = workspace.profile, workspace.store(("train", "val"))
+    profile, store = workspace.profile, workspace.with_invented(("train", "val"))
     classes = len(np.unique(store.sounds("train").label))
     make = functools.partial(VGGish, profile.width, classes=classes)
-    vggish = stand_in(workspace, "vggish", make, profile.epochs_vggish)
+    vggish = stand_in(workspace, store, "vggish", make, profile.epochs_vggish)
     vggish.title = f"stand-in: VGGish of width {profile.width}, trained to tag {classes} seen classes"
     return vggish.freeze().to(device())
 
@@ -306,6 +308,6 @@ def chosen_vgg16(workspace: Workspace, seed: int = 0, weights: str = "") -> tupl
     size = max(32, min(crop, 4 * profile.width))  # a narrow network sees smaller images
     make = functools.partial(VGG16, len(seen_labels(store)), profile.width, size, dropout=0.0)
     how = {"seed": seed, "rate": VGG_RATE, "image_crop": crop}
-    network = stand_in(workspace, "vgg16", make, profile.epochs_vgg, **how)
+    network = stand_in(workspace, store, "vgg16", make, profile.epochs_vgg, **how)
     note = "stand-in: this profile's VGG16, trained on the labels of the seen classes"
     return network, "VGG16 (stand-in)", note

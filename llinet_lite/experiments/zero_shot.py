@@ -106,6 +106,7 @@ class GZSLSplit:
     train: Part  # of the seen classes, to learn from
     seen_items: Part  # images that are asked about
     unseen_items: Part  # the same, and audio that tells what the unseen classes are
+    taught: Part | None = None  # what rivals learn from: None is `train`, else it holds invented classes, too
 
     @property
     def seen(self) -> np.ndarray:
@@ -170,13 +171,23 @@ Pair = tuple[GZSLSplit, GZSLSplit]  # for choosing, and the final one
 def splits(parts: Callable[[str], Part], store: Store, seed: int) -> Pair:
     """Return the split on which everything is chosen, and the one that is reported, of `test` and `unseen`.
 
-    In the first, seen classes that `held_out` keeps from a seed's training play the unseen ones, and images
-    of `val` are asked about the others.
+    In the first, images of `val` are asked about the seen classes, and others play the unseen ones: as many
+    invented classes of `choose`, drawn by the seed; without these, seen classes that `held_out` keeps from a
+    seed's training, which then are none.
     """
-    train, out = parts("train"), held_out(store, seed)
+    train, val, unseen = parts("train"), parts("val"), parts("unseen")
+    if "choose" in store.splits:
+        named, others = train.of(np.unique(val.items.image_label)), parts("choose")
+        count = len(np.unique(unseen.items.image_label))
+        drawn = np.random.default_rng(seed).choice(np.unique(others.items.image_label), count, replace=False)
+        return (
+            GZSLSplit(named, val, others.of(drawn), train),
+            GZSLSplit(named, parts("test"), unseen, train),
+        )
+    out = held_out(store, seed)
     kept = np.setdiff1d(train.items.image_label, out)
-    choosing = GZSLSplit(train.of(kept), parts("val").of(kept), train.of(out, most=PER_CLASS))
-    return choosing, GZSLSplit(train, parts("test"), parts("unseen"))
+    choosing = GZSLSplit(train.of(kept), val.of(kept), train.of(out, most=PER_CLASS))
+    return choosing, GZSLSplit(train, parts("test"), unseen)
 
 
 def feature_splits(
@@ -199,7 +210,8 @@ def own_splits(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, lis
     """Return both splits as LLINet's networks embed them, a pair per seed: v' not normalized, a' unit."""
 
     def part(run: Run, name: str) -> Part:
-        found = embed(run, store, name, items_of(store, name, most=PER_CLASS if name == "train" else 0))
+        few = {"classes": np.unique(store.images("val").label), "most": PER_CLASS} if name == "train" else {}
+        found = embed(run, store, name, items_of(store, name, **few))
         return Part(found.image.numpy(), found.audio.numpy(), found.items)
 
     return {row: [splits(partial(part, run), store, run.seed) for run in of] for row, of in runs.items()}
@@ -207,18 +219,20 @@ def own_splits(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, lis
 
 def learned(method: str, split: GZSLSplit, options: Mapping, *, epochs: int, seed: int) -> Callable:
     """Return the score of a rival, a key of RECOGNITION; it is trained when it is first asked."""
-    kind, train, known = RECOGNITION[method], split.train, {}
-    labels = [np.searchsorted(split.seen, k) for k in (train.items.image_label, train.items.audio_label)]
+    kind, train, known = RECOGNITION[method], split.taught or split.train, {}
+    taught = np.unique(train.items.image_label)  # the seen classes, and then invented ones
+    labels = [np.searchsorted(taught, k) for k in (train.items.image_label, train.items.audio_label)]
     image_label, audio_label = map(torch.from_numpy, labels)
+    vectors_taught = _means(train, taught, None)
 
     def score(images: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         # who reads the vectors of unseen classes learns anew for other ones
         key = vectors.tobytes() if kind.needs_unseen else b""
         if key not in known:
-            seen, unseen = np.split(vectors, [len(split.seen)])
+            unseen = vectors[len(split.seen) :]
             model = kind(features=train.image.shape[1], semantics=vectors.shape[1], **options)
             known[key] = model.learn(
-                _tensor(train.image), image_label, _tensor(seen), unseen=_tensor(unseen),
+                _tensor(train.image), image_label, _tensor(vectors_taught), unseen=_tensor(unseen),
                 sounds=(_tensor(train.audio), audio_label), epochs=epochs, seed=seed,
             )  # fmt: skip
         return known[key].scores(_tensor(images), _tensor(vectors)).cpu().double().numpy()

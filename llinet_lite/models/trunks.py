@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from llinet_lite.features import standardize
@@ -58,6 +59,28 @@ def _standin(width: int, classes: int) -> nn.Module:
     for layer in network.modules():  # as torchvision starts ResNet-18
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return network
+
+
+def _lite(classes: int) -> nn.Module:
+    """EfficientNet-Lite0, with depthwise convolutions that a CPU can train."""
+    from efficientnet_lite_pytorch import EfficientNet
+    from efficientnet_lite_pytorch.utils import Conv2dDynamicSamePadding
+
+    class Depthwise(Conv2dDynamicSamePadding):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.device.type != "cpu":
+                return super().forward(x)
+            with torch.autocast("cpu", enabled=False):  # gradients in bfloat16 take up to ten times as long
+                if self.stride[0] > 1 or self.weight.requires_grad:
+                    return super().forward(x.float())
+                around = self.kernel_size[0] // 2  # the same zeros without a larger copy of x
+                return F.conv2d(x.float(), self.weight, None, 1, around, 1, self.groups)
+
+    # without an image size its padding follows the image, as TensorFlow's "same" does
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=classes)
+    for block in network._blocks:
+        block._depthwise_conv.__class__ = Depthwise
     return network
 
 
@@ -113,10 +136,7 @@ class Trunk(nn.Module):
         if name == "standin":
             self.network = _standin(width, classes)
         elif name == LITE:
-            from efficientnet_lite_pytorch import EfficientNet
-
-            # without an image size its padding follows the image, as TensorFlow's "same" does
-            self.network = EfficientNet.from_name("efficientnet-lite0", image_size=None, num_classes=classes)
+            self.network = _lite(classes)
         else:
             from torchvision import models  # here, so that others start without it
 

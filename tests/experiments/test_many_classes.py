@@ -20,7 +20,7 @@ def many(tiny_workspace, monkeypatch):
 
 
 def test_two_items_of_each_class_that_a_batch_draws(many):
-    store = many.many_classes()
+    store = many.with_invented()
     pairs = ClassPairs(store, "train", batch_size=16, image_crop=None, twice=True, seed=3)
     batches = pairs.epoch(1)
     labels = batches.rows.label.reshape(-1, 8, 2)
@@ -41,8 +41,8 @@ def test_an_epoch_is_chosen_on_invented_classes_that_no_batch_has(many, method, 
     plan = Plan("many", method, 2, {}, {"classes": 24 + 12})
     run = train_or_load(many, plan, trunk=trunk)
     assert run.chosen == int(np.argmax([epoch["mAP"] for epoch in run.curve]))
-    found = embed(run, many.many_classes(), "invented")
+    found = embed(run, many.with_invented(), "invented")
     assert set(found.items.image_label) == {50, 51} == set(found.items.audio_label)
-    assert set(embed(run, many.many_classes(), "unseen").items.image_label) == set(range(24, 32))
+    assert set(embed(run, many.with_invented(), "unseen").items.image_label) == set(range(24, 32))
     with pytest.raises(ValueError, match="asks for 99 classes, there are 40"):
         train_or_load(many, Plan("more", method, 1, {}, {"classes": 99}), trunk=trunk)
