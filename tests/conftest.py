@@ -116,7 +116,7 @@ def tiny_workspace(tiny_store, tmp_path, monkeypatch):
     from llinet_lite.profiles import PROFILES
 
     sizes = {"name": "laptop", "image_size": 40, "image_crop": 32}
-    sizes |= {"batch_size": 8, "width": 8, "embedding": 16}
+    sizes |= {"batch_size": 8, "width": 8, "embedding": 16, "classes": 0}
     sizes |= {name: 1 for name in dataclasses.asdict(PROFILES["smoke"]) if name.startswith("epochs")}
     tiny = dataclasses.replace(PROFILES["smoke"], **sizes)
     monkeypatch.setenv("LLINET_HOME", str(tmp_path))

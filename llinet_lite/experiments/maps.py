@@ -27,7 +27,6 @@ from llinet_lite.metrics import localization as metrics
 from llinet_lite.metrics.intervals import Cell, Interval
 from llinet_lite.metrics.localization import Localization, evaluate
 from llinet_lite.results import Result, Table
-from llinet_lite.world.instruments import instrument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +171,7 @@ class _LLINetAsked:
     def see(self, image: Tensor) -> tuple[Tensor, Tensor]:  # -> (N, C, h, w), (N, D)
         seen = self.inputs.image({"image": image.to(self.at)})
         vector, local = self.network.attend(seen["early"], seen["late"])
-        return (local if self.trained else seen["late"]).float(), vector.float()
+        return (local if self.trained else F.relu(seen["late"])).float(), vector.float()
 
     def hear(self, audio: Tensor) -> tuple[Tensor, Tensor]:  # -> (M, C), (M, D)
         vector = self.network.embed_audio(self.inputs.audio({"audio": audio.to(self.at)}))
@@ -183,7 +182,8 @@ class _LLINetAsked:
         tap, rows = "early" if self.trained else "late", np.arange(len(store.images(split)))
         inputs = Inputs(self.inputs.hearing, self.inputs.trunk, (tap,))
         batches = (seen[tap].float() for seen in looks(inputs, store, split, self.profile, rows))
-        return torch.cat([self.network.attention(x).float() if self.trained else x for x in batches])
+        cells = self.network.local_features if self.trained else F.relu
+        return torch.cat([cells(x).float() for x in batches])
 
     def match(self, seen, heard) -> Tensor:
         return cosines(seen[1], heard[1])
@@ -249,9 +249,14 @@ def locate(run: Run, store: Store, split: str) -> LocalizationMaps:
 
 
 def held_out_maps(runs: Mapping[str, Sequence[Run]], store: Store) -> dict[str, list[LocalizationMaps]]:
-    """Return every network's maps of `val`, of the seen classes only that LLINet's seed does not train on."""
+    """Return every network's maps of classes that LLINet's seed does not train on.
+
+    They are invented ones, of `choose`; without these the held-out seen classes of `val`.
+    """
 
     def of_held_out(run: Run) -> LocalizationMaps:
+        if "choose" in store.splits:
+            return locate(run, store, "choose")
         maps = locate(run, store, "val")
         return maps.pick(np.isin(maps.label, held_out(store, run.seed)))
 
@@ -318,7 +323,8 @@ def duets(run: Run, store: Store, split: str, solos: str) -> Duets:
     both = [(scenes.objects == k).any((1, 2)) for k in (1, 2)]
     scenes = scenes.pick((scenes.kind == "duet") & both[0] & both[1])
     images = store.images(split)
-    partner = np.array([instrument(images.factors(int(row))["partner"]).label for row in scenes.row])
+    label = {each["name"]: k for k, each in enumerate(store.classes)}
+    partner = np.array([label[images.factors(int(row))["partner"]] for row in scenes.row])
     rng, classes = np.random.default_rng(0), np.unique(store.sounds(solos).label)
     third = np.array([rng.choice(np.setdiff1d(classes, p)) for p in zip(scenes.label, partner, strict=True)])
     network = _asked(run, store)

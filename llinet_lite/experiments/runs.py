@@ -159,7 +159,9 @@ def _correspondence_plans(profile: Profile, times: int) -> list[Plan]:
 
 def _retrieval_plans(profile: Profile) -> list[Plan]:
     """LLINet, its control and its variants; the rivals, those that know pairs only also unmasked."""
-    solver = {"solver": "adam" if profile.epochs_llinet < 30 else "sgd"}
+    solver = (
+        {"solver": "adam", "rate": 2.0, "decay": 0.8} if profile.epochs_llinet < 30 else {"solver": "sgd"}
+    )
     many = {"classes": profile.classes} if profile.classes else {}
     long, brief = profile.epochs_llinet, profile.epochs_audit
     rows = [

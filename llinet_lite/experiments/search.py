@@ -162,8 +162,9 @@ def class_table(
 ) -> tuple[Table, dict[str, list[Embedded]]]:
     """Embed a split with every network, and search it in both directions: Table 1 of LLINet.
 
-    `runs` are networks by the name of their row, one per seed. Return the table with columns COLUMNS, where
-    chance is that of a random ranking, exactly; and what every seed embedded, by the name of the row.
+    `runs` are networks by the name of their row, one per seed. Return the table with columns COLUMNS, whose
+    intervals draw classes, and where chance is that of a random ranking, exactly; and what every seed
+    embedded, by the name of the row.
     """
     found = {name: [embed(run, store, split) for run in of] for name, of in runs.items()}
     values, chance = {}, {}
@@ -175,7 +176,7 @@ def class_table(
             one = searched[0][d]
             chance |= {f"mAP {d}": one.chance_precision, f"R@1 {d}": one.chance_hit}
     items = next(iter(found.values()))[0].items
-    clips = {c: items.image_clip if c.endswith("I2A") else items.audio_clip for c in COLUMNS}
+    drawn = {c: items.image_label if c.endswith("I2A") else items.audio_label for c in COLUMNS}
     seeds = {name: [run.seed for run in of] for name, of in runs.items()}
     minutes = {name: sum(run.minutes for run in of) for name, of in runs.items()}
-    return Table(values, clips, chance, seeds=seeds, minutes=minutes), found
+    return Table(values, drawn, chance, seeds=seeds, minutes=minutes), found

@@ -94,7 +94,7 @@ class LLINet(nn.Module):
     with u what the trunk's `early` gives (layer2), phi_L its `late` (layer3), phi_T its `top` (layer4), all
     frozen, and phi_A the attention layer: a second copy of `late`, starting from the same weights, that is
     trained. The local features v_bar open the gate of the image's own path and, with the transformed audio
-    a_bar, say where the sound is: s_i, raw and, for a trunk that ends in ReLU, not negative.
+    a_bar, say where the sound is: s_i, raw and not negative.
 
     Source: LLINet, *Look, Listen and Infer* (2020), and its released code. With ResNet-101 at 244 px u is
     512 x 31 x 31, v_bar 1024 x 16 x 16, v' and a' 1024 long. a' is divided by its length, v' is not: the
@@ -146,9 +146,13 @@ class LLINet(nn.Module):
         early = self.trunk.early(image)
         return early, self.trunk.late(early)
 
+    def local_features(self, early: Tensor) -> Tensor:
+        """What the attention layer makes of `early`: v_bar (B, C, h, w), not negative, as a ResNet ends."""
+        return F.relu(self.attention(early))
+
     def attend(self, early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
         """Attention layer, gate, top and head: -> embedding (B, size), local features v_bar (B, C, h, w)."""
-        local = self.attention(early)
+        local = self.local_features(early)
         if (axis := GATES[self.gate]) is not None:
             cells = full_precision(local).flatten(2)  # (B, C, h, w) -> (B, C, h w)
             late = late * (1 + cells.softmax(axis).view_as(local))  # (B, C, h w) -> (B, C, h, w)
@@ -170,7 +174,7 @@ class LLINet(nn.Module):
         """Score every cell of image i with audio i: -> (B, h, w), v_bar_i . a_bar, on no fixed scale."""
         with torch.no_grad():
             early = self.trunk.early(image)
-        return self._scores(self.attention(early), self.embed_audio(logmel))
+        return self._scores(self.local_features(early), self.embed_audio(logmel))
 
     def forward(self, image: Tensor, logmel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Image and log-mel -> embeddings (B, size), (B, size), and scores of the cells (B, h, w)."""

@@ -92,8 +92,12 @@ def linear_head(features: int, size: int) -> nn.Sequential:
 
 
 def image_head(features: int, size: int = 1024) -> nn.Sequential:
-    """Pooled features of a trunk (B, features) -> (B, size): fc1 with ReLU, fc2 without, not normalized."""
-    layers = OrderedDict(fc1=nn.Linear(features, features), relu=nn.ReLU(), fc2=nn.Linear(features, size))
+    """Pooled features of a trunk (B, features) -> (B, size): fc1 with ReLU, fc2 without, not normalized.
+
+    fc1 is as wide as the features, 2048 in the paper, and at most twice as wide as the embedding.
+    """
+    hidden = min(features, 2 * size)
+    layers = OrderedDict(fc1=nn.Linear(features, hidden), relu=nn.ReLU(), fc2=nn.Linear(hidden, size))
     head = nn.Sequential(layers)
     for layer in (head.fc1, head.fc2):
         nn.init.uniform_(layer.weight, -0.1, 0.1)  # as LLINet's released code starts them

@@ -16,7 +16,7 @@ FEW = bandstand.InventedSet("tiny", 40, 16000, 2.0, 2, mixed=1, classes=20, take
 @pytest.fixture
 def many(tiny_workspace, monkeypatch):
     monkeypatch.setitem(bandstand.INVENTED_SETS, "laptop", FEW)
-    return tiny_workspace()
+    return tiny_workspace(classes=24 + 16)
 
 
 def test_two_items_of_each_class_that_a_batch_draws(many):
