@@ -168,30 +168,30 @@ def _means(part: Part, classes: np.ndarray, half: int | None) -> np.ndarray:
 Pair = tuple[GZSLSplit, GZSLSplit]  # for choosing, and the final one
 
 
-def splits(parts: Callable[[str], Part], store: Store, seed: int) -> Pair:
+def splits(parts: Callable[[str], Part], store: Store, seed: int, unseen: str = "unseen") -> Pair:
     """Return the split on which everything is chosen, and the one that is reported, of `test` and `unseen`.
 
     In the first, images of `val` are asked about the seen classes, and others play the unseen ones: as many
     invented classes of `choose`, drawn by the seed; without these, seen classes that `held_out` keeps from a
     seed's training, which then are none.
     """
-    train, val, unseen = parts("train"), parts("val"), parts("unseen")
+    train, val, asked = parts("train"), parts("val"), parts(unseen)
     if "choose" in store.splits:
         named, others = train.of(np.unique(val.items.image_label)), parts("choose")
-        count = len(np.unique(unseen.items.image_label))
+        count = len(np.unique(parts("unseen").items.image_label))
         drawn = np.random.default_rng(seed).choice(np.unique(others.items.image_label), count, replace=False)
         return (
             GZSLSplit(named, val, others.of(drawn), train),
-            GZSLSplit(named, parts("test"), unseen, train),
+            GZSLSplit(named, parts("test"), asked, train),
         )
     out = held_out(store, seed)
     kept = np.setdiff1d(train.items.image_label, out)
     choosing = GZSLSplit(train.of(kept), val.of(kept), train.of(out, most=PER_CLASS))
-    return choosing, GZSLSplit(train, parts("test"), unseen)
+    return choosing, GZSLSplit(train, parts("test"), asked)
 
 
 def feature_splits(
-    store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int]
+    store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int], unseen: str = "unseen"
 ) -> list[Pair]:
     """Return both splits as frozen networks see and hear them, a pair per seed, for rivals and gate."""
 
@@ -203,10 +203,12 @@ def feature_splits(
         audio = hear(Ear(vggish, store.sample_rate), store, name, items.audio_row)
         return Part(torch.cat(seen).numpy(), audio.numpy(), items)
 
-    return [splits(part, store, seed) for seed in seeds]
+    return [splits(part, store, seed, unseen) for seed in seeds]
 
 
-def own_splits(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, list[Pair]]:
+def own_splits(
+    store: Store, runs: Mapping[str, Sequence[Run]], unseen: str = "unseen"
+) -> dict[str, list[Pair]]:
     """Return both splits as LLINet's networks embed them, a pair per seed: v' not normalized, a' unit."""
 
     def part(run: Run, name: str) -> Part:
@@ -214,7 +216,9 @@ def own_splits(store: Store, runs: Mapping[str, Sequence[Run]]) -> dict[str, lis
         found = embed(run, store, name, items_of(store, name, **few))
         return Part(found.image.numpy(), found.audio.numpy(), found.items)
 
-    return {row: [splits(partial(part, run), store, run.seed) for run in of] for row, of in runs.items()}
+    return {
+        row: [splits(partial(part, run), store, run.seed, unseen) for run in of] for row, of in runs.items()
+    }
 
 
 def learned(method: str, split: GZSLSplit, options: Mapping, *, epochs: int, seed: int) -> Callable:
