@@ -91,9 +91,8 @@ def shrunk(masks: np.ndarray, size: tuple[int, int], how: str = "nearest") -> np
         sides = zip(size, masks.shape[1:], strict=True)
         rows, columns = ((2 * np.arange(n) + 1) * of // (2 * n) for n, of in sides)
         return masks[:, rows][:, :, columns]
-    white = torch.from_numpy(masks).float()[:, None]
-    small = F.interpolate(white, size=size, mode="bicubic", antialias=True)[:, 0]
-    return (small * 255).round().numpy() > 0
+    white = torch.from_numpy(masks.astype(np.uint8) * 255)[:, None]  # Pillow rounds between its passes
+    return F.interpolate(white, size=size, mode="bicubic", antialias=True)[:, 0].numpy() > 0
 
 
 def overlap(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -280,7 +279,7 @@ MEASURES: dict[str, Callable[[Localization, np.ndarray], np.ndarray]] = {
     "1 - pIA": lambda r, w: 1 - _mean(r.predicted, ~r.positive, w),
     # area under the share of negatives whose predicted share is at most t
     "AUC-N": lambda r, w: _mean(_area(r.predicted[:, None] <= np.linspace(0, 1, 21)), ~r.positive, w),
-    "F-LOC": lambda r, w: harmonic_mean(MEASURES["cIoU"](r, w), MEASURES["1 - pIA"](r, w)),
+    "F-LOC": lambda r, w: harmonic_mean(MEASURES["mIoU"](r, w), MEASURES["1 - pIA"](r, w)),
     "F-AUC": lambda r, w: harmonic_mean(MEASURES["AUC"](r, w), MEASURES["AUC-N"](r, w)),
 }
 
@@ -461,8 +460,8 @@ def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse
     `ezvsl2022`    the same with align_corners and >= (Mo and Morgado 2022; FNAC, SLAVC's plain test)
     `slavc2022`    with silent and off-screen sounds: AP, max-F1 as released (Mo and Morgado 2022)
     `strict`       as `slavc2022`, but recall = TP / all positives and every threshold is tried
-    `adaptive`     as many pixels as the mask has are predicted (Senocak et al. 2024)
-    `universal`    one threshold for all, above most negatives' maxima (Juanola et al. 2024)
+    `adaptive`     as many pixels as the mask has, and ties, are predicted (Senocak et al. 2024, with >)
+    `universal`    one threshold for all, above most negatives' maxima; F-LOC of mean IoU (Juanola et al. 2024)
     `mask_ap`      mean over images of the pixels' average precision: no threshold
     `max_iou`      IoU at each image's best threshold, chosen with its mask: an upper bound
     `iiou`         every sounding object of an image must succeed (Senocak et al. 2024)
