@@ -461,7 +461,7 @@ def evaluate(maps, masks, protocol: str = "strict", *, clips=None, empty="refuse
     `slavc2022`    with silent and off-screen sounds: AP, max-F1 as released (Mo and Morgado 2022)
     `strict`       as `slavc2022`, but recall = TP / all positives and every threshold is tried
     `adaptive`     as many pixels as the mask has, and ties, are predicted (Senocak et al. 2024, with >)
-    `universal`    one threshold for all, above most negatives' maxima; F-LOC of mean IoU (Juanola et al. 2024)
+    `universal`    one threshold for all, above most maxima of negatives (Juanola et al. 2024)
     `mask_ap`      mean over images of the pixels' average precision: no threshold
     `max_iou`      IoU at each image's best threshold, chosen with its mask: an upper bound
     `iiou`         every sounding object of an image must succeed (Senocak et al. 2024)
