@@ -1,4 +1,4 @@
-"""How much there was to find: what true and predicted attributes, and supervision, reach on classes never seen.
+"""How much there was to find: what attributes, true or predicted, and supervision reach on unseen classes.
 
 Notebook: 06, 08
 """
@@ -64,8 +64,8 @@ def predicted(train: Senses, test: Senses, points: np.ndarray) -> tuple[np.ndarr
 
     found = []
     for sense in ("image", "audio"):
-        how = {"early_stopping": True, "max_iter": 40, "random_state": 0}
-        model = make_pipeline(StandardScaler(), MLPRegressor(128, alpha=1.0, **how))
+        how = {"early_stopping": True, "n_iter_no_change": 3, "tol": 1e-3, "random_state": 0}
+        model = make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(128,), alpha=1.0, **how))
         model.fit(getattr(train, sense), points[getattr(train.items, f"{sense}_label")])
         found.append(model.predict(getattr(test, sense)))
     return found[0], found[1]
@@ -85,7 +85,7 @@ def by_attributes(train: Senses, test: Senses, points: np.ndarray) -> dict[str, 
 
 
 def named_by_attributes(found: Embedded, points: np.ndarray) -> dict[str, np.ndarray]:
-    """Which images (N,) and audio (M,) are nearest to the true point of their class among those of the test."""
+    """Which images (N,) and audio (M,) are nearest to the true point of their class, of all in the test."""
     right = {}
     for sense in ("image", "audio"):
         label = getattr(found.items, f"{sense}_label")
@@ -112,3 +112,25 @@ def supervised(test: Senses) -> dict[str, np.ndarray]:
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
         right[sense] = cross_val_predict(model, getattr(test, sense), label, cv=folds) == label
     return right
+
+
+def limits(
+    store: JoinedStore, split: str, trunk: Trunk, profile: Profile, train: Senses
+) -> dict[str, dict[str, float]]:
+    """What is reachable on a split: ceiling -> R@1 and mAP of both directions, and the share named rightly.
+
+    "true attributes" and "predicted attributes", learned from `train`, are compared with each other, and, to
+    name an image or an audio, with the true ones of the candidates; "supervision" only names.
+    """
+    test, points, found = senses(store, split, trunk, profile), attributes(store, profile), {}
+    for name, one in by_attributes(train, test, points).items():
+        found[name] = {}
+        for direction, searched in one.retrieval().items():
+            found[name][f"mAP {direction}"] = searched.mean_average_precision
+            found[name][f"R@1 {direction}"] = searched.recall_at_1
+        found[name] |= _shares(named_by_attributes(one, points))
+    return found | {"supervision": _shares(supervised(test))}
+
+
+def _shares(right: dict[str, np.ndarray]) -> dict[str, float]:
+    return {f"acc, {sense}": float(of.mean()) for sense, of in right.items()}
