@@ -40,7 +40,7 @@ def test_plans(profile):
     assert {plan.method for plan in known.values()} == set(METHODS) and len(METHODS) == 17
     assert all(json.loads(json.dumps(plan.facts)) == plan.facts for plan in known.values())
     short = profile.epochs_rivals < 30
-    assert known["cmpm"].options.get("rate", 1.0) == (10.0 if short else 1.0)
+    assert known["cmpm"].options.get("rate", 1.0) == (3.0 if short else 1.0)
     assert known["llinet"].options["solver"] == ("adam" if profile.epochs_llinet < 30 else "sgd")
     assert (known["avenet-mf"].start == "avenet-all") == profile.motion_starts_warm
 
