@@ -134,7 +134,8 @@ def _search(runs: Iterable[Run], store: Store) -> tuple[dict[str, np.ndarray], f
     for run in runs:  # one at a time: networks need not be kept
         minutes += run.minutes
         # on `test` every seed searches the classes that it trained on
-        own = np.setdiff1d(seen_labels(store), held_out(store, run.seed))
+        out = () if run.plan.classes else held_out(store, run.seed)
+        own = np.setdiff1d(seen_labels(store), out)
         for split, of in values.items():
             items = items_of(store, split, own if split == "test" else None)
             of.append(_precisions(embed(run, store, split, items), items_of(store, split)))
