@@ -31,6 +31,7 @@ from llinet_lite.models.trunks import (
     published_files,
 )
 from llinet_lite.models.vggish import VGGish, load_vggish_weights
+from llinet_lite.profiles import profile_named
 from llinet_lite.rivals.base import adam
 from llinet_lite.rivals.vgg import VGG16, vgg16_imagenet
 from llinet_lite.training import fit
@@ -236,9 +237,10 @@ def hear(ear: nn.Module, store: Store, split: str, rows: np.ndarray) -> Tensor:
 # ---- the three networks
 
 
-def sizes_for(trunk: str, data: str = "") -> dict[str, int]:
+def sizes_for(profile: str, trunk: str, data: str = "") -> dict[str, int]:
     """Return what a profile must be overridden with: networks of ImageNet want larger photographs."""
-    return {"image_size": 256, "image_crop": 224} if data and trunk not in ("", "auto", STAND_IN) else {}
+    chosen = trunk or profile_named(profile).trunk
+    return {"image_size": 256, "image_crop": 224} if data and chosen not in ("auto", STAND_IN) else {}
 
 
 def _public(workspace: Workspace, what: str, patterns: Sequence[str], named: str) -> Path | None:

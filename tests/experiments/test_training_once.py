@@ -291,5 +291,7 @@ def test_packing_twice_changes_nothing():
 
 
 def test_sizes_of_photographs():
-    assert standins.sizes_for("resnet101", "photos") == {"image_size": 256, "image_crop": 224}
-    assert not standins.sizes_for("standin", "photos") and not standins.sizes_for("resnet101", "")
+    photographs = {"image_size": 256, "image_crop": 224}
+    assert standins.sizes_for("smoke", "resnet101", "photos") == photographs
+    assert standins.sizes_for("laptop", "", "photos") == photographs and not standins.sizes_for("laptop", "")
+    assert not standins.sizes_for("laptop", "standin", "photos") and not standins.sizes_for("smoke", "", "a")
