@@ -5,7 +5,7 @@ Notebook: 02, 05, 06, 09
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +14,11 @@ from torch import Tensor, nn
 
 from llinet_lite.data.store import Store
 from llinet_lite.experiments.embedding import Embedded, embed, vectors
-from llinet_lite.experiments.methods import look
 from llinet_lite.experiments.runs import Run, plans, train_or_load
-from llinet_lite.experiments.standins import chosen_trunk, chosen_vgg16, device
+from llinet_lite.experiments.standins import chosen_vgg16
 from llinet_lite.features import to_image
 from llinet_lite.metrics.relevance import Relevance
 from llinet_lite.metrics.retrieval import FourDirections
-from llinet_lite.models.trunks import LITE, TITLES
 from llinet_lite.profiles import Profile
 from llinet_lite.results import Table, papers
 from llinet_lite.rivals.cca import CCA
@@ -62,12 +60,9 @@ def ndcg_methods(
     for seed in seeds:
         if not seen or title != "VGG16-ImageNet":  # ImageNet's network is one and the same for all seeds
             network, title, note = chosen_vgg16(workspace, seed, vgg_weights)
-            known = [_images(network.embed_image, store, part, profile) for part in parts]
+            known = [_images(network, store, part, profile) for part in parts]
         seen.append(known)
     methods[title] = Method([of[2] for of in seen], note, seeds)
-    trunk = chosen_trunk(workspace, LITE)
-    known = _images(lambda image: look(trunk, image, ("pooled",))["pooled"], store, split, profile)
-    methods[TITLES[LITE]] = Method([known] * len(seeds), "labels of ImageNet", seeds)
     both = [
         [replace(image, audio=audio.audio) for image, audio in zip(*of, strict=True)]
         for of in zip(seen, heard, strict=True)
@@ -79,12 +74,11 @@ def ndcg_methods(
     return methods
 
 
-def _images(embed_image: Callable, store: Store, split: str, profile: Profile) -> Embedded:
-    """The images of a split as a network sees them: of "train" every one, else one of each clip."""
-    see = lambda batch: embed_image(to_image(batch["image"]))  # noqa: E731
-    return vectors(
-        store, split, profile, see, None, view="frame" if split == "train" else "middle", at=device()
-    )
+def _images(network: nn.Module, store: Store, split: str, profile: Profile) -> Embedded:
+    """The images of a split as VGG16 sees them: of "train" every one, else one of each clip."""
+    view, at = "frame" if split == "train" else "middle", next(network.parameters()).device
+    see = lambda batch: network.embed_image(to_image(batch["image"]))  # noqa: E731
+    return vectors(store, split, profile, see, None, view=view, at=at)
 
 
 def _aligned(
