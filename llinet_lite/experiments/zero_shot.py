@@ -106,7 +106,6 @@ class GZSLSplit:
     train: Part  # of the seen classes, to learn from
     seen_items: Part  # images that are asked about
     unseen_items: Part  # the same, and audio that tells what the unseen classes are
-    taught: Part | None = None  # what rivals learn from: None is `train`, else it holds invented classes, too
 
     @property
     def seen(self) -> np.ndarray:
@@ -181,13 +180,19 @@ def splits(parts: Callable[[str], Part], store: Store, seed: int, unseen: str = 
         count = len(np.unique(parts("unseen").items.image_label))
         drawn = np.random.default_rng(seed).choice(np.unique(others.items.image_label), count, replace=False)
         return (
-            GZSLSplit(named, val, others.of(drawn), train),
-            GZSLSplit(named, parts("test"), asked, train),
+            GZSLSplit(named, val, others.of(drawn)),
+            GZSLSplit(named, parts("test"), asked),
         )
     out = held_out(store, seed)
     kept = np.setdiff1d(train.items.image_label, out)
     choosing = GZSLSplit(train.of(kept), val.of(kept), train.of(out, most=PER_CLASS))
     return choosing, GZSLSplit(train, parts("test"), asked)
+
+
+def _named(store: Store, split: str, most: int = 0) -> Items:
+    """The items of a split; of `train` those of the named classes alone."""
+    many = split == "train" and "choose" in store.splits
+    return items_of(store, split, np.unique(store.images("val").label) if many else None, most)
 
 
 def feature_splits(
@@ -198,7 +203,7 @@ def feature_splits(
     @cache
     @torch.no_grad()
     def part(name: str) -> Part:
-        items, inputs = items_of(store, name), Inputs(nn.Identity(), trunk, ("pooled",))
+        items, inputs = _named(store, name), Inputs(nn.Identity(), trunk, ("pooled",))
         seen = [x["pooled"].float().cpu() for x in looks(inputs, store, name, profile, items.image_row)]
         audio = hear(Ear(vggish, store.sample_rate), store, name, items.audio_row)
         return Part(torch.cat(seen).numpy(), audio.numpy(), items)
@@ -212,8 +217,7 @@ def own_splits(
     """Return both splits as LLINet's networks embed them, a pair per seed: v' not normalized, a' unit."""
 
     def part(run: Run, name: str) -> Part:
-        few = {"classes": np.unique(store.images("val").label), "most": PER_CLASS} if name == "train" else {}
-        found = embed(run, store, name, items_of(store, name, **few))
+        found = embed(run, store, name, _named(store, name, most=PER_CLASS if name == "train" else 0))
         return Part(found.image.numpy(), found.audio.numpy(), found.items)
 
     return {
@@ -223,20 +227,18 @@ def own_splits(
 
 def learned(method: str, split: GZSLSplit, options: Mapping, *, epochs: int, seed: int) -> Callable:
     """Return the score of a rival, a key of RECOGNITION; it is trained when it is first asked."""
-    kind, train, known = RECOGNITION[method], split.taught or split.train, {}
-    taught = np.unique(train.items.image_label)  # the seen classes, and then invented ones
-    labels = [np.searchsorted(taught, k) for k in (train.items.image_label, train.items.audio_label)]
+    kind, train, known = RECOGNITION[method], split.train, {}
+    labels = [np.searchsorted(split.seen, k) for k in (train.items.image_label, train.items.audio_label)]
     image_label, audio_label = map(torch.from_numpy, labels)
-    vectors_taught = _means(train, taught, None)
 
     def score(images: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         # who reads the vectors of unseen classes learns anew for other ones
         key = vectors.tobytes() if kind.needs_unseen else b""
         if key not in known:
-            unseen = vectors[len(split.seen) :]
+            seen, unseen = np.split(vectors, [len(split.seen)])
             model = kind(features=train.image.shape[1], semantics=vectors.shape[1], **options)
             known[key] = model.learn(
-                _tensor(train.image), image_label, _tensor(vectors_taught), unseen=_tensor(unseen),
+                _tensor(train.image), image_label, _tensor(seen), unseen=_tensor(unseen),
                 sounds=(_tensor(train.audio), audio_label), epochs=epochs, seed=seed,
             )  # fmt: skip
         return known[key].scores(_tensor(images), _tensor(vectors)).cpu().double().numpy()
