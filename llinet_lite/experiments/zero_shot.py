@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -196,32 +196,46 @@ def _named(store: Store, split: str, most: int = 0) -> Items:
 
 
 def feature_splits(
-    store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int], unseen: str = "unseen"
-) -> list[Pair]:
-    """Return both splits as frozen networks see and hear them, a pair per seed, for rivals and gate."""
+    store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int], unseen: str = "unseen",
+    parts: dict | None = None,
+) -> list[Pair]:  # fmt: skip
+    """Return both splits as frozen networks see and hear them, a pair per seed, for rivals and gate.
 
-    @cache
+    `parts` keeps what was seen and heard for another call.
+    """
+    known = {} if parts is None else parts
+
     @torch.no_grad()
     def part(name: str) -> Part:
-        items, inputs = _named(store, name), Inputs(nn.Identity(), trunk, ("pooled",))
-        seen = [x["pooled"].float().cpu() for x in looks(inputs, store, name, profile, items.image_row)]
-        audio = hear(Ear(vggish, store.sample_rate), store, name, items.audio_row)
-        return Part(torch.cat(seen).numpy(), audio.numpy(), items)
+        if name not in known:
+            items, inputs = _named(store, name), Inputs(nn.Identity(), trunk, ("pooled",))
+            seen = [x["pooled"].float().cpu() for x in looks(inputs, store, name, profile, items.image_row)]
+            audio = hear(Ear(vggish, store.sample_rate), store, name, items.audio_row)
+            known[name] = Part(torch.cat(seen).numpy(), audio.numpy(), items)
+        return known[name]
 
     return [splits(part, store, seed, unseen) for seed in seeds]
 
 
 def own_splits(
-    store: Store, runs: Mapping[str, Sequence[Run]], unseen: str = "unseen"
+    store: Store, runs: Mapping[str, Sequence[Run]], unseen: str = "unseen", parts: dict | None = None
 ) -> dict[str, list[Pair]]:
-    """Return both splits as LLINet's networks embed them, a pair per seed: v' not normalized, a' unit."""
+    """Return both splits as LLINet's networks embed them, a pair per seed: v' not normalized, a' unit.
 
-    def part(run: Run, name: str) -> Part:
-        found = embed(run, store, name, _named(store, name, most=PER_CLASS if name == "train" else 0))
-        return Part(found.image.numpy(), found.audio.numpy(), found.items)
+    `parts` keeps what was embedded for another call.
+    """
+    known = {} if parts is None else parts
+
+    def part(row: str, run: Run, name: str) -> Part:
+        key = row, run.seed, name
+        if key not in known:
+            found = embed(run, store, name, _named(store, name, most=PER_CLASS if name == "train" else 0))
+            known[key] = Part(found.image.numpy(), found.audio.numpy(), found.items)
+        return known[key]
 
     return {
-        row: [splits(partial(part, run), store, run.seed, unseen) for run in of] for row, of in runs.items()
+        row: [splits(partial(part, row, run), store, run.seed, unseen) for run in of]
+        for row, of in runs.items()
     }
 
 
