@@ -196,8 +196,8 @@ def _named(store: Store, split: str, most: int = 0) -> Items:
 
 
 def feature_splits(
-    store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int], unseen: str = "unseen",
-    parts: dict | None = None,
+    store: Store, profile: Profile, trunk: Trunk, vggish: VGGish, seeds: Sequence[int],
+    unseen: str = "unseen", parts: dict | None = None,
 ) -> list[Pair]:  # fmt: skip
     """Return both splits as frozen networks see and hear them, a pair per seed, for rivals and gate.
 
