@@ -106,7 +106,7 @@ def test_maps_without_the_attention_loss(fresh, tiny_store, trunk):
     assert np.allclose(maps.locate(run, tiny_store, "unseen").maps()[2], np.mean(gate, axis=0), atol=1e-6)
     kept = fresh("llinet", dataclasses.replace(DIRECT, keep_activations=True))
     direct = maps.locate(fresh("llinet"), tiny_store, "unseen")
-    assert torch.allclose(maps.locate(kept, tiny_store, "unseen").cells, direct.cells, rtol=2e-2, atol=2e-2)
+    assert torch.allclose(maps.locate(kept, tiny_store, "unseen").cells, direct.cells, rtol=5e-2, atol=5e-2)
 
 
 def test_photos_are_tried_with_a_sound_of_their_class(fresh, tiny_photos):

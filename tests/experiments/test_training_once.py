@@ -108,7 +108,7 @@ def test_retrieval_methods_have_the_interface(name, tiny_store, trunk):
 
 
 def test_llinet_halves_its_rates_after_every_tenth(trunk):
-    schedule = runs.build(KNOWN["llinet"], PROFILE, 0, trunk=trunk).schedule(100)
+    schedule = runs.build(KNOWN["brief"], PROFILE, 0, trunk=trunk).schedule(100)
     assert [schedule(epoch) for epoch in (0, 9.99, 10, 29.9, 30)] == [1, 1, 0.5, 0.25, 0.125]
     image = runs.build(KNOWN["decay-image"], PROFILE, 0, trunk=trunk)
     groups = image.optimizer(1.0)([*image.parameters()]).param_groups
