@@ -85,9 +85,11 @@ def test_a_packaged_network_answers_as_recorded(name, answers, given, trunk, ear
         method = runs.build(PLANS[name], LAPTOP, 0, trunk=trunk, ear=ear, classes=card.get("classes", 0))
         runs.restore(method, state(name))
         found = answered(method.eval(), PLANS[name], given, trunk, ear)
+    deep = name not in FIXED and PLANS[name].method not in runs.CORRESPONDENCE  # they differ by processor
+    near = {"rtol": 1e-3, "atol": 1e-4} if deep else {"rtol": 1e-5, "atol": 1e-6}
     for key, value in found.items():
         known = answers[f"{name}/{key}"]
-        np.testing.assert_allclose(value.float().numpy(), known, rtol=1e-5, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(value.float().numpy(), known, **near, err_msg=key)
     assert len(found) == sum(key.startswith(f"{name}/") for key in answers)
 
 
