@@ -23,12 +23,13 @@ from llinet_lite.metrics.relevance import Relevance
 from llinet_lite.metrics.retrieval import FourDirections
 from llinet_lite.models.trunks import Trunk
 from llinet_lite.profiles import Profile
-from llinet_lite.results import Table, papers
+from llinet_lite.results import Result, Table, papers
 from llinet_lite.rivals.cca import CCA
 from llinet_lite.workspace import Workspace
 from llinet_lite.world import INSTRUMENTS
 from llinet_lite.world.instruments import coordinates
 
+SUFFIX = {"unseen": "", "invented": ", invented classes"}  # of the results of a split
 FOLDS = 3  # of the clips, where unseen classes are learned
 COLUMNS = ("mAP I2A", "R@1 I2A", "mAP A2I", "R@1 A2I")
 
@@ -293,6 +294,22 @@ def limits(
             found[name][f"R@1 {direction}"] = searched.recall_at_1
         found[name] |= _shares(named_by_attributes(one, points))
     return found | {"supervision": _shares(supervised(test))}
+
+
+def ceilings(store: JoinedStore, trunk: Trunk, profile: Profile) -> dict[tuple[str, str], dict[str, float]]:
+    """What is reachable on named unseen and on invented classes: (split, ceiling) -> :func:`limits`."""
+    known = senses(store, "train", trunk, profile)
+    found = {split: limits(store, split, trunk, profile, known) for split in SUFFIX}
+    return {(split, f"ceiling: {name}"): line for split, of in found.items() for name, line in of.items()}
+
+
+def ceiling_results(reached: Mapping[tuple[str, str], Mapping[str, float]], about: dict) -> list[Result]:
+    """Name what :func:`ceilings` returned: "R@1 I2A, ceiling: true attributes, invented classes"."""
+    return [
+        Result(f"{column}, {name}{SUFFIX[split]}", value, None, None, **about)
+        for (split, name), line in reached.items()
+        for column, value in line.items()
+    ]
 
 
 def _shares(right: dict[str, np.ndarray]) -> dict[str, float]:
