@@ -159,10 +159,8 @@ def world_build(
     from llinet_lite.profiles import profile_named
     from llinet_lite.workspace import Workspace
 
-    place, sets = (
-        Workspace(profile_named(profile)),
-        bandstand.INVENTED_SETS if invented else bandstand.WORLD_SETS,
-    )
+    place = Workspace(profile_named(profile))
+    sets = bandstand.INVENTED_SETS if invented else bandstand.WORLD_SETS
     if out:
         store = bandstand.build(out, sets[profile], workers=workers or None)
     else:
@@ -178,18 +176,22 @@ def import_folder(
     image_size: Annotated[int, _option(help="Short side of an image, pixels.", min=16, max=2048)] = 256,
     listing: Annotated[Path | None, _option("--list", help="Videos: csv of AudioSet or VGGSound.")] = None,
     unseen: Annotated[list[str] | None, _option(help="Videos: a class for zero-shot tests.")] = None,
+    holdout: Annotated[float, _option(help="Share of each seen class kept out of train.")] = 0.2,
+    longest: Annotated[float, _option(help="Photos: seconds of the longest recording to take.")] = 600.0,
+    rebuild: Annotated[bool, _option("--rebuild", help="Pack anew where a store is.")] = False,
     workers: Workers = 0,
 ) -> None:
     """Pack photos and recordings, or videos, into a store that the course trains from."""
     from llinet_lite.data import folders, videos
 
     sizes = {"sample_rate": sample_rate, "image_size": image_size, "workers": workers or None}
+    sizes |= {"holdout": holdout, "rebuild": rebuild}
     if folder.is_dir() and videos.holds_videos(folder):
         store = videos.import_videos(folder, out, listing=listing, unseen=tuple(unseen or ()), **sizes)
     elif listing or unseen:
         raise ValueError(f"{folder} holds no videos: --list and --unseen are for a folder of videos")
     else:
-        store = folders.import_folders(folder, out, **sizes)
+        store = folders.import_folders(folder, out, longest=longest, **sizes)
     print(f"{out}: {_sizes(store)}; {len(store.manifest['excluded'])} files left out")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,11 +43,19 @@ def write_whole(path: str | Path, data: bytes) -> Path:
     return path
 
 
+def refuse_worker() -> None:
+    """End a spawned process that still imports its parent's script: it would wait for its parent's lock."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        guard = 'put the script\'s code below `if __name__ == "__main__":`'
+        raise SystemExit(f"every worker process runs your script again, from its first line: {guard}")
+
+
 @contextlib.contextmanager
 def alone_in(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a folder that is being made, by a lock beside it; a second process waits for the first."""
     import filelock
 
+    refuse_worker()
     folder.parent.mkdir(parents=True, exist_ok=True)
     held = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
@@ -104,5 +113,6 @@ def load_weights(path: str | Path, model: nn.Module) -> dict:
             notes = file.metadata() or {}
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{path} holds no weights of this network ({error}): train again.") from error
+        anew = f"where a run left it, delete the folder {Path(path).parent}, then the run trains anew"
+        raise CheckpointError(f"{path} holds no weights of this network ({error}); {anew}") from error
     return {name: json.loads(value) for name, value in notes.items()}

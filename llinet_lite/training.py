@@ -3,7 +3,6 @@
 The batches of an epoch and every random draw follow from (seed, epoch, step), and a checkpoint holds the
 rest: a run that was killed and started again ends, on the CPU with the same number of threads, with bitwise
 the same weights.
-
 Notebook: 01
 """
 

@@ -3,7 +3,6 @@
 Runs are in HOME/runs, stores in HOME/runs/data, weights of one's own in HOME/weights, and results that are
 kept in HOME/results. Files are known by what is in them: a store by its plan and the version of the world, a
 training by the sizes of its profile, its data and `WEIGHTS_VERSION`.
-
 Notebook: 00
 """
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 WEIGHTS_VERSION = 1  # raise it whenever the same training ends with other weights
 PACKAGE = Path(__file__).resolve().parent
 WEIGHTS = PACKAGE / "weights"
+RESTORE = "restore it and its card, or delete both: then the lesson trains them anew"
 REFERENCE = "laptop"  # the profile whose weights are published
 
 
@@ -134,7 +134,7 @@ class Workspace:
         if not self.is_reference or not path.is_file():
             return None
         if hashlib.sha256(path.read_bytes()).hexdigest() != self.card(path)["sha256"]:
-            raise ValueError(f"{path} is not the file that its card describes: restore both, or retrain them")
+            raise ValueError(f"{path} is not the file that its card describes: {RESTORE}")
         return None if self.retrain and self.card(path)["lesson"] == self.lesson else path
 
     @staticmethod
@@ -142,8 +142,12 @@ class Workspace:
         """The card of a weights file: lesson, profile, seed, data hash, metrics, command, sha256."""
         described = path.with_suffix(".json")
         if not described.is_file():
-            raise ValueError(f"{path} has no card: restore {described.name} beside it, or retrain")
-        return json.loads(described.read_text(encoding="utf-8"))
+            raise ValueError(f"{path} has no card {described.name}: {RESTORE}")
+        try:
+            card = json.loads(described.read_text(encoding="utf-8"))
+            return card | {name: card[name] for name in ("lesson", "sha256")}
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{described} is damaged ({error!r}): {RESTORE}") from error
 
     def publish(self, name: str, state: dict, *, seed: int, results: Iterable = (), **facts: object):
         """Write reference weights (a `state_dict`) and their card into the package, if that was asked for.
@@ -210,7 +214,7 @@ def digest(*parts: bytes | str) -> str:
     """The sha256 (hex) of the parts, each preceded by its length so that no two lists collide."""
     total = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = os.fsencode(part) if isinstance(part, str) else part
         total.update(f"{len(data)}:".encode() + data)
     return total.hexdigest()
 
@@ -267,10 +271,10 @@ def own(path: Path, profile: Profile) -> Store:
 
 def _made(name: str, make: Callable[[Path], Store]) -> Store:
     """Open a store in HOME/runs/data, after making it where it is not there yet."""
-    from llinet_lite.data.store import Store
+    from llinet_lite.data.store import Store, whole
 
     folder = runs_folder() / "data" / name
-    if (folder / "manifest.json").is_file():  # written last; a film of it may hold the lock
+    if whole(folder):  # a film of it may hold the lock
         return Store(folder)
     with _making(folder):
         return make(folder)

@@ -13,6 +13,8 @@ from test_course import ENTRY, RECORD, notebook
 
 from llinet_lite import __main__ as program
 from llinet_lite.__main__ import joined, main
+from llinet_lite.data import bandstand
+from llinet_lite.data.store import Store, StoreError
 
 COMMANDS = ("course", "world", "import", "results", "doctor")
 
@@ -52,35 +54,45 @@ def test_world_show_and_sheet(capsys, tmp_path):
     out = tmp_path / "new"
     code, said, _ = llinet(capsys, "world", "show", "violin", "--seed", 3, "--size", 64, "--out", out)
     assert code == 0 and f"{out / 'violin-solo-3'}.png" in said
-    image, _ = open_image(out / "violin-solo-3.png")
-    sound, rate, _ = open_audio(out / "violin-solo-3.wav")
+    image, *_ = open_image(out / "violin-solo-3.png")
+    sound = open_audio(out / "violin-solo-3.wav")
     assert image.shape == (64, 64, 3) and image.std() > 5
-    assert rate == 48_000 and len(sound) == 144_000 and np.abs(sound).max() > 0.01
+    assert sound.rate == 48_000 and len(sound.wave) == 144_000 and np.abs(sound.wave).max() > 0.01
     code, said, _ = llinet(capsys, "world", "sheet", "--out", tmp_path / "s.png", "--size", 32)
-    page, _ = open_image(tmp_path / "s.png")
+    page, *_ = open_image(tmp_path / "s.png")
     tiles = [page[32 * row :, 32 * column :][:32, :32] for row in range(4) for column in range(8)]
     assert code == 0 and "violin" in said and len({tile.tobytes() for tile in tiles}) == 32
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["world", "show", "viola"], "no instrument 'viola' in the built-in world; did you mean violin?"),
-        (["world", "show", "violin", "--kind", "duo"], "unknown kind of scene 'duo'; it must be one of"),
-        (["world", "show", "violin", "--seed", "-1"], "seed"),
-        (["world", "build", "--profile", "huge"], "no profile 'huge': choose one of smoke, laptop"),
-        (["import", "/no/such/folder", "--out", "{tmp}/store"], "/no/such/folder"),
-        (["import", "{tmp}", "--out", "{tmp}/store", "--unseen", "dog"], "holds no videos"),
-        (["course", "--only", "77"], "there is no notebook '77'"),
-        (["course", "-p", "nosuch", "1"], "takes each of these once: flip, rate"),
-        (["course", "-p", "nosuch"], "give a name and a value, as in -p epochs 5"),
-        (["course", "--data", "/no/such/folder"], "/no/such/folder does not exist"),
-        (["course", "--publish"], "publish goes with retrain"),
-        (["results", "nosuch"], "results/nosuch keeps no results"),
-        (["doctor", "--profile", "huge"], "no profile 'huge'"),
-        (["fiddle"], "No such command 'fiddle'"),
-    ],
-)
+def test_world_build_builds_a_damaged_shard_again_once_it_is_deleted(capsys, tmp_path, monkeypatch):
+    plan = bandstand.WorldSet("smoke", 40, 8000, 1.2, 1, train_share=0, unseen_share=0, held_out=1, mixed=1)
+    monkeypatch.setitem(bandstand.WORLD_SETS, "smoke", plan)
+    monkeypatch.setenv("LLINET_HOME", str(tmp_path))
+    build = ("world", "build", "--profile", "smoke")
+    assert llinet(capsys, *build)[0] == 0
+    made = Store(next(tmp_path.glob("runs/data/bandstand*")))
+    path = made.folder / "test" / "images-00000.arrow"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(StoreError, match=r"images-00000\.arrow: .*damaged.*delete it and build again"):
+        made.images("test")
+    path.unlink()
+    assert llinet(capsys, *build)[0] == 0 and Store(made.folder).content_hash == made.content_hash
+    Store(made.folder).verify()
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["world", "show", "viola"], "no instrument 'viola' in the built-in world; did you mean violin?"),
+    (["world", "show", "violin", "--kind", "duo"], "unknown kind of scene 'duo'; it must be one of"),
+    (["world", "show", "violin", "--seed", "-1"], "seed"),
+    (["world", "build", "--profile", "huge"], "no profile 'huge': choose one of smoke, laptop"),
+    (["import", "/no/such/folder", "--out", "{tmp}/store"], "/no/such/folder"),
+    (["import", "{tmp}", "--out", "{tmp}/store", "--unseen", "dog"], "holds no videos"),
+    (["course", "-p", "nosuch", "1"], "takes each of these once: flip, rate"),
+    (["course", "-p", "nosuch"], "give a name and a value, as in -p epochs 5"),
+    (["course", "--data", "/no/such/folder"], "/no/such/folder does not exist"),
+    (["results", "nosuch"], "results/nosuch keeps no results"),
+    (["fiddle"], "No such command 'fiddle'"),
+])  # fmt: skip
 def test_a_mistake_ends_in_a_sentence_and_code_2(capsys, tmp_path, arguments, says):
     notebook(tmp_path / "notebooks", "00_x")
     if arguments[0] == "course":

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -22,3 +24,12 @@ def test_full_disk_is_said_and_leaves_nothing_behind(tmp_path, monkeypatch, call
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_script_without_a_guard_ends_with_what_to_do(tmp_path):
+    code = "import multiprocessing, pathlib\nfrom llinet_lite.files import alone_in\n"
+    code += "with alone_in(pathlib.Path('store'), print):\n"
+    code += "    work = multiprocessing.get_context('spawn').Process(target=print); work.start(); work.join()"
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, stderr=subprocess.PIPE, timeout=60)
+    assert b'below `if __name__ == "__main__":`' in done.stderr

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from llinet_lite import workspace
-from llinet_lite.profiles import PROFILES, overridden, profile_named
+from llinet_lite.profiles import PROFILES, overridden
 from llinet_lite.results import Result
 from llinet_lite.workspace import Workspace
 
@@ -94,6 +94,10 @@ def test_weights_come_back_with_their_card_where_they_belong(here):
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ValueError, match="not the file that its card describes"):
         Workspace(LAPTOP).weights("net-a")
+    for damaged in ("{", "[]", "{}"):
+        path.with_suffix(".json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"net-a\.json is damaged .*or delete both"):
+            Workspace(LAPTOP).weights("net-a")
 
 
 def test_the_packaged_weights_have_their_cards(root):
@@ -126,23 +130,16 @@ def test_public_weights_are_found_in_one_order(here, tmp_path):
         place.public_weights(patterns, "nowhere")
 
 
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda here: Workspace(LAPTOP, here / "nosuch"), "does not exist"),
-        (lambda here: Workspace(LAPTOP, publish=True), "nothing else is a reference"),
-        (lambda here: Workspace(LAPTOP, here / "mine").store(imprint=1.0), "built-in world only"),
-        (lambda here: Workspace(dataclasses.replace(LAPTOP, name="x")).store(), "no built-in world"),
-        (lambda here: Workspace.card(here / "no.safetensors"), "has no card"),
-        (lambda here: profile_named("desktop"), "choose one of smoke, laptop"),
-        (lambda here: overridden(LAPTOP, {"nosuch": 1}), "overrides no number"),
-        (lambda here: overridden(LAPTOP, {"epochs": 1.5}), "overrides no number"),
-        (lambda here: overridden(LAPTOP, {"width": -1}), "width is -1, must be 1 or more"),
-        (lambda here: overridden(LAPTOP, {"image_crop": 999}), "a crop is larger"),
-        (lambda here: dataclasses.replace(LAPTOP, seeds=()), "must be integers"),
-        (lambda here: dataclasses.replace(LAPTOP, hop=999), "needs hop <= window"),
-    ],
-)
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda here: Workspace(LAPTOP, publish=True), "nothing else is a reference"),
+    (lambda here: Workspace(LAPTOP, here / "mine").store(imprint=1.0), "built-in world only"),
+    (lambda here: Workspace(dataclasses.replace(LAPTOP, name="x")).store(), "no built-in world"),
+    (lambda here: Workspace.card(here / "no.safetensors"), "has no card"),
+    (lambda here: overridden(LAPTOP, {"nosuch": 1}), "overrides no number"),
+    (lambda here: overridden(LAPTOP, {"width": -1}), "width is -1, must be 1 or more"),
+    (lambda here: overridden(LAPTOP, {"image_crop": 999}), "a crop is larger"),
+    (lambda here: dataclasses.replace(LAPTOP, hop=999), "needs hop <= window"),
+])  # fmt: skip
 def test_refusals(here, make, says):
     with pytest.raises(ValueError, match=says):
         make(here)

@@ -6,7 +6,6 @@ A :class:`WorldSet` says everything that decides a byte of the set of named inst
 :func:`build_motion` adds what moves: for the first image of each clip the 25 frames around it and the optical
 flow between the 11 in the middle, as *Objects that Sound* (section 3.2) gives them to AVE-Net. They are a
 third table, ``train/motion-<mark>-00000.arrow``; the mark names the recipe and the images.
-
 Notebook: 00
 """
 
@@ -239,11 +238,11 @@ def build(
             f"the plan {plan.name!r} has no clips in {empty}: raise its share above 0, or leave the split out"
         )
     with StoreWriter(folder, plan.plan()) as writer:
-        store = Store(folder) if writer.finished else None
-        there = store.splits if store else {}
-        wanted = {split: count for split, count in shards.items() if count and split not in there}
-        if store and not wanted:
-            return store
+        there = Store(folder).splits if writer.manifest.is_file() else {}
+        lacking = {split for split, n in shards.items() if split not in there or writer.missing(split, n)}
+        wanted = {split: count for split, count in shards.items() if count and split in lacking}
+        if there and not wanted:
+            return Store(folder)
         title = f"{plan.title} {plan.name}"
         clips, size, minutes = plan.cost(wanted)
         cores = workers or joblib.cpu_count()

@@ -7,7 +7,6 @@ Mismatched pairs are made by exchanging the sounds (with their start times) *amo
 epoch: neither the image nor the sound alone tells whether they match, and every sound is centered on a frame.
 Otherwise the network recognizes the 0.04 s grid and scores 87.6 instead of 81.9 % (Objects that Sound,
 section 3.3): that naive sampling is ``grid=None``.
-
 Notebook: 01
 """
 

@@ -9,7 +9,6 @@ The layout::
 In ``train`` a sound belongs to every image of its class, unless at least 90 % of both carry the same names
 (the rest is left out); in the test folders the files of one name are one clip. The splits of the store are
 ``train``, ``val`` and ``test`` (held out of train), ``unseen`` and ``scenes_unseen``.
-
 Notebook: 04
 """
 
@@ -19,9 +18,11 @@ import difflib
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 import sys
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,17 +34,29 @@ import numpy as np
 
 from llinet_lite.data import media
 from llinet_lite.data.media import MediaError
-from llinet_lite.data.store import Store, StoreWriter, check_limits, open_tables, over_cores, write_shard
+from llinet_lite.data.store import (
+    Store,
+    StoreWriter,
+    check_limits,
+    locked,
+    open_tables,
+    over_cores,
+    write_shard,
+)  # fmt: skip
 from llinet_lite.files import write_whole
 from llinet_lite.world import INSTRUMENTS
 
-IMPORT_VERSION = 2  # raise it whenever the same files give other rows
+IMPORT_VERSION = 3  # raise it whenever the same files give other rows
 FILES_PER_TASK = 8
 KEPT = "read"  # folder of what reading the files gave, until all is packed
 ROWS_PER_SHARD = 32
 MIN_SECONDS = 1.0  # shortest sound that is used
+LONGEST = 600.0  # seconds of a recording: longer ones are left out unless that is asked for
+SQUEEZED = 1.03  # by so much the proportions of a mask and its picture may differ
+JUNK = ("Thumbs.db", "desktop.ini", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 PAIRED = 0.9  # share of the names of train with an image and a sound, from which names pair them
 SILENT = -60.0  # dB relative to full scale (RMS): quieter is silence
+LOUD = 1.05  # peak of a float file that is worth a remark
 CLIPPED = 1e-3  # share of samples at full scale that is worth a remark
 LAYOUT = {"train": ("sound", "video"), "test_without_seg": ("sound", "video")}
 LAYOUT["test"] = ("sound", "video", "segment")
@@ -51,7 +64,7 @@ TARGETS = {"test_without_seg": "unseen", "test": "scenes_unseen"}
 SPLITS = ("train", "val", "test", "unseen", "scenes_unseen")
 LIMITS = {"sample_rate": (8000, 192_000), "image_size": (16, 2048), "holdout": (0.0, 0.99)}
 SUFFIXES = {"sound": media.AUDIO_SUFFIXES} | dict.fromkeys(("video", "segment"), media.IMAGE_SUFFIXES)
-_SAME = {"MPEG": "MP3", "WAVEX": "WAV", "RF64": "WAV", "MPO": "JPEG"}  # formats that go by a family name
+_SAME = {"MPO": "JPEG", "W64": "WAV"}  # formats that go by a family name
 _OFFICIAL = {row.name.replace(" ", ""): row.name for row in INSTRUMENTS}
 
 
@@ -85,8 +98,16 @@ class Item:
 
 
 @contextmanager
-def importing(root: Path, folder, plan: dict, items: list) -> Iterator[StoreWriter]:
-    """Hold the store of an import; data that are refused leave nothing begun."""
+def importing(root: Path, folder, plan: dict, items: list, rebuild=False) -> Iterator[StoreWriter]:
+    """Hold the store of an import; data that are refused leave nothing begun.
+
+    With `rebuild` a store that is there, of whatever files and settings, is removed first.
+    """
+    if rebuild and (Path(folder) / "plan.json").is_file():
+        with locked(folder):
+            for path in Path(folder).iterdir():
+                if path.name != ".lock":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
     stats = [(item, (root / item.file).stat()) for item in items]
     files = repr([(item, stat.st_size, stat.st_mtime_ns) for item, stat in stats])
     plan = {**plan, "files": hashlib.sha256(files.encode()).hexdigest(), "rows_per_shard": ROWS_PER_SHARD}
@@ -200,11 +221,72 @@ def held_out(names: Iterable[str], holdout: float, splits: tuple[str, ...]) -> d
     return {name: splits[k // each] for k, name in enumerate(order[: each * len(splits)])}
 
 
-def class_name(folder: str) -> str:
-    """Class name of a folder: the official one if it differs only in case, spaces or a plural s."""
-    plain = " ".join(re.sub(r"[\W_]+", " ", folder.lower()).split())
+def class_name(label: str) -> str:
+    """Class name of a folder or label: its letters, digits and marks, lower case; "" if it has none.
+
+    The official one if it differs only in case, spaces or a plural s.
+    """
+    text = unicodedata.normalize("NFC", label.lower())
+    plain = " ".join("".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in text).split())
+    if not any(c.isalnum() for c in plain):
+        return ""
     compact = plain.replace(" ", "")
     return _OFFICIAL.get(compact) or _OFFICIAL.get(compact.removesuffix("s")) or plain
+
+
+def refuse_names(labels: Iterable[str], where) -> None:
+    """Refuse labels without a letter or digit, and different ones that would become one class."""
+    spellings = defaultdict(dict)
+    for label in labels:
+        plain = " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFC", label).casefold().strip()))
+        spellings[class_name(label)].setdefault(plain, label)
+    for name, found in sorted(spellings.items()):
+        some = " and ".join(map(repr, found.values()))
+        if not name:
+            raise FolderError(f"{where}: the label {some} holds no letter or digit: rename it")
+        if len(found) > 1 and name not in _OFFICIAL.values():
+            raise FolderError(f"{where}: the labels {some} would become one class ({name}): rename one")
+
+
+def told(path) -> str:
+    """A path as text that can be written; bytes that are no UTF-8 are shown."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def odd_place(root: Path, path: Path) -> str:
+    """Why a place in a data set is left out, or a remark that begins "link"; "" if nothing is odd."""
+    if told(path.name) != path.name:
+        return "its name is not in UTF-8: rename it"
+    outside = path.is_symlink() and root.resolve() not in path.resolve().parents
+    return "link: to what lies outside the folder; followed" if outside and path.exists() else ""
+
+
+def files_below(root: Path) -> tuple[dict[str, Path], list[tuple[str, str]]]:
+    """All files of a folder by their relative names, links followed, and what is odd: (file, reason).
+
+    Hidden files and folders, and those that systems leave behind, are passed over.
+    """
+    files, odd, entered = {}, [], set()
+    for above, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(above)
+        if real in entered:
+            odd.append(
+                (told(Path(above).relative_to(root)), "not opened: a link to a folder that is read already")
+            )
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if name[0] != "." and name not in JUNK)
+        for name in (*folders, *sorted(names)):
+            path = Path(above) / name
+            place, why = told(path.relative_to(root)), odd_place(root, path)
+            if why and name[0] != ".":
+                odd.append((place, why))
+            if name in folders and told(name) != name:
+                folders.remove(name)
+            elif name not in folders and name[0] != "." and name not in JUNK and told(name) == name:
+                files |= {place: path} if path.is_file() else {}
+    return dict(sorted(files.items())), odd
 
 
 def is_flat(image: np.ndarray) -> bool:
@@ -213,8 +295,8 @@ def is_flat(image: np.ndarray) -> bool:
 
 
 def refuse_silence(path, wave: np.ndarray, which: str = "") -> None:
-    """Refuse an (n,) waveform whose root mean square is silence."""
-    level = 10 * np.log10(np.mean(np.square(wave, dtype=np.float64)) + 1e-20)
+    """Refuse an (n,) waveform that deviates so little from its mean that it is silence."""
+    level = 20 * np.log10(float(np.std(wave, dtype=np.float64)) + 1e-10)
     if level < SILENT:
         text = f"silent{which}: {level:.0f} dB relative to full scale (limit {SILENT:.0f})"
         raise MediaError(path, f"{text}; check its sound track")
@@ -250,7 +332,7 @@ def _stems(files: list[_File], role: str) -> set[str]:
 
 def import_folders(
     source, folder, *, sample_rate: int = 16000, image_size: int = 128, holdout: float = 0.2,
-    workers: int | None = None, progress: bool = True,
+    longest: float = LONGEST, rebuild: bool = False, workers: int | None = None, progress: bool = True,
 ) -> Store:  # fmt: skip
     """Check every file of a data set and pack the good ones.
 
@@ -262,6 +344,10 @@ def import_folders(
         Of what is stored: Hz, and short side in pixels.
     holdout : float
         Share of each seen class's files kept out of ``train``, half ``val``, half ``test``, by hash of name.
+    longest : float
+        Seconds; a longer recording is left out.
+    rebuild : bool
+        Pack anew where there is a store of other files or settings.
     workers : int, optional
         Processes; default: one per core.
 
@@ -271,22 +357,25 @@ def import_folders(
         Its manifest lists every file that was left out ("excluded") or is worth a remark ("warnings").
     """
     settings = {"sample_rate": sample_rate, "image_size": image_size}
-    check_limits({**settings, "holdout": holdout}, LIMITS)
+    reading = settings | {"longest": longest}
+    check_limits({**reading, "holdout": holdout}, LIMITS | {"longest": (MIN_SECONDS, 3600.0)})
     root = Path(source)
     files, classes, remarks = _walk(root)
-    plan = {"import": IMPORT_VERSION, **settings, "holdout": holdout}
-    with importing(root, folder, plan, files) as writer:
+    plan = {"import": IMPORT_VERSION, **reading, "holdout": holdout}
+    with importing(root, folder, plan, files, rebuild) as writer:
         if writer.finished:
             return Store(folder)
-        kept = read_files(writer, root, files, _read, settings, workers, progress)
+        kept = read_files(writer, root, files, _read, reading, workers, progress)
         _refuse_mislabeled(files, remarks)
+        _refuse_foreign_masks(files)
         parts, paired = _split(files, holdout, remarks)
         for split, part in parts.items():
             _pair(split, part, paired, remarks)
         out = {item.file: item.reason for item in files if item.reason}
-        _refuse_empty(parts, classes, out)
-        longest = max(item.facts["seconds"] for item in _good(files, "sound"))
-        facts, remarks = settings | {"seconds": round(longest, 3)}, remarks + _notes(parts, sample_rate)
+        parts, classes = _without_empty(parts, classes, out, remarks)
+        out = {item.file: item.reason for item in files if item.reason}
+        last = max(item.facts["seconds"] for item in _good(files, "sound"))
+        facts, remarks = settings | {"seconds": round(last, 3)}, remarks + _notes(parts, sample_rate)
         chosen = {
             split: _chosen(part, split in paired, list(classes), kept[0]) for split, part in parts.items()
         }
@@ -294,16 +383,16 @@ def import_folders(
 
 
 def _visible(folder: Path) -> list[Path]:
-    hidden = ("Thumbs.db", "desktop.ini")
-    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in hidden)
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name not in JUNK)
 
 
 def _inside(root: Path, folder: Path, remarks: list[tuple], known: tuple[str, ...] = (), files=False) -> dict:
     """What belongs into a folder, by name: files, folders of known names, or any; the rest is remarked."""
     good, belong, layout = {}, "its files belong directly into", f"(the folders {', '.join(known)})"
     for path in _visible(folder):
-        pickled = path.suffix.lower() in (".pickle", ".pkl")
+        pickled, odd = path.suffix.lower() in (".pickle", ".pkl"), odd_place(root, path)
         faults = (
+            (odd and not odd.startswith("link"), odd),
             (not path.exists(), "broken link: what it points to is not there"),
             (files and not path.is_file(), f"not opened: a subfolder; {belong} {folder.name}/"),
             (not files and pickled, "not opened: a pickle can run code; the folders are walked instead"),
@@ -311,9 +400,10 @@ def _inside(root: Path, folder: Path, remarks: list[tuple], known: tuple[str, ..
             (known and path.name not in known, f"not opened: it is no part of the layout {layout}"),
         )
         if why := next((text for fault, text in faults if fault), ""):
-            remarks.append((path.relative_to(root).as_posix(), why))
+            remarks.append((told(path.relative_to(root)), why))
         else:
             good[path.name] = path
+            remarks += [(path.relative_to(root).as_posix(), odd)] * bool(odd)
     return good
 
 
@@ -359,7 +449,9 @@ def _walk_split(root: Path, split: str, problems: list[str], remarks: list[tuple
     files, names = [], {}
     for folder in _inside(root, root / split, remarks).values():
         name = class_name(folder.name)
-        if name in names:
+        if not name:
+            problems.append(f"{folder}: the name of a class holds no letter or digit; rename it")
+        elif name in names:
             problems.append(f"{folder} and {names[name]} are the same class ({name}); merge them")
         names[name] = folder
         roles = _inside(root, folder, remarks, LAYOUT[split])
@@ -403,19 +495,20 @@ def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dic
         text = f"not used: in {item.role}/ the suffix must be one of {', '.join(suffixes)}"
         raise MediaError(path, text)
     if item.role == "sound":
-        wave, rate, kind = media.open_audio(path)
-        _judge_audio(path, item, wave, rate)
-        audio = media.to_int16(media.resample(wave.mean(axis=1), rate, settings["sample_rate"]))
+        heard = media.open_audio(path, longest=settings["longest"])
+        kind = heard.kind
+        _judge_audio(path, item, heard)
+        audio = media.to_int16(media.resample(heard.wave, heard.rate, settings["sample_rate"]))
         row = {"kind": "recording", "audio": audio.astype("<i2").tobytes()}
     else:
-        image, kind = media.open_image(path, mode="L" if item.role == "segment" else "RGB")
+        image, kind, lay = (media.open_mask if item.role == "segment" else media.open_image)(path)
+        item.facts["orientation"] = lay
         item.facts["size"] = [image.shape[1], image.shape[0]]
         row = {"time": -1.0, "kind": "photo", "jpeg": b"", "objects": b""}
         if item.role == "segment":
-            mask = (image > 127).astype(np.uint8)
-            if mask.min() == mask.max():
-                raise MediaError(path, f"the mask is {'full' if mask.any() else 'empty'}")
-            row["objects"] = media.encode_png(mask)
+            if image.min() == image.max():
+                raise MediaError(path, "the mask is empty, or full: it has one value only")
+            row["objects"] = media.encode_png(image.astype(np.uint8))
         elif is_flat(image):
             raise MediaError(path, "empty: one flat color")
         else:
@@ -427,18 +520,18 @@ def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dic
     return ([], rows) if item.role == "sound" else (rows, [])
 
 
-def _judge_audio(path: Path, item: _File, wave: np.ndarray, rate: int) -> None:
-    samples, channels = wave.shape
-    item.facts |= {"rate": rate, "seconds": samples / rate}
-    full = float(np.mean(np.abs(wave) >= 0.999))
-    if samples < MIN_SECONDS * rate:
-        text = f"too short: {samples / rate:.2f} s, at least {MIN_SECONDS} s are needed"
-        raise MediaError(path, text)
-    refuse_silence(path, wave.mean(axis=1), " after the mix to one channel" if channels > 1 else "")
-    if channels > 1:
-        item.notes.append(f"{channels} channels, mixed to one")
-    if full > CLIPPED:
-        item.notes.append(f"clipped: {100 * full:.1f} % of its samples are at full scale")
+def _judge_audio(path: Path, item: _File, heard: media.Recording) -> None:
+    seconds, several = len(heard.wave) / heard.rate, heard.channels > 1
+    item.facts |= {"rate": heard.rate, "seconds": seconds}
+    if seconds < MIN_SECONDS:
+        raise MediaError(path, f"too short: {seconds:.2f} s, at least {MIN_SECONDS} s are needed")
+    refuse_silence(path, heard.wave, " after the mix to one channel" if several else "")
+    if several:
+        item.notes.append(f"{heard.channels} channels, mixed to one")
+    if heard.divisor > LOUD:
+        item.notes.append(f"beyond full scale: divided by {heard.divisor:g}")
+    elif heard.full > CLIPPED:
+        item.notes.append(f"clipped: {100 * heard.full:.1f} % of its samples are at full scale")
 
 
 def _refuse_mislabeled(files: list[_File], remarks: list[tuple]) -> None:
@@ -461,6 +554,20 @@ def _refuse_mislabeled(files: list[_File], remarks: list[tuple]) -> None:
                 item.drop(f"copy: the same content as {group[0].file}")
             elif before and item.split == before.split:
                 remarks.append((item.file, f"copy, kept: the same content as {before.file}"))
+
+
+def _refuse_foreign_masks(files: list[_File]) -> None:
+    """Drop masks of other proportions than their picture; those drawn as it lies in its file are turned."""
+    photos = {item.stem_path: item for item in _good(files, "video") if item.split == "test"}
+    for mask in _good(files, "segment"):
+        photo = photos.get(mask.stem_path)
+        (width, height), (w, h) = mask.facts["size"], photo.facts["size"] if photo else mask.facts["size"]
+        if photo and max(width * h, height * w) > SQUEEZED * min(width * h, height * w):
+            mask.facts["turn"] = photo.facts["orientation"]
+            if mask.facts["turn"] < 5 or max(height * h, width * w) > SQUEEZED * min(height * h, width * w):
+                mask.drop(
+                    f"mask of other proportions: {width} x {height}, its picture {w} x {h}; draw it on that"
+                )
 
 
 def _split(files: list[_File], holdout: float, remarks: list) -> tuple[dict[str, list[_File]], set[str]]:
@@ -508,22 +615,34 @@ def _pair(split: str, part: list[_File], paired: set[str], remarks: list) -> Non
                 item.drop(why)
 
 
-def _refuse_empty(parts: dict[str, list], classes: dict[str, bool], out: dict[str, str]) -> None:
-    """A split that is empty, or that a class has vanished from, is an error that lists what was found."""
-    problems = []
-    for split, part in parts.items():
-        due = {name for name, seen in classes.items() if split == ("train" if seen else "unseen")}
-        for role, what in (("video", "picture"), ("sound", "sound")):
-            left = {item.label for item in _good(part, role)}
-            lost = sorted(({item.label for item in _of(part, role)} | due) - left)
-            if not left:
-                problems.append(f"split {split} is left without a single usable {what}")
-            elif lost:
-                problems.append(f"split {split} is left without a usable {what} of {', '.join(lost)}")
-    if problems:
-        held = any(text.startswith(("split val", "split test")) for text in problems)
-        fix = "mend or add files of these classes" + (", or change holdout" if held else "")
-        raise FolderError(f"{'; '.join(problems)}; {fix}.\n{left_out(out)}")
+def _without_empty(
+    parts: dict[str, list], classes: dict[str, bool], out: dict[str, str], remarks: list
+) -> tuple[dict[str, list], dict[str, bool]]:
+    """Splits and classes that have usable pictures and sounds; what has none is remarked."""
+
+    def left(split: str) -> set[str]:
+        usable = ({item.label for item in _good(parts.get(split, []), role)} for role in ("video", "sound"))
+        return set.intersection(*usable)
+
+    home = {name: ("train",) if seen else tuple(TARGETS.values()) for name, seen in classes.items()}
+    whole = {name: seen for name, seen in classes.items() if any(name in left(split) for split in home[name])}
+    for name in sorted(set(classes) - set(whole)):
+        remarks.append((name, "no class: not one picture, or not one sound, of it can be used"))
+    for split, part in list(parts.items()):
+        lost = sorted({item.label for item in part} & set(whole) - left(split))
+        for item in part:
+            if item.label not in whole or item.label in lost:
+                item.drop("left over: its class has no usable picture with a sound in this split")
+        if not _good(part, "video", "sound"):
+            del parts[split]
+            remarks.append(
+                (split, "no such split: nothing of it can be used; add files, or change --holdout")
+            )
+        elif lost:
+            remarks.append((split, f"without {', '.join(lost)}: no usable picture with a sound; add files"))
+    if not parts:
+        raise FolderError(f"not one class has a picture and a sound that can be used.\n{left_out(out)}")
+    return parts, whole
 
 
 def _notes(parts: dict[str, list[_File]], rate: int) -> list[tuple]:
@@ -550,11 +669,12 @@ def _chosen(part: list[_File], paired: bool, classes: list[str], images) -> tupl
     """Rows of a split's images and sounds, with label, row of the sound, and mask."""
     sounds, chosen = _good(part, "sound"), []
     clips = {item.stem_path: k for k, item in enumerate(sounds)} if paired else {}
-    masks = {mask.stem_path: mask.rows["images"][0] for mask in _good(part, "segment")}
+    masks = {mask.stem_path: mask for mask in _good(part, "segment")}
     for item in _good(part, "video"):
         row, own = item.rows["images"][0], {"label": classes.index(item.label)}
         if item.stem_path in masks:
-            drawn, (height, width) = images.objects(masks[item.stem_path]), images.image(row).shape[:2]
+            mask, (height, width) = masks[item.stem_path], images.image(row).shape[:2]
+            drawn = media.turn(images.objects(mask.rows["images"][0]), mask.facts.get("turn", 1))
             drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
             own["objects"] = media.encode_png(drawn)
         chosen.append((row, own | {"clip": clips.get(item.stem_path, -1)}))

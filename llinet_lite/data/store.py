@@ -10,7 +10,6 @@ A store is a folder::
 
 Images and sounds are two tables, so that photos and recordings that are paired only by class fit as well.
 ``datasets`` opens the files memory mapped, and nothing is read before it is asked for.
-
 Notebook: 00
 """
 
@@ -34,9 +33,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llinet_lite.data.media import decode_jpeg, decode_png
-from llinet_lite.files import write_whole
+from llinet_lite.files import refuse_worker, write_whole
 
 FORMAT = 1  # version of the layout described above
+ANEW = "delete the folder of the store and build it again"
 TEXT, NUMBER, BINARY = pa.string(), pa.int32(), pa.binary()
 IMAGE_COLUMNS = {
     "id": TEXT,  # unique in its split
@@ -107,6 +107,7 @@ def _start_worker(parent: int) -> None:
 @contextlib.contextmanager
 def locked(folder) -> Iterator[None]:
     """Hold the lock of a store's folder; refuse at once where another process holds it."""
+    refuse_worker()
     try:
         with filelock.FileLock(Path(folder) / ".lock", timeout=0):
             yield
@@ -178,27 +179,30 @@ class StoreWriter:
             changes = [f"{k}: {str(old.get(k))[:60]} there, {str(new.get(k))[:60]} now" for k in keys]
             raise StoreError(
                 f"{self.folder}: this store was begun with other settings ({'; '.join(changes)}). "
-                "Name another folder, or delete this one to build it again."
+                "Name another folder, or delete this one (llinet import: add --rebuild) to build it again."
             )
 
     @property
     def finished(self) -> bool:
-        """Whether there is a store already."""
-        return self.manifest.is_file()
+        """Whether there is a whole store already."""
+        return whole(self.folder)
 
     def missing(self, split: str, shards: int) -> list[int]:
-        """Numbers of the shards of a split that are still to be written; the sounds come last."""
-        numbers = range(shards)
-        return [k for k in numbers if not shard_path(self.folder, split, "sounds", k).exists()]
+        """Numbers of the shards of a split that are still to be written."""
+        return missing_shards(self.folder, split, shards)
 
     def finish(self, manifest: dict, shards: dict[str, int]) -> Store:
-        """Count and hash the new splits of so many `shards`, write the manifest, and open the store."""
-        splits = json.loads(self.manifest.read_text("utf-8"))["splits"] if self.finished else {}
+        """Count and hash the splits of so many `shards`, write the manifest, and open the store.
+
+        Splits that were built again must hold the rows that the manifest names.
+        """
+        splits = Store(self.folder).splits if self.manifest.is_file() else {}
         for split, count in shards.items():
-            if split not in splits:
-                tables = open_tables(self.folder, split, count)
-                sizes = dict(zip(SCHEMAS, map(len, tables), strict=True))
-                splits[split] = {**sizes, "shards": count, "sha256": hash_rows(tables)}
+            tables = open_tables(self.folder, split, count)
+            sizes = dict(zip(SCHEMAS, map(len, tables), strict=True))
+            facts = {**sizes, "shards": count, "sha256": hash_rows(tables)}
+            if splits.setdefault(split, facts) != facts:
+                raise StoreError(f"{self.folder / split}: not the rows that were built first; {ANEW}")
         full = {"format": FORMAT, "excluded": [], "warnings": []} | manifest
         full |= {"splits": splits, "plan": self.plan}
         facts = {key: full[key] for key in ("sample_rate", "seconds", "image_size", "classes")}
@@ -232,6 +236,19 @@ def hash_rows(tables: tuple[ImageTable, SoundTable]) -> str:
 def shard_path(folder, split: str, table: str, index: int) -> Path:
     """File of one shard of a table."""
     return Path(folder) / split / f"{table}-{index:05d}.arrow"
+
+
+def missing_shards(folder, split: str, shards: int) -> list[int]:
+    """Numbers of the shards of a split of which a table is missing."""
+    paths = ([shard_path(folder, split, table, k) for table in SCHEMAS] for k in range(shards))
+    return [k for k, pair in enumerate(paths) if not all(path.exists() for path in pair)]
+
+
+def whole(folder) -> bool:
+    """Whether there is a manifest, and every shard that it names."""
+    there = (Path(folder) / "manifest.json").is_file()
+    splits = Store(folder).splits.items() if there else ()
+    return there and not any(missing_shards(folder, split, facts["shards"]) for split, facts in splits)
 
 
 def open_table(folder, split: str, table: str, shards: int):
@@ -347,10 +364,10 @@ class Store:
                 what = "was begun but not finished; run the command that builds it again"
             raise StoreError(f"{self.folder}: {what}") from None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: cannot be read ({error}); build the store again") from error
+            raise StoreError(f"{path}: cannot be read ({error}); delete it and build again") from error
         found = self.manifest.get("format")
         if found != FORMAT:
-            raise StoreError(f"{path}: format {found!r}, but this version reads {FORMAT}; build it again")
+            raise StoreError(f"{path}: format {found!r}, but this version reads {FORMAT}; {ANEW}")
         self._tables = {}
 
     def __reduce__(self):  # a worker process opens its own memory maps
@@ -367,7 +384,7 @@ class Store:
             facts = self.splits[split]
             tables = self._tables[split] = open_tables(self.folder, split, facts["shards"])
             if [*map(len, tables)] != [facts["images"], facts["sounds"]]:
-                raise StoreError(f"{self.folder}/{split}: not as many rows as its manifest says; build again")
+                raise StoreError(f"{self.folder / split}: not as many rows as its manifest says; {ANEW}")
         return self._tables[split]
 
     def images(self, split: str) -> ImageTable:
@@ -382,7 +399,7 @@ class Store:
         """Read everything and compare it with the hashes in the manifest; StoreError where they differ."""
         for split, facts in self.splits.items():
             if hash_rows(open_tables(self.folder, split, facts["shards"])) != facts["sha256"]:
-                raise StoreError(f"{self.folder}: the rows of split {split!r} are not those that were built")
+                raise StoreError(f"{self.folder / split}: the rows are not those that were built; {ANEW}")
 
 
 # ---------------------------------------------------------------- several stores as one

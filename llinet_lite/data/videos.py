@@ -1,13 +1,12 @@
 """A folder of videos, with or without a list, as a store.
 
 A list is a csv in the form of AudioSet (``YTID, start, end, "label,label"``, ``#`` for comments) or VGGSound
-(``ytid,start,label,split``, clips of 10 s); a file is found by its id, alone or with the start as the usual
-downloaders name it: ``ID_000030.mp4``, ``ID_30_40.mp4`` ... Without a list the class of a video is its folder
+(``ytid,start,label,split``, clips of 10 s); seconds count from the beginning of the film. A file is found by
+its id, alone or as the usual downloaders name it (FORMS). Without a list the class of a video is its folder
 (or ``unlabelled``); folders ``train``, ``val``, ``test``, ``unseen`` above the classes are the splits.
 
 A video longer than ``seconds`` becomes several clips. Of each all of the sound is kept, and some images, at
 times on the 0.04 s grid whose second of sound lies inside the clip.
-
 Notebook: 10
 """
 
@@ -32,7 +31,7 @@ from llinet_lite.data.folders import FolderError
 from llinet_lite.data.media import MediaError
 from llinet_lite.data.store import Store, announce, check_limits
 
-IMPORT_VERSION = 2  # raise it whenever the same video gives other rows
+IMPORT_VERSION = 3  # raise it whenever the same video gives other rows
 SAMPLED = 64  # videos whose headers are read to estimate the size of all
 OFFSET = 0.1  # seconds between the beginnings of sound and images that are worth a remark
 UNLABELLED = "unlabelled"
@@ -41,6 +40,7 @@ NAMES = "class_labels_indices.csv"  # AudioSet's table of codes and names
 VGGSOUND_SECONDS = 10.0
 MIN_SECONDS = 1.2  # shortest clip
 SHOWN = 5  # names in a remark about many files
+FORMS = "ID, ID_000030, ID_30, ID_30_40, ID_30.000_40.000 or ID_30000_40000, with or without a Y before it"
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Listed(folders.Item):
 def import_videos(
     source, folder, *, listing=None, unseen: tuple[str, ...] = (), sample_rate: int = 16000,
     image_size: int = 128, frames: int = 4, seconds: float = 10.0, holdout: float = 0.2,
-    workers: int | None = None, progress: bool = True,
+    rebuild: bool = False, workers: int | None = None, progress: bool = True,
 ) -> Store:  # fmt: skip
     """Check every video of a folder and pack the good ones.
 
@@ -76,11 +76,12 @@ def import_videos(
     check_limits({**settings, "holdout": holdout}, limits)
     root = Path(source)
     items, excluded, remarks = walk_videos(root, Path(listing) if listing else None)
-    hidden, there = sorted(map(folders.class_name, unseen)), {item.label for item in items}
+    names, there = _names(root), {item.label for item in items}
+    hidden = sorted(_class(label, names) for label in unseen)
     if strange := ", ".join(sorted(set(hidden) - there)):
         raise FolderError(f"no video is of the class {strange}: there are {', '.join(sorted(there))}")
     plan = {"import videos": IMPORT_VERSION, **settings, "holdout": holdout, "unseen": hidden}
-    with folders.importing(root, folder, plan, items) as writer:
+    with folders.importing(root, folder, plan, items, rebuild) as writer:
         if writer.finished:
             return Store(folder)
         _announce(folder, root, items, settings, progress)
@@ -99,36 +100,41 @@ def holds_videos(root: Path) -> bool:
     """Whether a folder is one of videos, not of photos and recordings in `sound` and `video` folders."""
     if any(path.is_dir() for role in ("sound", "video") for path in root.glob(f"*/*/{role}")):
         return False
-    return any(_is_video(path) for path in root.rglob("*"))
+    return any(_is_video(path) for path in folders.files_below(root)[0].values())
 
 
 def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in media.VIDEO_SUFFIXES and path.name[0] != "." and path.is_file()
+    return path.suffix.lower() in media.VIDEO_SUFFIXES
 
 
 def walk_videos(root: Path, listing: Path | None = None) -> tuple[list[Listed], dict[str, str], list[tuple]]:
     """List what a folder of videos offers: clips in order of file and start, faults by file, remarks."""
     if not root.is_dir():
         raise FolderError(f"{root}: there is no such folder")
-    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name[0] != ".")
-    videos = {path.relative_to(root).as_posix(): path for path in files if _is_video(path)}
+    files, odd = folders.files_below(root)
+    excluded = {file: why for file, why in odd if not why.startswith("link")}
+    remarks = [(file, why) for file, why in odd if file not in excluded]
+    videos = {file: path for file, path in files.items() if _is_video(path)}
     if not videos:
         raise FolderError(f"{root}: there is no video in it ({', '.join(media.VIDEO_SUFFIXES)})")
-    lists = [path for path in sorted(root.glob("*.csv")) if path.name != NAMES]
+    tables = [path for file, path in files.items() if path.suffix.lower() == ".csv" and "/" not in file]
+    lists = [path for path in tables if path.name != NAMES]
     if not listing and len(lists) > 1:
         names = ", ".join(path.name for path in lists)
         raise FolderError(f"{root} holds several lists ({names}): name the one to take (--list)")
-    others, remarks = defaultdict(list), []
-    for path in files:
-        if not _is_video(path) and path.suffix != ".csv":
-            others[path.suffix.lower() or "no suffix"].append(path.relative_to(root).as_posix())
+    others = defaultdict(list)
+    for file, path in files.items():
+        if file not in videos and path.suffix.lower() != ".csv":
+            others[path.suffix.lower() or "no suffix"].append(file)
     for kind, names in sorted(others.items()):
         remarks.append((names[0], f"not opened: {len(names)} files ({kind}) are no videos"))
     listing = listing or (lists[0] if lists else None)
     if listing:
-        items, excluded = _by_list(root, videos, listing, remarks)
+        items = _by_list(root, videos, listing, excluded, remarks)
     else:
-        items, excluded = [_by_folder(file) for file in videos], {}
+        above = [Path(file).parent.name for file in videos]
+        folders.refuse_names([name for name in above if name], root)
+        items = [_by_folder(file) for file in videos]
     counts = Counter(label for item in items for label in set(item.labels))
     items = [replace(item, label=min(item.labels, key=lambda label: counts[label])) for item in items]
     if several := sum(len(item.labels) > 1 for item in items):
@@ -184,7 +190,7 @@ def _row(cells: list[str]) -> tuple[str, float, float, tuple[str, ...], str] | N
     try:
         name, start, third, fourth = cells[0], float(cells[1]), cells[2], cells[3]
         if len(cells) == 4 and fourth in SPLITS[:3] and third and name and math.isfinite(start):
-            return name, start, start + VGGSOUND_SECONDS, (folders.class_name(third),), fourth
+            return name, start, start + VGGSOUND_SECONDS, (third,), fourth
         # an unquoted list of labels comes apart into further cells
         labels = tuple(label.strip() for cell in cells[3:] for label in cell.split(",") if label.strip())
         end = float(third)
@@ -193,26 +199,45 @@ def _row(cells: list[str]) -> tuple[str, float, float, tuple[str, ...], str] | N
     return (name, start, end, labels, "") if name and labels and 0 <= start < end < math.inf else None
 
 
-def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) -> tuple[list[Listed], dict]:
+def _names(root: Path) -> dict[str, str]:
+    """Names by AudioSet's codes, where the folder has the table of them."""
+    if not (root / NAMES).is_file():
+        return {}
+    with _readable(root / NAMES) as table:
+        return {row["mid"]: row["display_name"] for row in csv.DictReader(table)}
+
+
+def _class(label: str, names: dict[str, str]) -> str:
+    """Class of a label or code; a code that has no name stays what it is."""
+    label = names.get(label, label)
+    return label if label[:1] == "/" else folders.class_name(label)
+
+
+def _by_list(root: Path, videos: dict, listing: Path, excluded: dict, remarks: list) -> list[Listed]:
     """Find the file of every row; what is listed and not there, or there and not listed, is said."""
-    names, by_stem, excluded, items, missing = {}, {}, {}, {}, []
-    if (root / NAMES).is_file():
-        with _readable(root / NAMES) as table:
-            names = {row["mid"]: folders.class_name(row["display_name"]) for row in csv.DictReader(table)}
+    names, by_stem, items, missing, twice = _names(root), {}, {}, [], []
     for file, path in videos.items():
         kept = by_stem.setdefault(path.stem, file)
         if kept != file:
             excluded[file] = f"ambiguous: {kept} has the same name"
     rows = read_list(listing)
+    texts = sorted({names.get(label, label) for *_, labels, _ in rows for label in labels})
+    folders.refuse_names([text for text in texts if text[0] != "/"], listing)
     for line, name, start, end, labels, split in rows:
         stem = next((stem for stem in _stems(name, start, end) if stem in by_stem), None)
         if stem is None:
             missing.append(name)
             continue
-        span, labels = (start, end) if stem == name else None, tuple(names.get(code, code) for code in labels)
+        span = (start, end) if stem in (name, f"Y{name}") else None
+        labels = tuple(_class(one, names) for one in labels)
         item = Listed(by_stem[stem], split, "", name=name, labels=labels, span=span)
         if items.setdefault((item.file, span), item) is not item:
-            remarks.append((listing.name, f"line {line}: {name} is listed twice"))
+            twice.append(f"line {line}")
+    if not items:
+        text = f"not one of its {len(rows)} rows has a video in {root}: it lists {_some(missing)}, there are"
+        raise FolderError(f"{listing}: {text} {_some([*by_stem])}; a file is named {FORMS}")
+    if twice:
+        remarks.append((listing.name, f"listed twice: {len(twice)} rows ({_some(twice)})"))
     if missing:
         text = f"not there: {len(missing)} of {len(rows)} rows have no file in the folder ({_some(missing)})"
         remarks.append((listing.name, text))
@@ -225,7 +250,7 @@ def _by_list(root: Path, videos: dict[str, Path], listing: Path, remarks: list) 
         some = ", ".join(codes[:SHOWN])
         text = f"codes: {len(codes)} labels have no name ({some}): put {NAMES} beside it"
         remarks.append((listing.name, text))
-    return list(items.values()), excluded
+    return list(items.values())
 
 
 def _some(names: list[str]) -> str:
@@ -236,7 +261,8 @@ def _stems(name: str, start: float, end: float) -> list[str]:
     """Usual names of a downloaded clip, without suffix; the first that is there counts."""
     first, last = round(start), round(end)
     cut = [f"{first:06d}", f"{first}_{last}", f"{1000 * first}_{1000 * last}", f"{first}", f"{1000 * first}"]
-    return [*(f"{name}_{mark}" for mark in cut), name]
+    cut += [f"{start:.3f}_{end:.3f}", f"{round(1000 * start)}_{round(1000 * end)}"]
+    return [stem for one in (name, f"Y{name}") for stem in (*(f"{one}_{mark}" for mark in cut), one)]
 
 
 # --------------------------------------------------------------- what it is worth
@@ -261,15 +287,17 @@ def _read_clips(path: Path, item: Listed, settings: dict) -> tuple[list[dict], l
     info = media.probe_video(path)
     begin, end = info.start, info.end
     if item.span and info.seconds > item.span[1] - item.span[0] + 1:  # else it was cut to that length already
-        begin, end = max(begin, item.span[0]), min(end, item.span[1])
+        begin, end = max(begin, info.origin + item.span[0]), min(end, info.origin + item.span[1])
     about = {"size": [info.width, info.height], "rate": round(info.rate, 2), "turned": info.turned}
+    about |= {"origin": info.origin, "tracks": info.tracks}
     images, sounds, clips, fault = [], [], [], ""
     for start, length in _clips(begin, end, settings):
         try:
             some, sound = _rows(path, item, start, length, settings, about)
         except MediaError as error:
             fault = fault or error.reason
-            item.notes.append(f"in part: {start:.1f} to {start + length:.1f} s left out, {error.reason}")
+            when = start - info.origin
+            item.notes.append(f"in part: {when:.1f} to {when + length:.1f} s left out, {error.reason}")
             continue
         images += some
         sounds.append(sound)
@@ -303,17 +331,19 @@ def _times(file: str, start: float, length: float, count: int) -> np.ndarray:
 
 def _rows(path, item, start: float, length: float, settings: dict, facts: dict) -> tuple[list[dict], dict]:
     """Decode a clip and make its rows; a :class:`MediaError` says why it cannot be used."""
-    times = _times(item.file, start, length, settings["frames"])
-    images, wave = media.cut_video(path, start, length, times, settings["sample_rate"])
+    into = start - facts["origin"]
+    times = _times(item.file, into, length, settings["frames"])
+    images, wave = media.cut_video(
+        path, start, length, times, settings["sample_rate"], settings["image_size"]
+    )
     folders.refuse_silence(path, wave)
     if all(map(folders.is_flat, images)):
         raise MediaError(path, "empty: every picture is one flat color; check its picture track")
-    about = json.dumps({"labels": item.labels, "start": start, "seconds": length, **facts})
-    shared, name, rows = {"kind": "video", "factors": about}, f"{item.file}@{start:.2f}", []
+    about = json.dumps({"labels": item.labels, "start": round(into, 4), "seconds": length, **facts})
+    shared, name, rows = {"kind": "video", "factors": about}, f"{item.file}@{into:.2f}", []
     for time, image in zip(times.tolist(), images, strict=True):
-        small = media.resize_short_side(image, settings["image_size"])
         row = {"id": f"{name}+{time:.2f}", "time": time, "objects": b"", **shared}
-        rows.append({**row, "jpeg": media.encode_jpeg(small)})
+        rows.append({**row, "jpeg": media.encode_jpeg(image)})
     return rows, {"id": name, "audio": media.to_int16(wave).astype("<i2").tobytes(), **shared}
 
 
@@ -324,6 +354,8 @@ def _notes(info: media.VideoInfo) -> list[str]:
     notes = (
         (info.height > info.width, f"portrait: {size} pixels, kept upright"),
         (info.turned, f"turned: by {info.turned} degrees, as its metadata say"),
+        (info.mirrored, "mirrored: as its metadata say"),
+        (info.tracks, f"several tracks: {info.tracks} are taken"),
         (not info.square, f"stretched: its pixels are not square; now {size}"),
         (info.varies, f"variable frame rate: {steps}"),
         (when > OFFSET, f"late {who}: it begins {when:.2f} s after the rest, and so does the clip"),
@@ -399,7 +431,7 @@ def _classes(used, items, hidden, excluded, remarks) -> dict[str, bool]:
         remarks.append((label, f"no class: none of its {count} videos can be used"))
     splits = {item.split for item in used}
     if absent := ", ".join(split for split in SPLITS[:3] if split not in splits):
-        text = "lessons that train need all three; add videos of the same class, or change holdout"
+        text = "lessons that train need all three; add videos of the same class, or change --holdout"
         remarks.append((absent, f"no such split: {text}"))
     return {name: name not in hidden for name in sorted(there, key=lambda name: (name in hidden, name))}
 

@@ -48,17 +48,10 @@ SHORT = {"rate": 2.0, "decay": 0.8}  # of LLINet's Adam in runs of a few epochs;
 # Where paper, released code and good practice disagree about LLINet, one thing each, beside "brief", LLINet
 # with as few epochs on the named classes alone: lesson 09.
 ABLATIONS = {
-    "brief": {},
-    "gate-none": {"gate": "none"},
-    "gate-batch": {"gate": "batch"},
-    "scale-1": {"scale": 1.0},
-    "zero": {"same_class": "zero"},
-    "all": {"same_class": "all"},
-    "distinct": {"same_class": "distinct"},
-    "bn-train": {"frozen_bn": "train"},
-    "decay-image": {"decayed": "image"},
-    "decay-tenth": {"decay": 0.1},
-}
+    "brief": {}, "gate-none": {"gate": "none"}, "gate-batch": {"gate": "batch"}, "scale-1": {"scale": 1.0},
+    "zero": {"same_class": "zero"}, "all": {"same_class": "all"}, "distinct": {"same_class": "distinct"},
+    "bn-train": {"frozen_bn": "train"}, "decay-image": {"decayed": "image"}, "decay-tenth": {"decay": 0.1},
+}  # fmt: skip
 
 
 # ---- plans
@@ -390,13 +383,13 @@ def train_or_load(
     `vggish` if the plan says so; by default the workspace's own, see :mod:`llinet_lite.experiments.standins`.
     """
     profile, paired = workspace.profile, plan.method in CORRESPONDENCE
-    store, ear = workspace.store(("train", "val")), None
+    ear = None
     trunk = None if paired else trunk or standins.chosen_trunk(workspace)
     if plan.options.get("audio", "logmel") == "vggish":
-        ear = models.Ear(vggish or standins.chosen_vggish(workspace), store.sample_rate)
+        ear = models.Ear(vggish or standins.chosen_vggish(workspace), profile.sample_rate)
     if seed == 0 and (known := _loaded(workspace, plan, trunk, ear)):
         return known
-    start, length = None, str(plan.epochs)
+    store, start, length = workspace.store(("train", "val")), None, str(plan.epochs)
     if plan.start:
         first = plans(profile, None if workspace.is_world else store)[plan.start]
         start = train_or_load(workspace, first, seed).network

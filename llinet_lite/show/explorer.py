@@ -2,7 +2,6 @@
 
 A :class:`Localizer` is what is asked of a network; :class:`Stage` gives every answer without a widget;
 :class:`Explorer` is the widget, and explorer.js draws what it sends.
-
 Notebook: 07, 10
 """
 
@@ -276,9 +275,7 @@ def _brought(name: str, data: bytes, fix: str) -> Iterator[str]:
 def photo(name: str, data: bytes, size: int) -> Picture:
     """Read a reader's photo, its shorter side brought to `size` pixels, or raise MediaError, one sentence."""
     with _brought(name, data, f"choose a JPEG or PNG picture of at most {MEGABYTES} MB") as name:
-        image, _ = open_image(name, data)
-        if max(image.shape[:2]) > 20 * min(image.shape[:2]):
-            raise MediaError(name, "the picture is a strip, over 20 times as long as wide")
+        image, *_ = open_image(name, data)
     caption = name if image.shape[0] == image.shape[1] else f"{name} (its middle square)"
     return Picture(caption, "", resize_short_side(image, size))
 
@@ -287,12 +284,10 @@ def recording(name: str, data: bytes, rate: int, shortest: float = SHORTEST) -> 
     """Read a reader's sound of 1 to 60 s as one channel of a rate, or raise MediaError, one sentence."""
     fix = f"choose a sound of {shortest:g} to {LONGEST:g} s, as wav, flac, ogg, mp3 or m4a"
     with _brought(name, data, fix) as name:
-        wave, own_rate, _ = open_audio(name, data, LONGEST)
-        if len(wave) < shortest * own_rate:
-            raise MediaError(name, f"lasts {len(wave) / own_rate:.2f} s")
-    wave = resample(np.ascontiguousarray(wave.mean(1)), own_rate, rate)
-    wave = wave / max(1.0, float(np.abs(wave).max()))  # float files may exceed 1
-    return Sound(name, to_int16(wave), rate)
+        heard = open_audio(name, data, LONGEST)
+        if len(heard.wave) < shortest * heard.rate:
+            raise MediaError(name, f"lasts {len(heard.wave) / heard.rate:.2f} s")
+    return Sound(name, to_int16(resample(heard.wave, heard.rate, rate)), rate)
 
 
 # ---------------------------------------------------------------- answers
@@ -388,6 +383,10 @@ class Stage:
             raise ValueError(f"{picture.caption} has no sound of its own: choose another sound")
         return replace(self.sounds[picture.sound], moment=picture.time)
 
+    def others(self, picture: Picture) -> list[str]:
+        """Return the classes that can be heard and are not in a picture."""
+        return [self.names[c] for c in self.classes if c not in picture.players]
+
     def _choose(self, kind: str, picture: Picture, label: int) -> Sound:
         """Return "own sound", "another class", their "mixture", or "silence" as long as the sounds."""
         if kind == "silence":
@@ -395,10 +394,11 @@ class Stage:
             return Sound(kind, wave, self.rate, frozenset())
         if kind == "own sound":
             return self.own_sound(picture)
-        known = [sound for sound in self.sounds if sound.labels == {label}]
-        known = known or [sound for sound in self.sounds if label in sound.labels]
+        here = set(picture.players)
+        known = [sound for sound in self.sounds if label in sound.labels and not sound.labels & here]
+        known = [sound for sound in known if len(sound.labels) == 1] or known
         if not known:
-            raise ValueError(f"the split has no sound of {self.names[label]}: choose another class")
+            raise ValueError(f"the split has no sound of {self.names[label]} alone: choose another class")
         other = known[(picture.index or 0) % len(known)]  # another one for every picture, in turn
         return other if kind == "another class" else mixture(self.own_sound(picture), other)
 
@@ -504,9 +504,8 @@ class Explorer(anywidget.AnyWidget):
         # A cell may set an attribute while the reader moves a control: Jupyter has a thread for each.
         self._lock, self._busy = threading.RLock(), True
         first, titles = stage.pictures[0], list(stage.localizers)
-        others = [stage.names[c] for c in stage.classes if c != first.players[0]]
         sound = "another class" if first.sound is None else "own sound"
-        super().__init__(shown=titles, sound=sound, other=(others or stage.names)[0])
+        super().__init__(shown=titles, sound=sound, other=(stage.others(first) or stage.names)[0])
         self._show()
         self._busy = False
         asked = ["picture", "sound", "other", "time", "shown", "threshold", "spot"]
@@ -578,7 +577,10 @@ class Explorer(anywidget.AnyWidget):
             return picture, self._sounds[self.sound]
         if self.other not in self.stage.names:
             raise ValueError(f"there is no class {self.other!r}: choose one of the list")
-        return picture, self.stage.choose(self.sound, picture, self.stage.names.index(self.other))
+        label, others = self.stage.names.index(self.other), self.stage.others(picture)
+        if label in picture.players and others and self.sound in ("another class", "mixture"):
+            self.other, label = others[0], self.stage.names.index(others[0])
+        return picture, self.stage.choose(self.sound, picture, label)
 
     def _title(self) -> str:
         frame, sound, time = self._now
@@ -689,7 +691,7 @@ class Explorer(anywidget.AnyWidget):
         size = min(10, 0.9 + 2.5 * count), 3.4
         fig, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
         axes[0, 0].imshow(frame.image)
-        axes[0, 0].set_title(frame.caption, fontsize=9)
+        axes[0, 0].set_title(frame.caption, fontsize=9, **figures.PLAIN)
         axes[0, 0].axis("off")
         told = []
         for ax, answer in zip(axes[0, 1:], self.answers.values(), strict=True):
@@ -703,7 +705,7 @@ class Explorer(anywidget.AnyWidget):
             said = "no IoU" if iou is None else f"IoU {iou:.2f}"
             ax.set_title(f"{answer.title}\n{said}", fontsize=9)
             told.append(f"{answer.title} {said}")
-        fig.suptitle(title, fontsize=10)
+        fig.suptitle(title, fontsize=10, **figures.PLAIN)
         looks = {
             "what sounds": {},
             f"map above {threshold:.2f} of its scale": {"linestyle": "--"},

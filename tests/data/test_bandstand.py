@@ -77,16 +77,13 @@ def test_mixed_scenes_are_balanced_and_stay_in_their_pool(split):
         assert take.partner is None if take.kind == "silence" else take.partner in pool - {name}
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"image_size": 0}, "WorldSet.image_size must"),
-        ({"sample_rate": 16001}, "WorldSet.sample_rate must"),
-        ({"seconds": 0.9}, "WorldSet.seconds must"),
-        ({"imprint": 10.5}, "WorldSet.imprint must"),
-        ({"seconds": 1.2, "frames": 20}, "has 5 frames, not 20"),
-    ],
-)
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"image_size": 0}, "WorldSet.image_size must"),
+    ({"sample_rate": 16001}, "WorldSet.sample_rate must"),
+    ({"seconds": 0.9}, "WorldSet.seconds must"),
+    ({"imprint": 10.5}, "WorldSet.imprint must"),
+    ({"seconds": 1.2, "frames": 20}, "has 5 frames, not 20"),
+])  # fmt: skip
 def test_settings_are_checked(fields, message):
     with pytest.raises(ValueError, match=message):
         WorldSet(**fields)

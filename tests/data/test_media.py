@@ -1,6 +1,5 @@
 """One image, one sound, one video, in or out; what is broken is refused with a reason."""
 
-import io
 import pickle
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +38,7 @@ def close(image) -> bool:
 def test_image_round_trips(tmp_path):
     for name in ("a.jpg", "a.png"):
         media.write_image(tmp_path / name, smooth(), quality=95)
-        image, kind = media.open_image(tmp_path / name)
+        image, kind, _ = media.open_image(tmp_path / name)
         assert close(image) and kind == {"a.jpg": "JPEG", "a.png": "PNG"}[name]
     assert close(media.decode_jpeg(media.encode_jpeg(smooth(), 95)))
     index = RNG.integers(0, 4, (20, 30), dtype=np.uint8)
@@ -58,28 +57,22 @@ def test_gray_palette_alpha_and_turned_photos(tmp_path):
 def test_sound_round_trip(tmp_path, suffix):
     left = tone(22050)
     media.write_audio(tmp_path / f"a{suffix}", np.stack([left, 0.5 * left], 1), 22050)
-    wave, rate, kind = media.open_audio(tmp_path / f"a{suffix}")
-    assert rate == 22050 and wave.dtype == np.float32 and abs(len(wave) - len(left)) < 2400
-    assert kind in (suffix[1:].upper(), "MPEG") and wave.shape[1] == 2
-    assert np.sqrt(np.mean(wave**2, axis=0)) == pytest.approx([0.283, 0.141], rel=0.1)
+    heard = media.open_audio(tmp_path / f"a{suffix}")
+    assert heard.rate == 22050 and heard.wave.dtype == np.float32
+    assert abs(len(heard.wave) - len(left)) < 2400
+    assert (heard.kind, heard.channels, heard.divisor) == (suffix[1:].upper(), 2, 1)
+    assert np.sqrt(np.mean(heard.wave**2)) == pytest.approx(0.212, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("name", "keep", "says"),
-    [
-        ("a.jpg", 0.8, "picture is truncated"),
-        ("a.png", 0.8, "picture is truncated"),
-        ("a.wav", 0.6, "truncated: the header promises"),
-        ("a.flac", 0.6, ""),
-        ("a.ogg", 0.6, "truncated: the ogg stream"),
-        ("a.jpg", 0, r"empty \(0 bytes\)"),
-        ("a.wav", 0, r"empty \(0 bytes\)"),
-        ("none.jpg", None, "cannot be read: No such file"),
-        ("text.jpg", None, "no picture that can be decoded"),
-        ("text.wav", None, "no sound that can be decoded"),
-        ("nan.wav", None, "not numbers"),
-    ],
-)
+@pytest.mark.parametrize(("name", "keep", "says"), [
+    ("a.png", 0.8, "picture is truncated"),
+    ("a.wav", 0.6, "truncated: the header promises"),
+    ("a.flac", 0.6, ""),
+    ("a.ogg", 0.6, "truncated: the ogg stream"),
+    ("a.wav", 0, r"empty \(0 bytes\)"),
+    ("none.jpg", None, "cannot be read: No such file"),
+    ("nan.wav", None, "not numbers"),
+])  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_a_reason(tmp_path, name, keep, says):
     path = tmp_path / name
     image = path.suffix in (".jpg", ".png")
@@ -95,15 +88,6 @@ def test_what_cannot_be_read_is_refused_with_a_reason(tmp_path, name, keep, says
         soundfile.write(path, np.array([0.0, np.nan, 0.1], np.float32), 8000, subtype="FLOAT")
     with pytest.raises(MediaError, match=f"{name}: .*{says}"):
         (media.open_image if image else media.open_audio)(path)
-
-
-def test_an_endless_wav_header_is_no_truncation():
-    sink = io.BytesIO()
-    soundfile.write(sink, tone(8000), 8000, format="WAV")
-    data = bytearray(sink.getvalue())
-    at = data.index(b"data") + 4
-    data[at : at + 4] = b"\xff\xff\xff\xff"  # a stream: length unknown
-    assert len(media.open_audio("a", bytes(data))[0]) == 4000
 
 
 def test_resample_keeps_pitch_and_removes_what_does_not_fit():
@@ -172,17 +156,23 @@ def when(path, start, seconds) -> tuple[float, float]:
     return start + times[lit.index(True)], start + np.abs(wave).argmax() / RATE
 
 
-def raw_video(path, seconds, codecs, longer=(0.0,), width=64, aspect=1) -> Path:
-    """A video of other formats than :func:`write_video` writes; audio tracks may be longer."""
+def raw_video(
+    path, seconds, codecs, longer=(0.0,), width=64, aspect=1, images=None, rate=25, gop=12, tones=(), title=""
+) -> Path:  # fmt: skip
+    """A video of other formats than :func:`write_video` writes; audio tracks may be longer, or tones."""
     with av.open(str(path), "w") as container:
-        video = container.add_stream(codecs[0], rate=25, width=width, height=48, pix_fmt="yuv420p")
+        video = container.add_stream(codecs[0], rate=rate, width=width, height=48, pix_fmt="yuv420p")
         video.codec_context.sample_aspect_ratio = Fraction(aspect)
-        tracks = [container.add_stream(codecs[1], rate=48_000, layout="mono") for _ in longer]
-        for image in pictures(np.arange(round(25 * seconds)) / 25, size=(width, 48)):
+        video.codec_context.gop_size, video.codec_context.bit_rate = gop, 2_000_000
+        tracks = [container.add_stream(codecs[1], rate=48_000, layout="mono") for _ in tones or longer]
+        tracks[0].metadata.update({"title": title} if title else {})
+        usual = pictures(np.arange(round(rate * seconds)) / rate, size=(width, 48))
+        for image in usual if images is None else images:
             container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
         container.mux(video.encode())
-        for track, more in zip(tracks, longer, strict=True):
-            wave = (click(seconds + more, 48_000) * 30_000).astype(np.int16)
+        waves = [tone(48_000, seconds, f) for f in tones] or [click(seconds + k, 48_000) for k in longer]
+        for track, wave in zip(tracks, waves, strict=True):
+            wave = (wave * 30_000).astype(np.int16)
             frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout="mono")
             frame.sample_rate = 48_000
             same = av.AudioResampler(track.codec_context.format, "mono", 48_000, track.frame_size or 1152)
@@ -261,15 +251,3 @@ def test_another_track_may_be_longer_and_pixels_that_are_not_square_are_stretche
     info = probe_video(path)
     assert not info.square and (info.width, info.height) == (64, 48)
     assert cut_video(path, info.start, 1.2, [0.5], RATE)[0][0].shape == (48, 64, 3)
-
-
-@pytest.mark.parametrize("turned", [0, 90, 180, 270])
-def test_images_are_upright(tmp_path, turned):
-    stored = np.zeros((30, 48, 64, 3), np.uint8) + np.uint8(20)
-    stored[:, :24, :32] = 220  # bright corner, top left
-    path = tmp_path / "turned.mp4"
-    write_video(path, stored, click(1.2, RATE, 0.5), RATE, turned=turned)
-    info, image = probe_video(path), cut_video(path, 0.0, 1.1, [0.5], RATE)[0][0]
-    assert (info.width, info.height) == ((64, 48), (48, 64))[turned in (90, 270)] == image.shape[1::-1]
-    corners = {0: image[5, 5], 90: image[-5, 5], 180: image[-5, -5], 270: image[5, -5]}  # counter-clockwise
-    assert info.turned == turned == max(corners, key=lambda degrees: corners[degrees].mean())

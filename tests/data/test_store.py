@@ -70,13 +70,17 @@ def test_damage_is_found_and_named(tmp_path, write):
     path.write_bytes(data)
     with pytest.raises(StoreError, match="not those that were built"):
         Store(made.folder).verify()
+    with StoreWriter(made.folder, made.manifest["plan"]) as writer:
+        assert writer.finished
+        with pytest.raises(StoreError, match="not the rows that were built first; delete the folder"):
+            writer.finish({}, {"train": 2})
     with pytest.raises(StoreError, match="no split 'dev'; there are train"):
         made.sounds("dev")
     for damage, message in (
         (lambda: path.write_bytes(data[:50]), r"sounds-00001.arrow: this shard is damaged"),
         (path.unlink, "missing; build the store again"),
         (lambda: manifest.write_text(json.dumps({**made.manifest, "format": 99})), "format 99"),
-        (lambda: manifest.write_text("{"), "cannot be read"),
+        (lambda: manifest.write_text("{"), "cannot be read .*; delete it and build"),
         (manifest.unlink, "begun but not finished"),
         ((made.folder / "plan.json").unlink, r"no manifest.json.*llinet world build"),
     ):

@@ -195,22 +195,19 @@ def test_vggsounds_list_and_its_split(tmp_path):
     assert sum(item.split == "val" for item in items) == 2  # one of each class, from the list's train
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        *(
-            (f"# comment\nok,10,dog,train\n{row}\n".encode(), "line 3")
-            for row in ("id,ten,dog,train", "id,10")
-        ),
-        *(
-            (f"{row}\n".encode(), "line 1")
-            for row in ('id,10,5.0,"a"', "id,10,dog,training", "id,nan,dog,train")
-        ),
-        (b'id,0,inf,"dog"\n', "line 1"),
-        (b"ok,10,dog,train\n" + "id,10,caf\u00e9,train\n".encode("cp1252"), "not in UTF-8.*save it"),
-        (b'id,10,20,"dog\n' + b"id,10,dog,train\n" * 10_000, "no csv.*quotation mark"),
-    ],
-)
+@pytest.mark.parametrize(("content", "says"), [
+    *(
+        (f"# comment\nok,10,dog,train\n{row}\n".encode(), "line 3")
+        for row in ("id,ten,dog,train", "id,10")
+    ),
+    *(
+        (f"{row}\n".encode(), "line 1")
+        for row in ('id,10,5.0,"a"', "id,10,dog,training", "id,nan,dog,train")
+    ),
+    (b'id,0,inf,"dog"\n', "line 1"),
+    (b"ok,10,dog,train\n" + "id,10,caf\u00e9,train\n".encode("cp1252"), "not in UTF-8.*save it"),
+    (b'id,10,20,"dog\n' + b"id,10,dog,train\n" * 10_000, "no csv.*quotation mark"),
+])  # fmt: skip
 def test_what_makes_a_list_unreadable_is_said_with_its_name(tmp_path, content, says):
     path = tmp_path / "list.csv"
     path.write_bytes(content)
@@ -249,20 +246,17 @@ def test_a_hash_of_the_name_decides_and_no_video_is_in_two_splits(tmp_path):
     assert reasons["dog/dog3.mp4"].startswith("crosses splits") and not reasons["emu/dog3.mp4"]
 
 
-@pytest.mark.parametrize(
-    ("files", "settings", "says"),
-    [
-        (["dog/a.mp4"], {"unseen": ("Emu",)}, "class emu: there are dog"),
-        (["a.mp4"], {}, r"not one video can be used(.|\n)*a\.mp4: broken"),
-        (["a.txt"], {}, "no video in it"),
-        (["a.mp4", "one.csv", "two.csv"], {}, r"one\.csv, two\.csv.*--list"),
-        (["a.mp4", "class_labels_indices.csv", "l.csv"], {}, "no row of a list|has no column 'mid'"),
-        (["a.mp4"], {"sample_rate": 11_026}, "sample_rate"),
-        (["a.mp4"], {"frames": 0}, "frames"),
-        (["a.mp4"], {"holdout": 1.0}, "holdout"),
-        (["a.mp4"], {"seconds": 1.0}, "seconds"),
-    ],
-)
+@pytest.mark.parametrize(("files", "settings", "says"), [
+    (["dog/a.mp4"], {"unseen": ("Emu",)}, "class emu: there are dog"),
+    (["a.mp4"], {}, r"not one video can be used(.|\n)*a\.mp4: broken"),
+    (["a.txt"], {}, "no video in it"),
+    (["a.mp4", "one.csv", "two.csv"], {}, r"one\.csv, two\.csv.*--list"),
+    (["a.mp4", "class_labels_indices.csv", "l.csv"], {}, "no row of a list|has no column 'mid'"),
+    (["a.mp4"], {"sample_rate": 11_026}, "sample_rate"),
+    (["a.mp4"], {"frames": 0}, "frames"),
+    (["a.mp4"], {"holdout": 1.0}, "holdout"),
+    (["a.mp4"], {"seconds": 1.0}, "seconds"),
+])  # fmt: skip
 def test_refusals(tmp_path, files, settings, says):
     with pytest.raises(ValueError, match=says):
         import_videos(touch(tmp_path / "v", *files), tmp_path / "s", **SETTINGS | settings)
