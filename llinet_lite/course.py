@@ -3,7 +3,6 @@
 A run lives in one folder, `runs/<profile>/`, or `runs/<profile>-<name>/` with data of one's own: an executed
 copy of every notebook and its HTML, a folder per lesson with metrics.json and figures, state.json, which says
 how each lesson went, and index.html.
-
 Notebook: 00
 """
 
@@ -12,15 +11,19 @@ from __future__ import annotations
 import ast
 import contextlib
 import html
+import io
 import json
 import os
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import filelock
@@ -46,6 +49,12 @@ KERNEL = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }
 GIGABYTES = 4.0  # of free memory for each of two lessons at a time
+# Of nbconvert's page what a file can hold: no require.js, no MathJax, no Mermaid from elsewhere.
+PAGE = """{% extends "index.html.j2" %}
+{% block html_head_js %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}{% block html_head_css %}
+<style>img { max-width: 100% !important; height: auto !important } math { overflow-x: auto }</style>
+{% endblock %}"""
 _NOTES = threading.Lock()
 
 
@@ -103,8 +112,9 @@ class Lesson:
         """Keep a figure as `figures/<name>.png` and show it; `alt` says in a sentence what one should see."""
         from llinet_lite.show import figure
 
-        (self.folder / "figures").mkdir(parents=True, exist_ok=True)
-        fig.savefig(self.folder / "figures" / f"{name}.png", bbox_inches="tight")
+        png = io.BytesIO()
+        fig.savefig(png, format="png", bbox_inches="tight")
+        write_whole(self.folder / "figures" / f"{name}.png", png.getvalue())
         figure(fig, alt)
 
     def published_results(self, run: str = "") -> list[Result]:
@@ -153,10 +163,12 @@ class Course:
     keep_going: bool = False
     at_once: int = 0  # 0: two where there are two cores and 8 GB free, and no GPU
     runs: Path | None = None  # by default HOME/runs
-    notebooks: Path | None = None  # by default those of the checkout
+    notebooks: Path | None = None  # by default those of the checkout, else ./notebooks
 
     def __post_init__(self):  # in full, as the notebooks run in another folder
-        places = {"runs": runs_folder(), "notebooks": workspace.PACKAGE.parent / "notebooks", "data": None}
+        beside = workspace.PACKAGE.parent / "notebooks"  # none where the package is installed
+        places = {"notebooks": beside if beside.is_dir() else Path("notebooks")}
+        places |= {"runs": runs_folder(), "data": None}
         for name, usual in places.items():
             path = getattr(self, name) or usual
             object.__setattr__(self, name, path and path.expanduser().resolve())
@@ -183,7 +195,8 @@ def run(course: Course) -> Path:
             place = f"[{number}/{len(plan)}] {notebook.stem}"
             lessons[pool.submit(_lesson, course, notebook, parameters, place, stop)] = notebook.stem
         for future in as_completed(lessons):
-            _index(course)
+            with _after(future.exception()):
+                _index(course)
             try:
                 future.result()
                 _keep(course, lessons[future])
@@ -304,7 +317,7 @@ def _mark(course: Course, notebook: Path, parameters: dict) -> str:
 
 def _lesson(course: Course, notebook: Path, parameters: dict, place: str, stop: threading.Event) -> None:
     """Run one notebook unless it is done and unchanged; note in state.json how it went."""
-    name, began, status = notebook.stem, time.monotonic(), "failed"
+    name, began, status, saved = notebook.stem, time.monotonic(), "failed", deque(maxlen=1)
     executed, measured = course.folder / notebook.name, course.folder / name / "metrics.json"
     mark, before = _mark(course, notebook, parameters), _state(course.folder).get(name, {})
     done = (before.get("status"), before.get("hash")) == ("done", mark) and measured.is_file()
@@ -314,33 +327,72 @@ def _lesson(course: Course, notebook: Path, parameters: dict, place: str, stop: 
     measured.unlink(missing_ok=True)
     print(f"{place}: started at {time.strftime('%H:%M:%S')}", flush=True)
     try:
-        _execute(notebook, executed, parameters)
+        _execute(notebook, executed, parameters, saved)
         if not measured.is_file():
             raise LessonFailed(f"{name} wrote no metrics.json: it must call lesson.record(...)")
+        _show(notebook, executed, saved)
         status = "done"
     finally:
         seconds = time.monotonic() - began
         status = "stopped" if stop.is_set() and status == "failed" else status
         print(f"{place}: {status} after {seconds:.0f} s", flush=True)
         entry = {"hash": mark, "status": status, "seconds": round(seconds, 1)}
-        with _NOTES:
+        with _after(status != "done"), _NOTES:
             known = _state(course.folder) | {name: entry}
             _write_json(course.folder / "state.json", dict(sorted(known.items())))
-        if executed.is_file() and status != "stopped":
-            from nbconvert import HTMLExporter
-
-            page, _ = HTMLExporter().from_filename(str(executed))
-            executed.with_suffix(".html").write_text(page, encoding="utf-8")
+        with _after(status != "done"):
+            _show(notebook, executed, saved if status == "failed" else ())
 
 
-def _execute(notebook: Path, executed: Path, parameters: dict) -> None:
-    """Run a notebook by papermill; LessonFailed shows the failing cell and its traceback."""
+def _after(fault: object) -> contextlib.AbstractContextManager:
+    """The first fault is the one that is shown: after it, that the disk is full is no news."""
+    return contextlib.suppress(*[OSError] * bool(fault))
+
+
+def _show(notebook: Path, executed: Path, saved: Iterable[str]) -> None:
+    """Write an executed notebook, and a page of it that asks nothing of the network and holds its figures."""
+    import nbformat
+    from latex2mathml.converter import convert
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+    def formula(body: str, display: str = "inline") -> str:  # browsers draw MathML without a script
+        try:
+            return convert(body, xmlns="", display=display).replace(' xmlns=""', "")  # HTML knows the name
+        except Exception:  # what cannot be read stays as it was typed
+            return html.escape(f"${body}$")
+
+    class Renderer(IPythonRenderer):
+        inline_math = staticmethod(formula)
+        block_math = staticmethod(partial(formula, display="block"))
+
+    def markdown(source: str) -> str:
+        renderer = Renderer(escape=False, embed_images=True, path=str(notebook.parent))
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+    for text in saved:
+        write_whole(executed, text.encode())
+        content = nbformat.reads(text, 4)
+        content.metadata.pop("widgets", None)  # their manager is elsewhere: what they print stands for them
+        exporter = HTMLExporter(raw_template=PAGE)
+        exporter.register_filter("markdown2html", markdown)
+        exporter.register_preprocessor(CoalesceStreamsPreprocessor(), enabled=True)  # a bar's last line only
+        page, _ = exporter.from_notebook_node(content, {"metadata": {"name": notebook.stem}})
+        write_whole(executed.with_suffix(".html"), page.encode())
+
+
+def _execute(notebook: Path, executed: Path, parameters: dict, saved: deque[str]) -> None:
+    """Run a notebook by papermill into `saved`; LessonFailed shows the failing cell and its traceback."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from nbconvert.filters import strip_ansi
 
     bar = {"desc": notebook.stem, "disable": None, "leave": False}  # on a terminal only
     quiet = ["--log-level=ERROR"]  # the kernel's own log, not the notebook's output
+    # Papermill would write after every cell, in place: on a full disk that hides what the cell says of it.
+    kept = SimpleNamespace(write=lambda text, path: saved.append(text), pretty_path=str)
+    papermill.iorw.papermill_io.register(str(executed), kept)
     try:
         papermill.execute_notebook(
             str(notebook), str(executed), parameters, kernel_name="python3", progress_bar=bar,
@@ -363,10 +415,12 @@ def _execute(notebook: Path, executed: Path, parameters: dict) -> None:
 
 
 def _state(folder: Path) -> dict[str, dict]:
-    """What state.json of a run says of each lesson; empty without a valid one."""
+    """What state.json of a run says of each lesson; nothing of those of which it says nothing valid."""
     try:
-        return json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        needed = {"hash", "status", "seconds"}
+        return {name: one for name, one in known.items() if isinstance(one, dict) and one.keys() >= needed}
+    except (OSError, ValueError, AttributeError):
         return {}
 
 

@@ -2,7 +2,6 @@
 
 Everything here is a function of its arguments. Augmentation takes its randomness from `draws`, uniform
 numbers in [0, 1) that the batch carries, so a training step is a function of (seed, epoch, index).
-
 Notebook: 01 (log-spectrogram, augmentation), 02 (frames, optical flow), 04 (log-mel, VGGish's examples).
 """
 

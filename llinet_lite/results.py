@@ -2,7 +2,6 @@
 
 Published numbers are data in papers.toml, claims in claims.toml. `results/<run>/<lesson>.json` keeps what a
 lesson measured; the tables of README.md, and the verdicts on claims, follow from these files.
-
 Notebook: 01
 """
 
@@ -173,23 +172,17 @@ class Table:
 
     def results(self, workspace, columns: Iterable[str] | None = None) -> list[Result]:
         """Every cell as a result named "<column>, <row>"; a `workspace` says profile and data."""
+        about = {"unit": self.unit, "profile": workspace.profile.name, "data_hash": workspace.data_hash}
         return [
             Result(
-                f"{column}, {row}",
-                *self.interval(row, column).numbers,
-                chance=self.chance.get(column),
-                paper=self.published(row, column),
-                unit=self.unit,
-                seeds=tuple(self.seeds.get(row, ())),
-                n=self.cell(row, column).n,
-                profile=workspace.profile.name,
-                data_hash=workspace.data_hash,
-                minutes=self.minutes.get(row, 0.0),
+                f"{column}, {row}", *self.interval(row, column).numbers, chance=self.chance.get(column),
+                paper=self.published(row, column), seeds=tuple(self.seeds.get(row, ())),
+                n=self.cell(row, column).n, minutes=self.minutes.get(row, 0.0), **about,
             )
             for row, cells in self.values.items()
             for column in columns or self.columns
             if column in cells
-        ]
+        ]  # fmt: skip
 
     def frame(self, columns: Iterable[str] | None = None) -> pd.DataFrame:
         """A row for chance and for every method: our numbers with intervals, then the papers'."""
@@ -234,19 +227,12 @@ def table(results: Iterable[Result], *, details: bool = True) -> pd.DataFrame:
 
     rows = [
         {
-            "name": result.name,
-            "here [95 %]": result.shown(),
-            "chance": _number(result.chance, result.unit),
-            "paper": _number(result.paper, result.unit),
-            "unit": result.unit or "%",
-            "seeds": len(result.seeds),
-            "n": result.n,
-            "profile": result.profile,
-            "data": result.data_hash[:8],
-            "minutes": f"{result.minutes:.1f}",
+            "name": one.name, "here [95 %]": one.shown(), "chance": _number(one.chance, one.unit),
+            "paper": _number(one.paper, one.unit), "unit": one.unit or "%", "seeds": len(one.seeds),
+            "n": one.n, "profile": one.profile, "data": one.data_hash[:8], "minutes": f"{one.minutes:.1f}",
         }
-        for result in results
-    ]
+        for one in results
+    ]  # fmt: skip
     return pd.DataFrame(rows).iloc[:, : None if details else 5]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,9 +80,19 @@ def test_a_course_runs_once_and_then_only_what_changed(course, capsys, tmp_path)
     notebook(course.notebooks, "00_first", RECORD, ENTRY, "print('another')")
     run(dataclasses.replace(course, given=(("steps", "5"),)))
     (course.folder / "01_second" / "metrics.json").unlink()
+    noted = course.folder / "state.json"
+    noted.write_text(json.dumps(json.loads(noted.read_text()) | {"x": [], "y": {}, "z": 1}))
     run(dataclasses.replace(course, given=(("steps", "5"),)))
     assert (count(course, "00_first"), count(course, "01_second")) == (3, 3)
     assert course.folder == tmp_path / "runs" / "smoke"
+    noted.write_text("[]")
+    assert runner._state(course.folder) == {}
+
+
+def test_an_installed_package_takes_the_notebooks_that_are_here(course, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "PACKAGE", tmp_path / "site-packages" / "llinet_lite")
+    monkeypatch.chdir(tmp_path)
+    assert Course().notebooks == course.notebooks
 
 
 def test_what_makes_a_lesson_run_again(course, tmp_path, monkeypatch):
@@ -121,6 +132,32 @@ def test_a_failing_cell_is_shown_and_the_first_lesson_stays_done(course):
     with pytest.raises(LessonFailed):
         run(course)
     assert (count(course, "00_first"), count(course, "01_second")) == (1, 2)
+
+
+def test_of_a_full_disk_the_first_fault_is_shown(course, monkeypatch):
+    def full(path, data):
+        raise OSError(28, f"{path}: no space left")
+
+    monkeypatch.setattr(runner, "write_whole", full)
+    notebook(course.notebooks, "00_first", RECORD, "raise OSError(28, 'last.ckpt: no space left')")
+    with pytest.raises(LessonFailed, match=r"last\.ckpt: no space left"):
+        run(course)
+    with pytest.raises(OSError, match=r"01_second\.ipynb: no space left"):
+        run(dataclasses.replace(course, only="01"))
+    assert not [path for path in course.folder.glob("*.*") if path.suffix in (".html", ".ipynb", ".json")]
+
+
+def test_a_page_asks_nothing_of_the_network(course):
+    bar = "for k in '19':\n    print(k, '%', end='\\r')"
+    path = notebook(course.notebooks, "00_first", RECORD, NOTHING, bar)
+    text = "# About $\\\\bar v_i$\\n\\n$$a^\\\\top$$\\n\\n![a dot](dot.svg)"
+    path.write_text(path.read_text().replace("# About 00_first", text))
+    (course.notebooks / "dot.svg").write_text("<svg/>")
+    run(dataclasses.replace(course, only="00"))
+    text = (course.folder / "00_first.html").read_text()
+    assert text.count("<math") == 2 and 'src="data:image/svg+xml' in text
+    assert "9 %" in text and "1 %" not in text, "of a bar the last line stays"
+    assert not re.search(r"<(script|link|img)\b[^>]*(src|href)=[\"']?http|import\(|@import|url\(http", text)
 
 
 def test_keep_going_two_at_a_time(course):
@@ -202,23 +239,15 @@ def test_results_are_kept_when_asked_for(course, tmp_path):
     assert len(Lesson("01_second", profile="gpu").results_table()) == 0
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"profile": "desktop"}, "no profile 'desktop'"),
-        ({"only": "07"}, "no notebook '07'"),
-        ({"only": "00", "start": "01"}, "exclude each other"),
-        ({"data": Path("nosuch")}, "does not exist"),
-        ({"publish": True}, "nothing else is a reference"),
-        ({"given": (("nosuch", "1"),)}, "takes each of these once: flip, rate, steps, word"),
-        ({"given": (("steps", "1"), ("steps", "2"))}, "takes each of these once"),
-        ({"given": (("profile", "gpu"),)}, "takes each of these once"),
-        ({"given": (("steps", "1.5"),)}, "'1.5' is not of its type, int: 3"),
-        ({"given": (("flip", "2"),)}, "not of its type, bool"),
-        ({"given": (("rate", "fast"),)}, "not of its type, float"),
-        ({"notebooks": Path("nosuch")}, "there is no notebook in"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"only": "07"}, "no notebook '07'"),
+    ({"only": "00", "start": "01"}, "exclude each other"),
+    ({"given": (("nosuch", "1"),)}, "takes each of these once: flip, rate, steps, word"),
+    ({"given": (("profile", "gpu"),)}, "takes each of these once"),
+    ({"given": (("steps", "1.5"),)}, "'1.5' is not of its type, int: 3"),
+    ({"given": (("rate", "fast"),)}, "not of its type, float"),
+    ({"notebooks": Path("nosuch")}, "there is no notebook in"),
+])  # fmt: skip
 def test_refusals(course, changes, says):
     with pytest.raises(ValueError, match=says):
         run(dataclasses.replace(course, **changes))

@@ -261,26 +261,15 @@ def test_what_lies_above_half_of_the_new_rate_is_gone(rate):
     assert VGGishExamples(rate)(tone)[0, 0, 10:].max() < math.log(0.01) + 0.3  # the floor; aliased it was 2.5
 
 
-# ---- refusals
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "says"),
-    [
-        (lambda: to_image(torch.zeros(2, 3, 4, 4)), TypeError, "uint8 images, got"),
-        (lambda: to_frames(torch.zeros(2, 4, 4, 3, dtype=torch.uint8)), TypeError, "uint8 frames, got"),
-        (lambda: to_flow(torch.zeros(2, 3, 4, 4, dtype=torch.int8)), TypeError, "int8 fields, got"),
-        (lambda: to_waveform(torch.zeros(1, 4, dtype=torch.int32)), TypeError, "int16"),
-        (lambda: center_crop(torch.zeros(1, 3, 7, 9), 8), ValueError, "crop of 8 px does not fit"),
-        (lambda: AudioGain()(torch.rand(3, 40), torch.rand(2, 8)), ValueError, r"draws must be \(3, 8\)"),
-        (lambda: LogSpectrogram(frames=200)(torch.zeros(1, 24_000)), ValueError, "100 frames, not 200"),
-        (lambda: LogSpectrogram()(torch.zeros(1, 9, dtype=torch.int16)), TypeError, "use to_waveform"),
-        (lambda: LogSpectrogram()(torch.zeros(1, 200)), ValueError, "at least 257 samples"),
-        (lambda: LogSpectrogram(n_fft=256), ValueError, "shorter than the window of 480"),
-        (lambda: VGGishExamples(16_000)(torch.zeros(ONE)), TypeError, r"takes \(B, samples\)"),
-        (lambda: VGGishExamples(16_000)(torch.zeros(2, 0)), ValueError, "at least 1 samples, got 0"),
-    ],
-)
+@pytest.mark.parametrize(("call", "error", "says"), [
+    (lambda: to_image(torch.zeros(2, 3, 4, 4)), TypeError, "uint8 images, got"),
+    (lambda: to_waveform(torch.zeros(1, 4, dtype=torch.int32)), TypeError, "int16"),
+    (lambda: center_crop(torch.zeros(1, 3, 7, 9), 8), ValueError, "crop of 8 px does not fit"),
+    (lambda: LogSpectrogram(frames=200)(torch.zeros(1, 24_000)), ValueError, "100 frames, not 200"),
+    (lambda: LogSpectrogram()(torch.zeros(1, 200)), ValueError, "at least 257 samples"),
+    (lambda: LogSpectrogram(n_fft=256), ValueError, "shorter than the window of 480"),
+    (lambda: VGGishExamples(16_000)(torch.zeros(2, 0)), ValueError, "at least 1 samples, got 0"),
+])  # fmt: skip
 def test_refusals(call, error, says):
     with pytest.raises(error, match=says):
         call()

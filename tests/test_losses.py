@@ -332,28 +332,17 @@ def test_modern_losses_are_plain_loops_and_gradients_reach_their_scales():
     assert gradcheck(lambda v, a, t: supervised_contrastive_loss(v, a, LABELS, t.exp()), given[:3])
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: avc_loss(torch.zeros(2, 2), torch.zeros(2), softmax="never"), "softmax must be"),
-        (lambda: avc_loss(torch.zeros(2, 2), torch.zeros(2), pairs="some"), 'choose "sampled" or "all"'),
-        (lambda: avc_loss(torch.zeros(2, 3), torch.zeros(2)), r"takes logits \(B, 2\)"),
-        (lambda: all_pairs_avc_loss(torch.zeros(2, 3, 2), torch.zeros(2)), r"\(B, B, 2\) and labels \(B,\)"),
-        (lambda: negatives(torch.tensor([3, 3]), "distinct"), "one item of a class"),
-        (lambda: negatives(Y, "zero"), "one of all, mask, distinct, not 'zero'"),
-        (lambda: matching_loss(ONES, torch.ones(2, 2), Y), r"got \(3, 2\), \(2, 2\), \(3,\)\."),
-        (lambda: matching_loss(ONES, torch.ones(3, 4), Y), r"image \(B, D\), audio \(B, D\) and labels"),
-        (lambda: matching_loss(ONES[:0], ONES[:0], Y[:0]), "B at least 1"),
-        (lambda: matching_loss(ONES, ONES, Y, same_class="none"), "not 'none'"),
-        (lambda: matching_loss(ONES, ONES, Y, scale=0.0), "finite number above 0"),
-        (lambda: matching_loss(ONES, ONES, Y, scale=math.nan), "finite number above 0"),
-        (lambda: attended(LOCAL, torch.ones(3, 5)), r"Attention takes local features \(B, C, h, w\)"),
-        (lambda: attention_map(LOCAL.flatten(2), torch.ones(3, 4)), r"got \(3, 4, 4\), \(3, 4\)\."),
-        (lambda: llinet_loss(ONES, ONES, LOCAL, ONES, Y, matching=0, attention=0), "one of them above 0"),
-        (lambda: llinet_loss(ONES, ONES, None, ONES, Y), "set attention=0"),
-        (lambda: refuse_unequal(ONES, ONES[:2]), "3 images and 2 audios make no pairs"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: avc_loss(torch.zeros(2, 2), torch.zeros(2), pairs="some"), 'choose "sampled" or "all"'),
+    (lambda: all_pairs_avc_loss(torch.zeros(2, 3, 2), torch.zeros(2)), r"\(B, B, 2\) and labels \(B,\)"),
+    (lambda: negatives(torch.tensor([3, 3]), "distinct"), "one item of a class"),
+    (lambda: matching_loss(ONES, torch.ones(3, 4), Y), r"image \(B, D\), audio \(B, D\) and labels"),
+    (lambda: matching_loss(ONES, ONES, Y, scale=0.0), "finite number above 0"),
+    (lambda: attended(LOCAL, torch.ones(3, 5)), r"Attention takes local features \(B, C, h, w\)"),
+    (lambda: llinet_loss(ONES, ONES, LOCAL, ONES, Y, matching=0, attention=0), "one of them above 0"),
+    (lambda: llinet_loss(ONES, ONES, None, ONES, Y), "set attention=0"),
+    (lambda: refuse_unequal(ONES, ONES[:2]), "3 images and 2 audios make no pairs"),
+])  # fmt: skip
 def test_refusals(call, says):
     with pytest.raises(ValueError, match=says):
         call()

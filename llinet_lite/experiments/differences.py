@@ -2,7 +2,6 @@
 
 The descriptions are data, differences.toml; what changes the training is trained, beside a network of as few
 epochs, the rest is asked of trained networks.
-
 Notebook: 09
 """
 

@@ -1,7 +1,6 @@
 """Where a network localizes sounds: its maps, whether it listens, and how named protocols judge them.
 
 One harness for AVOL-Net, LLINet and LLINet's two baselines.
-
 Notebook: 03, 07, 09, 10
 """
 

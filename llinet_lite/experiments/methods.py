@@ -3,7 +3,6 @@
 A method has `embed_image`, `embed_audio`, `scores`, `loss(inputs, batch)`, `optimizer(rate)`,
 `schedule(epochs)` and `clip_norm`; `needs` names the activations of the frozen trunk that it takes for
 images, none of a correspondence network.
-
 Notebook: 01, 02, 03, 05, 06
 """
 

@@ -1,7 +1,6 @@
 """The frozen networks that methods stand on: public weights where they are at hand, else stand-ins.
 
 A stand-in learns the labels of the seen classes, once, and is then loaded; its numbers are to say so.
-
 Notebook: 02 (VGG16), 04 (the trunk of LLINet, VGGish)
 """
 

@@ -4,7 +4,6 @@ A class is known by the mean of its audio's vectors, its prototype. For unseen c
 the clips of the images asked about: every class's clips are dealt into two halves, and the images of one half
 are asked with the audio of the other. Whatever could be tuned (a rival's options, bias, thresholds) is chosen
 on held-out seen classes that play the unseen ones, for all methods alike.
-
 Notebook: 08, 09
 """
 

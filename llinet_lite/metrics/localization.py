@@ -3,7 +3,6 @@
 Published numbers are made by rules that differ in size, interpolation, threshold and ties, and a rule can be
 met by a map that depends on neither image nor audio. Here each rule has a name, every result tells all of its
 choices, and constants judged by the same rule stand beside it.
-
 Notebook: 03, 07
 """
 

@@ -3,7 +3,6 @@
 *Objects that Sound* grades answers by the family tree of their classes and measures nDCG in four directions;
 LLINet calls an answer of the query's class right, every other wrong. Chance is known exactly for all of them.
 Scores are (queries, database), higher is nearer; equal scores are ranked in the order of the database.
-
 Notebook: 02, 06
 """
 

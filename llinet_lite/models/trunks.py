@@ -22,16 +22,9 @@ NORMALIZATIONS = {  # mean and standard deviation of red, green, blue
 }
 OPTIONS = {"normalization": NORMALIZATIONS, "frozen_bn": ("eval", "train")}
 LITE = "efficientnet_lite0"
-TITLES = {
-    "resnet18": "ResNet-18",
-    "resnet34": "ResNet-34",
-    "resnet50": "ResNet-50",
-    "resnet101": "ResNet-101",
-    "squeezenet1_0": "SqueezeNet 1.0",
-    "mobilenet_v2": "MobileNet v2",
-    LITE: "EfficientNet-Lite0",
-    "standin": "stand-in",
-}
+TITLES = {f"resnet{layers}": f"ResNet-{layers}" for layers in (18, 34, 50, 101)}
+TITLES |= {"squeezenet1_0": "SqueezeNet 1.0", "mobilenet_v2": "MobileNet v2"}
+TITLES |= {LITE: "EfficientNet-Lite0", "standin": "stand-in"}
 # Networks that are one list of layers: where `late` and `top` begin, and the channels of the three taps.
 _CUTS = {"squeezenet1_0": (7, 11, (256, 512, 512)), "mobilenet_v2": (7, 14, (32, 96, 1280))}
 

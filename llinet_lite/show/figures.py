@@ -2,7 +2,6 @@
 
 A function draws on the axes it is given or returns a new figure, which
 :func:`llinet_lite.show.figure` shows with alt text.
-
 Notebook: 00 to 09
 """
 
@@ -28,6 +27,7 @@ PALETTE = sns.color_palette("colorblind")
 CHANCE = {"color": "0.35", "linestyle": "--", "linewidth": 1}
 HOLLOW = {"linestyle": "", "marker": "D", "markersize": 6}
 HOLLOW |= {"markerfacecolor": "none", "markeredgecolor": "0.1"}
+PLAIN = {"parse_math": False}  # names of files and classes: a $ in them is a $
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 Measured = tuple[float, float, float]  # value, low and high end of its interval; nan where not known
 Row = Mapping[str, float]  # column -> value
@@ -112,7 +112,7 @@ def table(
         ax.xaxis.set_major_locator(MaxNLocator(3 if len(columns) > 2 else 5, steps=[1, 2, 5, 10]))
         if percent:
             ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0, 0].set_yticks(range(len(rows)), list(rows), fontsize=9)
+    axes[0, 0].set_yticks(range(len(rows)), list(rows), fontsize=9, **PLAIN)
     axes[0, 0].set_ylim(len(rows) - 0.4, -0.6)
     bar = {"color": PALETTE[0], "linewidth": 6}
     entries = [Line2D([], [], **bar, alpha=0.45, label="measured")]
@@ -190,7 +190,7 @@ def effects(
         if grouped:
             ax.annotate(_signed(100 * row[1], ".1f"), (1, y), (44, 0), ha="right", fontsize=9, **place)
             ax.annotate(row[4], (1, y), (52, 0), ha="left", fontsize=9, color="0.35", **place)
-    ax.set_yticks(range(len(lines)), [text for text, _ in lines], fontsize=9)
+    ax.set_yticks(range(len(lines)), [text for text, _ in lines], fontsize=9, **PLAIN)
     for label, (_, row) in zip(ax.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if row is None else "normal")
     if limit:
@@ -228,7 +228,8 @@ def spectrogram(ax: Axes, levels: np.ndarray, *, seconds: float, top_hz: float, 
     low, high = np.quantile(levels, [0.05, 0.995])
     look = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": low, "vmax": high}
     ax.imshow(levels, extent=(0, seconds, 0, top_hz / 1000), **look)
-    ax.set(xlabel="time (s)", ylabel="frequency (kHz)", title=title)
+    ax.set(xlabel="time (s)", ylabel="frequency (kHz)")
+    ax.set_title(title, **PLAIN)
 
 
 def curves(
@@ -248,7 +249,7 @@ def curves(
         ax.axhline(chance, label="chance", **CHANCE)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no half epoch
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(fontsize=8)
+    plt.setp(ax.legend(fontsize=8).get_texts(), **PLAIN)
     return fig
 
 
@@ -321,11 +322,13 @@ def confusion(shares: np.ndarray, names: Sequence[str], families: Sequence[str] 
     named = [names[k] for k in order]
     look = {"cmap": "Blues", "vmin": 0, "vmax": 100, "annot": True, "fmt": ".0f", "linewidths": 0.5}
     look |= {"annot_kws": {"fontsize": 8}, "cbar_kws": {"label": "share of the row (%)"}}
-    sns.heatmap(100 * shares[np.ix_(order, order)], ax=ax, xticklabels=named, yticklabels=named, **look)
+    sns.heatmap(100 * shares[np.ix_(order, order)], ax=ax, xticklabels=False, yticklabels=False, **look)
     right = 100 * np.diag(shares).mean()
     ax.set_title(f"right class first: {right:.0f} % on average over classes", fontsize=10)
     ax.set(xlabel="class of the top answer", ylabel="class of the query")
-    plt.setp(ax.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor")
+    slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(np.arange(count) + 0.5, named, **slant, **PLAIN)
+    ax.set_yticks(np.arange(count) + 0.5, named, **PLAIN)
     for kind in kinds:
         rows = [row for row, k in enumerate(order) if families[k] == kind]
         if kind != OTHERS:  # no family
@@ -338,7 +341,7 @@ def confusion(shares: np.ndarray, names: Sequence[str], families: Sequence[str] 
 def name_points(ax: Axes, points: Mapping[str, Sequence[float]]) -> None:
     """Write names above points (x, y), moved apart until none covers another, with a line to the point."""
     halo = [withStroke(linewidth=2.5, foreground="white")]
-    look = {"ha": "center", "va": "center", "fontsize": 8, "path_effects": halo, "zorder": 4}
+    look = {"ha": "center", "va": "center", "fontsize": 8, "path_effects": halo, "zorder": 4, **PLAIN}
     texts = [ax.text(*point, name, **look) for name, point in points.items()]
     ax.figure.draw_without_rendering()  # now the layout is done, and texts know how large they are
     for text, point, center in zip(texts, points.values(), _apart(ax, texts), strict=True):
@@ -403,7 +406,7 @@ def overlay(
         y, x = int((row + 0.5) * height / heat.shape[0]), int((column + 0.5) * width / heat.shape[1])
         ax.plot(x, y, "x", color="white", markersize=8, markeredgewidth=1.8, path_effects=_EDGE)
         outcome = f"{'hit' if mask[y, x] else 'miss'}, {outcome}"
-    ax.set_title(f"{title}\n{outcome}".strip(), fontsize=9)
+    ax.set_title(f"{title}\n{outcome}".strip(), fontsize=9, **PLAIN)
     ax.axis("off")
 
 
@@ -429,7 +432,7 @@ def map_wall(rows: Sequence[tuple], scale: str = "probability", across: int = 3)
     for ax, (caption, image, heat, mask) in zip(axes.flat, rows, strict=False):
         if heat is None:
             ax.imshow(image)
-            ax.set_title(caption, fontsize=9)
+            ax.set_title(caption, fontsize=9, **PLAIN)
         else:
             overlay(ax, image, heat, mask, title=caption)
     fig.colorbar(COLORS, ax=axes, label=SCALES[scale], fraction=0.02, aspect=30)

@@ -2,7 +2,6 @@
 
 Every image carries alt text: :func:`figure` and :func:`gallery` refuse to show one without. Sounds are MP3
 players inside the page; they need no server and keep the notebook small.
-
 Notebook: 00
 """
 
@@ -122,8 +121,8 @@ def gallery_html(cards: Sequence[Card], *, width: int = 140) -> str:
 def _tile(card: Card, width: int) -> str:
     image = sounding = ""
     if card.image is not None:
-        alt = html.escape(_checked(card.alt))
-        image = f'<img src="{jpeg_uri(card.image)}" alt="{alt}" style="width:100%;border-radius:4px">'
+        source, alt = jpeg_uri(card.image), html.escape(_checked(card.alt))
+        image = f'<img src="{source}" alt="{alt}" style="width:100%;height:auto;border-radius:4px">'
     if card.waveform is not None:
         sounding = _player(card.waveform, card.sample_rate, f"sound: {card.caption}")
     caption = f'<div style="font-size:90%;line-height:1.3">{html.escape(card.caption)}</div>'

@@ -1,7 +1,6 @@
 """The built-in world: 32 named and many invented instruments, seen and heard in scenes with ground truth.
 
 Imports nothing of the rest of the package.
-
 Notebook: 00
 """
 

@@ -5,7 +5,6 @@ and the query's in the AudioSet ontology: acoustic guitar to electric guitar is 
 that ontology which holds the 32 classes stands in :attr:`Instrument.family
 <llinet_lite.world.instruments.Instrument.family>`, so no download is needed; :func:`ontology_distances` reads
 the real file and finds the same distances, and those of any other classes.
-
 Notebook: 02
 """
 

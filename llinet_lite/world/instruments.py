@@ -8,7 +8,6 @@ attributes that seen classes show one by one.
 Classes, the 24 / 8 split and the class counts are those of INSTRUMENT-32CLASS (Look, Listen and Infer, ACM MM
 2020). The counts were read off its bar chart, exact to one clip; violin is rounded down so that the totals
 are the published 2,857 and 747.
-
 Notebook: 00
 """
 

@@ -5,7 +5,6 @@ would work; register, decay and brightness follow from these as they do for real
 what a zero-shot test asks out of what is trained on: no row comes nearer to a named unseen class than that
 class's nearest seen class is, and no two rows come nearer to each other than :data:`APART`, so none of a test
 set is a copy of one in a training set. :func:`~llinet_lite.world.instruments.distance` measures both.
-
 Notebook: 06
 """
 

@@ -2,7 +2,6 @@
 
 A body that rings long is struck seldom, one that decays fast is played in rhythms, a wind player breathes, a
 horn without valves has only the harmonics of its tube. Nothing is decided by name.
-
 Notebook: 00
 """
 

@@ -3,7 +3,6 @@
 None of it depends on the instrument. Everything is defined in hertz and seconds, and random spectra are drawn
 from the lowest frequency up, so that the same seed gives the same room and the same noise at every sample
 rate, only with more or fewer highs.
-
 Notebook: 00
 """
 
@@ -49,17 +48,13 @@ def room(rng: np.random.Generator) -> Room:
     delays = np.sort(rng.uniform(0.002, 0.035, size=5))
     gains = rng.uniform(-0.6, 0.6, size=5) * np.exp(-delays / 0.02)
     return Room(
-        reverberation=round(0.08 * 7.5 ** rng.random(), 2),
-        direct=float(rng.uniform(0, 18)),
+        reverberation=round(0.08 * 7.5 ** rng.random(), 2), direct=float(rng.uniform(0, 18)),
         damping=float(1500 * 5 ** rng.random()),
         echoes=tuple((float(d), float(g)) for d, g in zip(delays, gains, strict=True)),
-        low=float(30 * 6 ** rng.random()),
-        high=float(3500 * 4 ** rng.random()),
-        tilt=float(rng.uniform(-2, 2)),
-        noise=str(rng.choice(NOISES)),
-        level_db=float(rng.uniform(*LEVELS)),
-        ratio_db=float(rng.uniform(*RATIOS)),
-    )
+        low=float(30 * 6 ** rng.random()), high=float(3500 * 4 ** rng.random()),
+        tilt=float(rng.uniform(-2, 2)), noise=str(rng.choice(NOISES)),
+        level_db=float(rng.uniform(*LEVELS)), ratio_db=float(rng.uniform(*RATIOS)),
+    )  # fmt: skip
 
 
 def response(place: Room, sample_rate: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 None of it depends on the instrument. Everything is laid out on the unit square (x to the right, y down) and
 only then drawn at a size, so that a scene is the same image at 64 and at 512 pixels.
-
 Notebook: 00
 """
 

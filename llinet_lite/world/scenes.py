@@ -5,7 +5,6 @@ each matter (who, where, backdrop, clutter, camera, room, phrase, voice), and dr
 but the specimen's knows the class, and image and audio share nothing but the specimen and its notes. A
 network could find a sounding instrument without listening, were it always in the middle, so positions are
 spread evenly. Frames, masks and audio are computed on demand.
-
 Notebook: 00
 """
 

@@ -8,7 +8,6 @@ Two kernels make every voice of the built-in world:
 
 Around them stand the tables of physics: mode ratios of bars, membranes, bowls, bells, plates and strings,
 spectra of reeds, lips and air jets, and resonances of bodies.
-
 Notebook: 00
 """
 

@@ -3,7 +3,6 @@
 :func:`play` chooses by exciter, resonator and material what sounds. A specimen's size moves register and
 formants together, its brightness tilts the spectrum, its wear makes the attack noisier. The physics is in
 :mod:`~llinet_lite.world.synthesis`, the music in :mod:`~llinet_lite.world.phrases`.
-
 Notebook: 00
 """
 

@@ -21,11 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 180  # a busy machine takes its time to import the server
 # What a reader would answer on the first day, and every cell in the page even when scrolled away.
 SETTINGS = {
-    "apputils-extension/notification": {
-        "fetchNews": "false",
-        "checkForUpdates": False,
-        "doNotDisturbMode": False,
-    },
+    "apputils-extension/notification": {"fetchNews": "false"}
+    | dict.fromkeys(("checkForUpdates", "doNotDisturbMode"), False),
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
 

@@ -8,6 +8,8 @@ import pytest
 from labpage import LabPage
 from labserver import ROOT
 
+from llinet_lite.course import _show
+
 
 @pytest.fixture(scope="module")
 def lesson(opened) -> Iterator[LabPage]:
@@ -38,3 +40,15 @@ def test_another_instrument_shows_another_picture_and_sound(lesson):
     assert picture.evaluate("img => img.decode().then(() => img.naturalWidth)") == 224
     lesson.shot("00-harp")
     assert not lesson.faults(), "\n".join(lesson.faults())
+
+
+def test_its_page_keeps_proportions_and_asks_nothing_of_the_network(browser, tmp_path):
+    lesson = ROOT / "notebooks" / "00_welcome.ipynb"
+    _show(lesson, tmp_path / lesson.name, [lesson.read_text("utf-8")])
+    for width in (1400, 390):
+        page, asked = browser.new_page(viewport={"width": width, "height": 900}), []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        page.goto((tmp_path / "00_welcome.html").as_uri())
+        widths = "[...document.images].map(i => i.width / i.height * i.naturalHeight / i.naturalWidth)"
+        assert page.evaluate(widths) == pytest.approx([1] * 44, abs=0.02)
+        assert asked and all(url.startswith(("file:", "data:")) for url in asked), asked

@@ -32,20 +32,6 @@ def test_the_first_view_states_peak_overlap_and_best_match(explorer):
     assert NETWORK in explorer.listeners and len(explorer.listeners) > 1
 
 
-def test_another_picture(explorer):
-    before, picture = explorer.status, explorer.settled(NETWORK)
-    explorer.picture.select_option(index=5)
-    third = explorer.told("heard: own sound", after=before)
-    assert third.split(", heard")[0] != before.split(", heard")[0]
-    assert changed(picture, explorer.settled(NETWORK)) > 0.2
-    chosen = explorer.picture.input_value()
-    explorer.button("next picture").click()
-    following = explorer.told("heard: own sound", after=third)
-    assert explorer.picture.input_value() != chosen
-    explorer.button("previous picture").click()
-    assert explorer.told("heard: own sound", after=following) == third
-
-
 def test_the_map_listens(explorer):
     """Own sound, another class, both, silence: the words change, and the map with them."""
     seen = {"own sound": explorer.settled(NETWORK)}
@@ -178,18 +164,6 @@ def test_every_list_has_something_to_see_and_to_hear(explorer):
         assert 0.5 < seconds < 5
 
 
-def test_listeners_come_and_go(explorer):
-    other = next(name for name in explorer.listeners if name != NETWORK)
-    box = explorer.region.get_by_role("checkbox", name=other, exact=True)
-    box.uncheck()
-    explorer.lab.until(lambda: not explorer.canvas(other).count(), f"{other} to go")
-    explorer.lab.until(lambda: f"{other}: " not in explorer.status, f"{other} to leave the status")
-    box.check()
-    with explorer.lab.waiting(f"{other} to come back"):
-        explorer.canvas(other).wait_for()
-    explorer.told(rf"{re.escape(other)}: peak")
-
-
 def test_play_moves_the_map(explorer):
     explorer.sound.select_option(label="own sound")
     explorer.told("heard: own sound")
@@ -212,21 +186,6 @@ def test_play_moves_the_map(explorer):
     before = explorer.status
     explorer.slide(explorer.time, 0.3)
     explorer.told(r"around \d\.\d\d s", after=before)
-
-
-def test_the_whole_sound_brings_the_resting_map_back(explorer):
-    whole, before = explorer.button("whole sound"), explorer.status
-    whole.click()
-    explorer.told("heard: own sound", after=before)
-    resting, before = explorer.settled(NETWORK), explorer.status
-    for _ in range(3):  # a stalled machine may be at the sound's end already
-        explorer.button("play").click()
-        explorer.lab.until(lambda: changed(resting, explorer.pixels(NETWORK)) > 0.02, "the map to move")
-        if explorer.film.evaluate("audio => !audio.paused"):
-            break
-    whole.click()
-    assert explorer.film.evaluate("audio => audio.paused") and explorer.button("play").is_visible()
-    assert changed(resting, explorer.settled(NETWORK)) == 0 and explorer.told("heard:") == before
 
 
 # ------------------------------------------------------------- files, microphone, and Python

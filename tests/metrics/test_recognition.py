@@ -215,31 +215,18 @@ def gate(**change):
     return lambda: gate_curve(**(dict(zip(names, gate_task(), strict=True)) | change))
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: class_mean([0, 0], [0, 0], [0, 1, 2]), r"no item is of class \[1, 2\]"),
-        (lambda: class_mean([0.0], [0], [0]), "integer"),
-        (lambda: class_mean([0], [0], [0, 0]), "once"),
-        (lambda: predict([[0.0, np.nan]], [0, 1]), "item 0 are NaN"),
-        (lambda: predict([[0.0, 1.0]], [0, 2]), "class 2"),
-        (changed(scores_seen_items=np.full((60, 7), np.nan)), "item 0 are NaN"),
-        (changed(scores_unseen_items=np.full((40, 7), -np.inf)), "all scores of item 60 are -inf"),
-        (changed(scores_unseen_items=np.zeros((40, 6))), "7 and 6"),
-        (changed(labels_seen=np.full(60, 1)), "labels_seen has class 1"),
-        (changed(labels_unseen=np.full(40, 1)), r"no item is of class \[4, 5\]"),
-        (changed(labels_seen=np.zeros(59, int)), "59 labels for 60 items"),
-        (changed(seen_classes=range(7)), "unseen_classes must be a list of at least one"),
-        (gate(unseen_classes=[0, 4, 5]), r"class \[0\] is both"),
-        (changed(bias=np.nan), "not NaN"),
-        (gate(sure=np.full(100, np.nan)), "without NaN"),
-        (gate(seen_scores=np.zeros((100, 3))), "3 columns for 4 seen"),
-        (gate(unseen_scores=np.zeros((99, 3))), "same items"),
-        (gate(labels=np.full(100, 8)), "of the classes"),
-        (lambda: confidence([[0.0, 1.0]], 0), "temperature"),
-        (lambda: certainty([[0.0, np.inf]]), "finite"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: class_mean([0, 0], [0, 0], [0, 1, 2]), r"no item is of class \[1, 2\]"),
+    (lambda: predict([[0.0, np.nan]], [0, 1]), "item 0 are NaN"),
+    (lambda: predict([[0.0, 1.0]], [0, 2]), "class 2"),
+    (changed(scores_seen_items=np.full((60, 7), np.nan)), "item 0 are NaN"),
+    (changed(scores_unseen_items=np.full((40, 7), -np.inf)), "all scores of item 60 are -inf"),
+    (changed(labels_seen=np.full(60, 1)), "labels_seen has class 1"),
+    (changed(labels_unseen=np.full(40, 1)), r"no item is of class \[4, 5\]"),
+    (gate(unseen_classes=[0, 4, 5]), r"class \[0\] is both"),
+    (gate(sure=np.full(100, np.nan)), "without NaN"),
+    (lambda: confidence([[0.0, 1.0]], 0), "temperature"),
+])  # fmt: skip
 def test_what_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

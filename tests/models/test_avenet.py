@@ -177,19 +177,12 @@ def test_flow_is_ignored_at_the_start(training):
     assert std == pytest.approx((2 / (4 * 9)) ** 0.5, rel=0.2)  # He's
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: small().embed_image(sounds()), r"VisionTower takes \(B, 3, H, W\), got \(3, 1, 65, 40\)"),
-        (lambda: small()(batch()[0], sounds()), "4 images and 3 audios make no pairs"),
-        (lambda: small().pairs(unit(3), unit(1)), "3 images and 1 audios make no pairs"),
-        (lambda: small().all_pairs(unit(3), unit(3, 64)), "Embeddings of 128 and 64 numbers"),
-        (lambda: AVENetMF(width=1).embed_image(torch.zeros(1, 3, 32, 32)), r"takes \(B, 3, T, H, W\), got"),
-        (lambda: AVENetOF(width=1).embed_image(torch.zeros(1, 3, 32, 32)), r"takes \(B, 23, H, W\), got"),
-        (lambda: AVENetMF.from_single_frame(L3Net(width=1)), "takes an AVENet, got L3Net"),
-        (lambda: AVENetOF.from_single_frame(AVENetMF(width=1)), "takes an AVENet, got AVENetMF"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: small().embed_image(sounds()), r"VisionTower takes \(B, 3, H, W\), got \(3, 1, 65, 40\)"),
+    (lambda: small().pairs(unit(3), unit(1)), "3 images and 1 audios make no pairs"),
+    (lambda: AVENetMF(width=1).embed_image(torch.zeros(1, 3, 32, 32)), r"takes \(B, 3, T, H, W\), got"),
+    (lambda: AVENetMF.from_single_frame(L3Net(width=1)), "takes an AVENet, got L3Net"),
+])  # fmt: skip
 def test_refusals(call, says):
     with pytest.raises((ValueError, TypeError), match=says):
         call()

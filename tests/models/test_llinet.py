@@ -213,17 +213,11 @@ def test_a_block_written_out(inside, outside, stride):
     torch.testing.assert_close(module(x), block(x, module, stride))
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: small("channel"), "gate 'channel' is unknown; choose one of 'spatial', 'batch', 'none'"),
-        (lambda: small(trunk="alexnet"), "trunk 'alexnet' is unknown; choose one of 'resnet18', "),
-        (lambda: small(frozen_bn="no"), "frozen_bn 'no' is unknown"),
-        (lambda: small(normalization="no"), "normalization 'no' is unknown"),
-        (lambda: small().localize(batch(3)[0], batch(2)[1]), "3 images and 2 audios make no pairs"),
-        (lambda: AudioEncoder(2, 6)(torch.zeros(4, 40)), r"takes log-mel \(B, T, bands\), got"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: small("channel"), "gate 'channel' is unknown; choose one of 'spatial', 'batch', 'none'"),
+    (lambda: small(trunk="alexnet"), "trunk 'alexnet' is unknown; choose one of 'resnet18', "),
+    (lambda: small().localize(batch(3)[0], batch(2)[1]), "3 images and 2 audios make no pairs"),
+])  # fmt: skip
 def test_refusals(call, says):
     with pytest.raises((ValueError, TypeError), match=says):
         call()

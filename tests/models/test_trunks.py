@@ -188,16 +188,11 @@ def test_files_that_are_no_weights_are_refused(tmp_path, state, says):
         load_trunk_weights(tiny(), path)
 
 
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: Trunk("vgg16"), r"trunk 'vgg16' is unknown; choose one of 'resnet18', .*'standin'"),
-        (lambda: tiny(normalization="none"), "normalization 'none' is unknown"),
-        (lambda: tiny(frozen_bn="off"), "frozen_bn 'off' is unknown; choose one of 'eval', 'train'"),
-        (lambda: tiny()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), r"got \(1, 3, 8, 8\) torch.uint8"),
-        (lambda: tiny()(torch.zeros(1, 8, 8, 3)), r"got \(1, 8, 8, 3\)"),
-    ],
-)
+@pytest.mark.parametrize(("call", "says"), [
+    (lambda: Trunk("vgg16"), r"trunk 'vgg16' is unknown; choose one of 'resnet18', .*'standin'"),
+    (lambda: tiny(frozen_bn="off"), "frozen_bn 'off' is unknown; choose one of 'eval', 'train'"),
+    (lambda: tiny()(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)), r"got \(1, 3, 8, 8\) torch.uint8"),
+])  # fmt: skip
 def test_refusals(call, says):
     with pytest.raises((ValueError, TypeError), match=says):
         call()

@@ -11,7 +11,7 @@ import pytest
 from hygiene import problems
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from test_nbval_count import NOTEBOOKS, recheck, says_something, tagged
-from test_smoke_course import BANDS, faults
+from test_smoke_course import faults, read_bands
 
 ALT = "a line that rises from zero to one"
 BOX = "# A lesson\n\nYou will learn nothing. It costs little under `smoke`, `laptop`, `gpu` and `paper`.\n\n"
@@ -170,21 +170,18 @@ def test_what_says_nothing_does_not_count(text):
 BANDS_OF_ONE = {"01": {"a": [0.6, 0.9], "b": [0.4, 0.6]}}
 
 
-@pytest.mark.parametrize(
-    ("measured", "says"),
-    [
-        ({"a": 0.7, "b": 0.4}, []),
-        ({"a": 0.91, "b": 0.5}, ["01: 'a' is 0.91, must be 0.6 to 0.9"]),
-        ({"a": 0.7, "b": float("nan")}, ["01: 'b' is nan, must be 0.4 to 0.6"]),
-        ({"a": 0.7, "b": 0.5, "c": 1.0}, ["01: 'c' has no band"]),
-        ({"a": 0.7}, ["01: 'b' has a band, but was not measured"]),
-    ],
-)
+@pytest.mark.parametrize(("measured", "says"), [
+    ({"a": 0.7, "b": 0.4}, []),
+    ({"a": 0.91, "b": 0.5}, ["01: 'a' is 0.91, must be 0.6 to 0.9"]),
+    ({"a": 0.7, "b": float("nan")}, ["01: 'b' is nan, must be 0.4 to 0.6"]),
+    ({"a": 0.7, "b": 0.5, "c": 1.0}, ["01: 'c' has no band"]),
+    ({"a": 0.7}, ["01: 'b' has a band, but was not measured"]),
+])  # fmt: skip
 def test_metrics_and_bands_belong_together(measured, says):
     assert faults(BANDS_OF_ONE, {"01": measured}) == says
 
 
 def test_the_bands_of_the_course_can_fail():
-    for lesson, bands in json.loads(BANDS.read_text("utf-8")).items():
+    for lesson, bands in read_bands().items():
         for name, (low, high) in bands.items():
             assert low < high and high - low < 0.6, f"{lesson}: the band of {name!r} lets anything pass"

@@ -33,6 +33,14 @@ def faults(bands: dict[str, dict], measured: dict[str, dict[str, float]]) -> lis
     return said
 
 
+def read_bands() -> dict:
+    """Return lesson -> metric -> [lowest, highest]."""
+    try:
+        return json.loads(BANDS.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{BANDS} is damaged ({error}): restore it by `git checkout {BANDS}`") from error
+
+
 def machine() -> dict:
     """Return what decides the last bits: float32 arithmetic on one thread, a lesson's threads, a GPU."""
     rng = np.random.default_rng(0)
@@ -54,7 +62,7 @@ def test_the_smoke_course_reaches_its_numbers(tmp_path):
     written = {name: json.loads((run / name / "metrics.json").read_text("utf-8")) for name in names}
     measured = {name: {r["name"]: r["value"] for r in w["results"]} for name, w in written.items()}
     print(json.dumps(measured, indent=1, sort_keys=True))
-    bands = json.loads(BANDS.read_text("utf-8"))
+    bands = read_bands()
     wrong = faults(bands, {name: values for name, values in measured.items() if values})
     assert not wrong, "\n".join(wrong)
     assert (run / "index.html").stat().st_size > 10_000

@@ -10,17 +10,20 @@ from matplotlib.patches import Rectangle
 from llinet_lite.results import Table
 from llinet_lite.show import figures
 
+ODD = "$_{a$"  # of a file or a class: no formula
 ROWS = {
     "LLINet": {"mAP": (0.4, 0.35, 0.45), "R@1": (0.5, 0.42, 0.58)},
-    "CMPM": {"mAP": (0.3, 0.25, 0.36)},
+    ODD: {"mAP": (0.3, 0.25, 0.36)},
 }
-HITS = {"LLINet": [1, 0, 1, 0], "CMPM": [0, 0, 1, 0]}
+HITS = {"LLINet": [1, 0, 1, 0], ODD: [0, 0, 1, 0]}
 NAMES = ["violin", "cello", "drum", "banjo", "harp", "bell"]
 
 
 @pytest.fixture(autouse=True)
 def closed():
     yield
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
     plt.close("all")
 
 
@@ -53,11 +56,11 @@ def test_a_table_draws_value_interval_chance_and_paper():
 
 
 def test_a_table_marks_controls_constants_and_values_beside():
-    beside = {"center": {"CMPM": {"mAP": 0.2}}}
+    beside = {"center": {ODD: {"mAP": 0.2}}}
     constants = {"disc": {"mAP": 0.2}, "whole image": {"mAP": 0.25}}
     fig = figures.table(
         ROWS | {"LLINet": {"mAP": (0.4, np.nan, np.nan)}}, {"mAP": "mean average precision"},
-        controls=["CMPM"], constants=constants, beside=beside,
+        controls=[ODD], constants=constants, beside=beside,
     )  # fmt: skip
     (ax,) = fig.axes
     assert [bar.get_alpha() for bar in ax.patches] == [0.45, 0.18]
@@ -70,7 +73,7 @@ def test_a_table_of_results_brings_intervals_chance_and_paper():
     measured = Table(hits, np.arange(4), chance={"acc": 0.1, "tr": 0.2}, paper={"acc": {"LLINet": 0.4}})
     fig = figures.table(measured, {"acc": "accuracy"})
     assert len(fig.axes) == 1 and [bar.get_width() for bar in fig.axes[0].patches] == [0.5, 0.25]
-    interval = measured.interval("CMPM", "acc")
+    interval = measured.interval(ODD, "acc")
     assert [interval.low, interval.high] in [list(line.get_xdata()) for line in fig.axes[0].lines]
     assert named(fig.axes[0])["chance"] == 0.1 and drawn(fig.axes[0], "D") == [(0.4, 0)]
 
@@ -92,19 +95,13 @@ def test_effects_are_colored_where_zero_is_outside():
     assert drawn(bare, "o") == [(10, 0)] and not bare.texts
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (lambda: figures.table({}), "at least one row"),
-        (lambda: figures.table({"a": {"mAP": (40, 30, 50)}}), "divide percent"),
-        (lambda: figures.effects([]), "at least one row"),
-        (lambda: figures.effects([("a", 0.3, 0.4, 0.5)]), "does not lie in"),
-        (lambda: figures.effects([("a", 30, 20, 40)]), "divide percentage points"),
-        (lambda: figures.success_curves({"LLINet": ([0.5], [50])}), "divide percent"),
-        (lambda: figures.confusion(np.ones((2, 2)), ["a", "b"]), "sums to 1"),
-        (lambda: figures.overlay(plt.axes(), np.zeros((4, 4, 3)), np.ones((2, 2)) * 3), "sigmoid"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("wrong", "said"), [
+    (lambda: figures.table({"a": {"mAP": (40, 30, 50)}}), "divide percent"),
+    (lambda: figures.effects([("a", 0.3, 0.4, 0.5)]), "does not lie in"),
+    (lambda: figures.effects([("a", 30, 20, 40)]), "divide percentage points"),
+    (lambda: figures.confusion(np.ones((2, 2)), ["a", "b"]), "sums to 1"),
+    (lambda: figures.overlay(plt.axes(), np.zeros((4, 4, 3)), np.ones((2, 2)) * 3), "sigmoid"),
+])  # fmt: skip
 def test_refusals(wrong, said):
     with pytest.raises(ValueError, match=said):
         wrong()
@@ -112,11 +109,13 @@ def test_refusals(wrong, said):
 
 def test_a_spectrogram_and_curves_have_units():
     ax = plt.axes()
-    figures.spectrogram(ax, np.random.default_rng(0).normal(size=(9, 20)), seconds=1.0, top_hz=8000)
+    figures.spectrogram(
+        ax, np.random.default_rng(0).normal(size=(9, 20)), seconds=1.0, top_hz=8000, title=ODD
+    )
     assert ax.get_xlabel() == "time (s)" and ax.get_ylabel() == "frequency (kHz)"
     assert ax.get_xlim() == (0, 1) and ax.get_ylim() == (0, 8)
-    fig = figures.curves({"all": [0.5, 0.7]}, xlabel="epoch", ylabel="accuracy", chance=0.4)
-    assert drawn(fig.axes[0], "o") == [(1, 0.5), (2, 0.7)] and legend(fig) == ["all", "chance"]
+    fig = figures.curves({ODD: [0.5, 0.7]}, xlabel="epoch", ylabel="accuracy", chance=0.4)
+    assert drawn(fig.axes[0], "o") == [(1, 0.5), (2, 0.7)] and legend(fig) == [ODD, "chance"]
 
 
 def test_success_curves_put_the_papers_points_beside_the_curve_of_their_name():
@@ -132,6 +131,7 @@ def test_a_confusion_puts_families_together():
     frames = [box.get_xy() for box in ax.patches if isinstance(box, Rectangle) and not box.get_fill()]
     assert frames == [(0, 0), (2, 2), (3, 3)], "others are no family"
     assert "50 % on average" in ax.get_title()
+    figures.confusion(np.eye(2), [ODD, "b"])
 
 
 def test_points_are_named_and_no_name_covers_another():
@@ -141,6 +141,7 @@ def test_points_are_named_and_no_name_covers_another():
     assert [text.get_text() for text in ax.texts] == NAMES and len(ax.lines) == len(NAMES)
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    figures.name_points(ax, {ODD: (0.5, 0.5)})
     assert {figures.family_of(name) for name in NAMES} <= set(figures.FAMILIES)
 
 
@@ -150,12 +151,12 @@ def test_an_overlay_points_at_the_largest_cell():
     mask = np.zeros((40, 80), bool)
     mask[10:20, 60:70] = True
     _, (hit, miss, none) = plt.subplots(1, 3)
-    figures.overlay(hit, image, heat, mask, title="AVOL-Net")
-    assert drawn(hit, "x") == [(65, 15)] and hit.get_title() == "AVOL-Net\nhit, max 0.70"
+    figures.overlay(hit, image, heat, mask, title=ODD)
+    assert drawn(hit, "x") == [(65, 15)] and hit.get_title() == f"{ODD}\nhit, max 0.70"
     figures.overlay(miss, image, heat, ~mask)
     figures.overlay(none, image, heat, np.zeros((40, 80), bool))
     assert miss.get_title() == "miss, max 0.70" and none.get_title() == "max 0.70"
-    rows = [("a", image, np.stack([heat, heat]), [mask, None])]
+    rows = [(ODD, image, np.stack([heat, heat]), [mask, None])]
     assert len(figures.heat_wall(rows, ["own", "silence"]).axes) == 4
     wall = figures.map_wall([("a", image, heat, mask)] * 4, "maximum").axes
     assert [ax.get_title() for ax in wall[3:5]] == ["a\nhit, max 0.70", ""]

@@ -5,7 +5,6 @@ Every drawing is made in meters in the instrument's own pose, with the player at
 placed on the canvas by a :class:`Pose`. The longest side of the instrument at rest is `scale` times the
 canvas whatever the class, so position and extent tell nothing about it; how big the specimen is can be seen
 against its player and its fittings.
-
 Notebook: 00
 """
 

@@ -2,7 +2,6 @@
 
 Each is drawn upright (end of the body at y = 0, head at y = -length) and then tilted into the player's arms.
 The shape says how top and neck are made, the exciter how it is held.
-
 Notebook: 00
 """
 

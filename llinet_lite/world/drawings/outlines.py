@@ -1,7 +1,6 @@
 """Outlines of bodies and profiles of shells, and their blends: the continuous part of a drawing's shape.
 
 A blend is a tuple of (name, share), as ``(("guitar", 0.7), ("gourd", 0.3))``.
-
 Notebook: 00
 """
 

@@ -5,7 +5,6 @@ in the instrument's own frame (x to the right, y downwards). Nothing is rasteriz
 :meth:`Painter.render`, so the extent of the instrument is known exactly when it is placed, and all points go
 through one matrix product. Anti-aliasing is 2 x 2 supersampling of shapes whose edges OpenCV has already
 smoothed; colors are blended premultiplied and returned straight.
-
 Notebook: 00
 """
 

@@ -3,7 +3,6 @@
 Points are meters, x to the right, y downwards; shapes are arrays (n, 2). The player is a plain figure with
 the lengths of an adult (stature 1.75 m; a head is 0.23 m high, a hand 0.10 m wide), so the instrument's size
 can be seen against it.
-
 Notebook: 00
 """
 
