@@ -495,7 +495,7 @@ def _read(path: Path, item: _File, settings: dict) -> tuple[list[dict], list[dic
         text = f"not used: in {item.role}/ the suffix must be one of {', '.join(suffixes)}"
         raise MediaError(path, text)
     if item.role == "sound":
-        heard = media.open_audio(path, longest=settings["longest"])
+        heard = media.open_audio(path, None, settings["longest"], "; cut it, or import with --longest")
         kind = heard.kind
         _judge_audio(path, item, heard)
         audio = media.to_int16(media.resample(heard.wave, heard.rate, settings["sample_rate"]))

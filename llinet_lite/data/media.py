@@ -228,10 +228,11 @@ class Recording:
     full: float  # share of the samples of all channels at full scale
 
 
-def open_audio(path, data: bytes | None = None, longest: float = math.inf) -> Recording:
+def open_audio(path, data: bytes | None = None, longest: float = math.inf, fix: str = "") -> Recording:
     """Read a sound file, or its bytes, to the end of its data, whatever length its header says.
 
-    One of more than `longest` seconds is refused before it is decoded: 1 MB of flac may be two hours.
+    One of more than `longest` seconds is refused, with a `fix`, and no more is decoded: 1 MB of flac may be
+    two hours.
     """
     try:
         with _opened(path, data) as file:
@@ -242,7 +243,7 @@ def open_audio(path, data: bytes | None = None, longest: float = math.inf) -> Re
                 stream = _sound_of(container)
                 kind, promised = container.format.name.split(",")[0].upper(), _length(stream, file, size)
                 if longest < promised < size / BYTES_PER_SECOND:
-                    raise MediaError(path, f"lasts more than {longest:g} s")
+                    raise MediaError(path, f"lasts more than {longest:g} s{fix}")
                 even, samples, channels, peak, full, lost = _Even(), bytearray(), 1, 0.0, 0, 0.0
                 for packet in container.demux(stream):
                     try:
@@ -258,7 +259,7 @@ def open_audio(path, data: bytes | None = None, longest: float = math.inf) -> Re
                         full += (loud >= 0.999).mean(0).sum()
                         samples += piece.mean(axis=0, dtype=np.float32).tobytes()
                     if len(samples) > 4 * longest * even.rate:
-                        raise MediaError(path, f"lasts more than {longest:g} s")
+                        raise MediaError(path, f"lasts more than {longest:g} s{fix}")
     except MediaError:
         raise
     except (av.FFmpegError, IndexError, OSError, ValueError) as error:
