@@ -240,6 +240,8 @@ def open_audio(path, data: bytes | None = None, longest: float = math.inf, fix: 
             cut = _truncation(file, size)
             file.seek(0)
             with av.open(file) as container:
+                if not container.streams.audio:
+                    raise MediaError(path, "is no sound that can be decoded")
                 stream = _sound_of(container)
                 kind, promised = container.format.name.split(",")[0].upper(), _length(stream, file, size)
                 if longest < promised < size / BYTES_PER_SECOND:
@@ -278,7 +280,8 @@ def open_audio(path, data: bytes | None = None, longest: float = math.inf, fix: 
     if not math.isfinite(peak) or not np.isfinite(wave).all():
         raise MediaError(path, "holds samples that are not numbers (NaN or infinite)")
     divisor = full_scale(peak)
-    return Recording(wave / np.float32(divisor), even.rate, kind, channels, divisor, full / len(wave))
+    wave = wave if divisor == 1 else wave / np.float32(divisor)
+    return Recording(wave, even.rate, kind, channels, divisor, full / len(wave))
 
 
 def full_scale(peak: float) -> float:

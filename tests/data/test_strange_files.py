@@ -10,6 +10,7 @@ import shutil
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -108,6 +109,28 @@ def test_all_eight_orientations(tmp_path, matrix, bright):
     assert info.mirrored == (a * d < b * c)
     turned = {(0, 0): 0, (1, 0): 90, (1, 1): 180, (0, 1): 270}[bright]  # counter-clockwise
     assert info.turned == (0 if info.mirrored else turned)
+
+
+def moved(source: Path, target: Path, seconds: float, silent: float = 0.0) -> Path:
+    """A copy of a film with another clock, without the sound of its first seconds."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            quiet = silent if packet.stream.type == "audio" else 0
+            if packet.pts is None or packet.pts * packet.time_base < quiet:
+                continue
+            later = round(seconds / packet.time_base)
+            packet.dts = None if packet.dts is None else packet.dts + later
+            packet.pts, packet.stream = packet.pts + later, copies[packet.stream.index]
+            new.mux(packet)
+    return target
+
+
+def test_a_late_clock_and_a_copy_from_between_two_key_frames_are_whole(tmp_path):
+    late = probe_video(moved(film(tmp_path / "a.mp4"), tmp_path / "late.mkv", 20.0))
+    assert (late.origin, late.seconds) == pytest.approx((20, 3), abs=0.1)
+    copy = probe_video(moved(ramp(tmp_path / "b.mp4", 2, 6), tmp_path / "copy.mp4", -3.0, silent=3.0))
+    assert (copy.origin, copy.lead, copy.seconds) == pytest.approx((0, 0, 3), abs=0.1)
 
 
 def test_a_commentary_is_not_the_sound_of_a_film(tmp_path):
