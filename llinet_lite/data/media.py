@@ -104,7 +104,9 @@ def open_mask(path) -> tuple[np.ndarray, str, int]:
         if len(np.unique(opaque > 127)) == 2:
             return turn(opaque > 127, lay), kind, lay
         gray = image if image.mode[0] in "1LIF" and len(image.mode) != 2 else image.convert("RGB")
-        gray = np.array(gray, np.float32).reshape(*gray.size[::-1], -1) @ np.ones(len(gray.getbands()))
+        gray = np.array(gray).reshape(*gray.size[::-1], -1)
+    step = max(1, min(gray.shape[:2]) // 2048)  # no store has larger ones
+    gray = gray[::step, ::step].astype(np.float32).sum(2)
     values, index = np.unique(gray, return_inverse=True)
     lightest = values[-1]
     if len(values) <= MOST_VALUES:  # an edge that was smoothed is nowhere three pixels wide
@@ -155,7 +157,7 @@ def _orientation(image: Image.Image) -> int:
 def _opaque(path, image: Image.Image) -> Image.Image:
     """Bring a picture of 16 or 32 bits to 8, and lay one that shines through on white."""
     if image.mode[0] in "IF":  # Pillow's own conversion cuts off all above 255
-        values, scales = np.asarray(image, np.float64), {1: 255, 255: 1, 65535: 1 / 256}
+        values, scales = np.asarray(image, np.float32), {1: 255, 255: 1, 65535: 1 / 256}
         least = 65535 if ";16" in image.mode else 255 if image.mode == "I" else 1
         top = next((top for top in scales if top >= max(least, values.max())), 0)
         if not top or not values.min() >= 0:
