@@ -42,7 +42,7 @@ from llinet_lite.data.store import (
     open_tables,
     over_cores,
     write_shard,
-)  # fmt: skip
+)
 from llinet_lite.files import write_whole
 from llinet_lite.world import INSTRUMENTS
 
@@ -101,9 +101,10 @@ class Item:
 def importing(root: Path, folder, plan: dict, items: list, rebuild=False) -> Iterator[StoreWriter]:
     """Hold the store of an import; data that are refused leave nothing begun.
 
-    With `rebuild` a store that is there, of whatever files and settings, is removed first.
+    With `rebuild` a store that an import made there, of whatever files and settings, is removed first.
     """
-    if rebuild and (Path(folder) / "plan.json").is_file():
+    begun = Path(folder) / "plan.json"
+    if rebuild and begun.is_file() and "rows_per_shard" in begun.read_text("utf-8", "replace"):
         with locked(folder):
             for path in Path(folder).iterdir():
                 if path.name != ".lock":

@@ -458,7 +458,7 @@ def _streams(path, container):
     if not container.streams.audio:
         raise MediaError(path, "no sound: the file has no audio track; record or fetch it with sound")
     image = min(images, key=lambda one: not one.disposition & av.stream.Disposition.default)
-    for stream, what in ((image, "picture"), *((one, "sound") for one in container.streams.audio[:1])):
+    for stream, what in ((image, "picture"), (container.streams.audio[0], "sound")):
         if stream.codec_context is None:
             raise MediaError(path, f"unknown {what} format: export it as H.264 with AAC")
     image.codec_context.thread_count = 1  # an import runs one process per core already

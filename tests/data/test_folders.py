@@ -321,6 +321,9 @@ def test_a_class_that_vanishes_from_a_split_is_left_out_there_and_said(tree, spl
 def test_nothing_that_can_be_used_is_an_error(tree):
     for path in tree.rglob("*.jpg"):
         path.write_bytes(b"broken")
+    (tree.parent / "plan.json").write_text("my holidays")  # no import made it: all is left alone
+    with pytest.raises(StoreError, match="other settings"):
+        import_folders(tree, tree.parent, rebuild=True, progress=False)
     with pytest.raises(FolderError, match=r"not one class has(.|\n)*French_horn00000.jpg: is no picture"):
         bring_in(tree)
     assert [path.name for path in (tree.parent / "store").iterdir()] == [".lock"], "nothing is begun"
